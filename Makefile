@@ -1,0 +1,42 @@
+# make demo and make test each work as the first command on a machine with Python 3.11 or 3.12.
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+SLOW = -m "not slurm and not gpu"
+
+.PHONY: install demo test test-slow lint format clean
+
+install: $(STAMP)
+
+# fairseq is a frozen build without a named maintainer: its hash is checked. The rest is held by version.
+$(STAMP): setup.py constraints.txt requirements-fairseq.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifeq ($(shell uname -m),x86_64)
+	$(BIN)/python -m pip install --no-deps --require-hashes -r requirements-fairseq.txt
+endif
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,hf,probe]'
+	touch $@
+
+demo: install
+	PATH="$(abspath $(BIN)):$$PATH" examples/quickstart/run.sh
+
+# the fast tests
+test: install
+	$(BIN)/python -m pytest -m "not slow and not slurm and not gpu"
+
+# everything this machine can run, trainings included
+test-slow: install
+	$(BIN)/python -m pytest $(SLOW)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build demo exp outputs multirun .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

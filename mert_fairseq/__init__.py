@@ -1,0 +1,12 @@
+"""MERT for fairseq: importing this package registers its task, model and criterion when fairseq is installed.
+
+fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is imported
+already, so the three are imported here. The audio and label tools work without fairseq.
+"""
+
+from importlib.util import find_spec
+
+__version__ = "0.1.0"
+
+if find_spec("fairseq") is not None:
+    from mert_fairseq import criterions, models, tasks  # noqa: F401

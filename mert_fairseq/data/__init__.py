@@ -1,0 +1,1 @@
+"""Data sets: clips and their labels, feature tables."""

@@ -1,0 +1,134 @@
+"""The clock: samples, encoder frames and teacher frames, and the only place that trims one to another.
+
+At 24 kHz with the wav2vec 2.0 conv stack, 5 s is 120,000 samples, 374 encoder frames, 375 codes at 75 Hz and 376 centred
+CQT frames. Frame i pairs with code i and with CQT frame i; what is left over at the end is dropped.
+"""
+
+import ast
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+WAV2VEC2_LAYERS = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
+
+
+class ConvLayer(NamedTuple):
+    """One layer of the conv stack: output channels, kernel and stride in its input's frames."""
+
+    channels: int
+    kernel: int
+    stride: int
+
+
+def parse_conv_layers(text: str) -> list[ConvLayer]:
+    """Read fairseq's notation for the conv stack without executing it.
+
+    Args:
+        text: lists of ``(channels, kernel, stride)``, joined by ``+`` and repeated by ``*``, such as
+            ``[(512,10,5)] + [(512,3,2)] * 4``.
+
+    Raises:
+        ValueError: if the text holds anything else; the message shows the text and the expected form.
+    """
+
+    def refuse(why: str) -> ValueError:
+        return ValueError(
+            f"conv_feature_layers: {why} in {text!r}. Expected a list of (channels, kernel, stride) with positive "
+            f"integers, for example {WAV2VEC2_LAYERS!r}."
+        )
+
+    def read(node: ast.expr) -> list[ConvLayer]:
+        match node:
+            case ast.List(elts=elements):
+                return [read_layer(element) for element in elements]
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return read(left) + read(right)
+            case ast.BinOp(left=left, op=ast.Mult(), right=ast.Constant(value=int(times))):
+                return read(left) * times
+        raise refuse(f"cannot read {ast.unparse(node)!r}")
+
+    def read_layer(node: ast.expr) -> ConvLayer:
+        match node:
+            case ast.Tuple(elts=[ast.Constant(value=int(c)), ast.Constant(value=int(k)), ast.Constant(value=int(s))]):
+                if min(c, k, s) > 0:
+                    return ConvLayer(c, k, s)
+        raise refuse(f"{ast.unparse(node)!r} is not a layer")
+
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        raise refuse("syntax error") from error
+    layers = read(tree.body)
+    if not layers:
+        raise refuse("no layer")
+    return layers
+
+
+def conv_stride(layers: list[ConvLayer]) -> int:
+    """Samples between two encoder frames: 320 for the wav2vec 2.0 stack."""
+    return math.prod(layer.stride for layer in layers)
+
+
+def receptive_field(layers: list[ConvLayer]) -> int:
+    """Samples that one encoder frame sees, the shortest clip that gives a frame: 400 for the wav2vec 2.0 stack."""
+    samples = 1
+    for layer in reversed(layers):
+        samples = (samples - 1) * layer.stride + layer.kernel
+    return samples
+
+
+def num_conv_frames(samples: int, layers: list[ConvLayer]) -> int:
+    """Frames that the unpadded conv stack makes of ``samples``; 0 if the clip is shorter than the receptive field."""
+    frames = samples
+    for layer in layers:
+        frames = (frames - layer.kernel) // layer.stride + 1
+        if frames < 1:
+            return 0
+    return frames
+
+
+def num_label_frames(samples: int, sample_rate: int, label_rate_hz: float) -> int:
+    """Codes that a frame-wise teacher gives for ``samples``; the last, partial frame counts (EnCodec pads it).
+
+    Worked in integers, so that hours-long files do not drift: 120,000 samples at 24 kHz and 75 Hz give 375.
+    """
+    rate_milli_hz = round(label_rate_hz * 1000)
+    return -(-samples * rate_milli_hz // (sample_rate * 1000))
+
+
+def hop_samples(sample_rate: int, label_rate_hz: float) -> int:
+    """Samples from one label to the next.
+
+    Raises:
+        ValueError: if the label rate does not divide the sample rate, so that labels and samples would drift apart.
+    """
+    hop = sample_rate / label_rate_hz
+    if hop != int(hop):
+        raise ValueError(
+            f"label_rate {label_rate_hz:g} Hz does not divide sample_rate {sample_rate} Hz "
+            f"({hop:g} samples a label). Use a rate with a whole number of samples a label, such as 75 Hz at 24000 Hz."
+        )
+    return int(hop)
+
+
+def label_span(start_samples: int, samples: int, sample_rate: int, label_rate_hz: float) -> tuple[int, int]:
+    """First label (inclusive) and last (exclusive) of a crop that starts on a label: ``start_samples`` is rounded."""
+    first = round(start_samples * label_rate_hz / sample_rate)
+    return first, first + num_label_frames(samples, sample_rate, label_rate_hz)
+
+
+def paired_targets(frames: int, targets: int, targets_per_frame: float = 1.0) -> np.ndarray:
+    """Which target each encoder frame predicts.
+
+    Args:
+        frames: encoder frames of the clip.
+        targets: teacher frames of the clip.
+        targets_per_frame: teacher frames a second over encoder frames a second; 1 when both tick at 75 Hz.
+
+    Returns:
+        (F',) int64 indices into the targets, F' <= frames; encoder frames from F' on have no target and are dropped.
+    """
+    if targets_per_frame * frames > targets:
+        frames = int(targets / targets_per_frame)
+    return (np.arange(frames) * targets_per_frame).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Teachers: wave in, target out; no files."""

@@ -1,0 +1,47 @@
+"""Installs the plugin and its commands; versions known to work together are pinned in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+version = re.search(r'__version__ = "(.+)"', (ROOT / "mert_fairseq/__init__.py").read_text())[1]
+
+setup(
+    name="mert_fairseq",
+    version=version,
+    description="Pretrain MERT, the self-supervised music model, with fairseq",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["mert_fairseq", "mert_fairseq.*"]),
+    python_requires=">=3.11,<3.13",
+    install_requires=[
+        "torch>=2.6",
+        "torchaudio>=2.6",
+        # Upstream's last state, patched for Python 3.11 and hydra 1.3; frozen, so pinned exactly (requirements-fairseq.txt has its hash).
+        "ve-fairseq==0.12.3; platform_machine == 'x86_64'",
+        "fairseq-fixed==0.12.3.1; platform_machine != 'x86_64'",
+        "hydra-core>=1.3.2,<1.4",
+        "omegaconf>=2.3,<2.4",
+        "hydra-submitit-launcher>=1.2,<2",
+        "submitit>=1.5,<2",
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "scikit-learn>=1.4",
+        "pandas>=2.1",
+        "soundfile>=0.12",
+        "soxr>=0.3",
+        "nnAudio>=0.3.3",
+        "encodec>=0.1.1",
+        "matplotlib>=3.8",
+        "seaborn>=0.13",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "hf": ["transformers>=4.40", "safetensors>=0.4"],
+        "probe": ["mir_eval>=0.7"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.10", "types-PyYAML"],
+    },
+)
