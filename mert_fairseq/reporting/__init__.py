@@ -1,0 +1,1 @@
+"""Reading training logs, drawing figures and writing HTML reports; needs neither torch nor fairseq."""
