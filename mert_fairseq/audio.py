@@ -96,16 +96,7 @@ def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Itera
     Raises:
         AudioError: if decoding fails on the way, or ends before the header said.
     """
-    decoded = 0
-    with _opened(path) as file:
-        while len(block := _mono(file.read(block_samples, dtype="float32", always_2d=True))):
-            decoded += len(block)
-            yield block
-        if decoded < file.frames:
-            raise AudioError(
-                f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
-                f"truncated; fetch it again or leave it out."
-            )
+    return (_mono(block) for block in stream_channels(path, block_samples))
 
 
 def count_samples(path: str | Path) -> int:
@@ -216,3 +207,24 @@ def _decode_span(file: soundfile.SoundFile, start_samples: int, samples: int, dt
             return file.read(samples, dtype="int16")
         wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
     return to_int16(_checked(wave, file.name, start_samples)) if dtype == "int16" else wave
+
+
+def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory, its channels apart.
+
+    Yields:
+        (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way, or ends before the header said.
+    """
+    decoded = 0
+    with _opened(path) as file:
+        while len(block := file.read(block_samples, dtype="float32", always_2d=True)):
+            decoded += len(block)
+            yield block
+        if decoded < file.frames:
+            raise AudioError(
+                f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
+                f"truncated; fetch it again or leave it out."
+            )
