@@ -20,7 +20,8 @@ setup(
     install_requires=[
         "torch>=2.6",
         "torchaudio>=2.6",
-        # Upstream's last state, patched for Python 3.11 and hydra 1.3; frozen, so pinned exactly (requirements-fairseq.txt has its hash).
+        # Upstream's last state, patched for Python 3.11 and hydra 1.3; frozen, so pinned exactly, its hash in
+        # requirements-fairseq.txt.
         "ve-fairseq==0.12.3; platform_machine == 'x86_64'",
         "fairseq-fixed==0.12.3.1; platform_machine != 'x86_64'",
         "hydra-core>=1.3.2,<1.4",

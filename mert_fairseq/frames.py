@@ -1,7 +1,7 @@
 """The clock: samples, encoder frames and teacher frames, and the only place that trims one to another.
 
-At 24 kHz with the wav2vec 2.0 conv stack, 5 s is 120,000 samples, 374 encoder frames, 375 codes at 75 Hz and 376 centred
-CQT frames. Frame i pairs with code i and with CQT frame i; what is left over at the end is dropped.
+At 24 kHz with the wav2vec 2.0 conv stack, 5 s is 120,000 samples, 374 encoder frames, 375 codes at 75 Hz and 376
+centred CQT frames. Frame i pairs with code i and with CQT frame i; what is left over at the end is dropped.
 """
 
 import ast

@@ -1,1 +1,5 @@
-"""Training losses."""
+"""Training losses, registered with fairseq."""
+
+from mert_fairseq.criterions.mert import MERTCriterion
+
+__all__ = ["MERTCriterion"]

@@ -1,1 +1,9 @@
 """fairseq models."""
+
+from mert_fairseq.models import checkpoint
+
+checkpoint.allow_safe_types()
+
+from mert_fairseq.models.mert import MERTModel  # noqa: E402
+
+__all__ = ["MERTModel"]

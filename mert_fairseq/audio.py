@@ -1,0 +1,230 @@
+"""Audio files: probe a header, read a span, decode in blocks, resample, write. The only file that opens audio.
+
+Everything is mono: channels are averaged. Samples are float32 in [-1, 1] (or beyond, where a lossy decoder overshoots),
+or int16, where 1.0 is 32768 and what lies outside is clipped; 16-bit mono files pass as int16 without loss.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+
+from mert_fairseq.files import replacing
+from mert_fairseq.seeking import preroll_samples, quiet_mp3
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+BLOCK_SAMPLES = 1 << 18
+FULL_SCALE = 32768.0
+
+
+class AudioError(ValueError):
+    """A file that cannot be read as asked: the message says which, what was found and the remedy."""
+
+
+class AudioInfo(NamedTuple):
+    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``."""
+
+    sample_rate: int
+    samples: int
+    channels: int
+    format: str
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Read the header only. The length of an MP3 comes from its Xing tag or is estimated: see count_samples.
+
+    Raises:
+        AudioError: if the file is missing, empty or of no format that libsndfile knows.
+    """
+    with _opened(path) as file:
+        return AudioInfo(file.samplerate, file.frames, file.channels, f"{file.format}/{file.subtype}")
+
+
+def read_span(
+    path: str | Path,
+    start_samples: int = 0,
+    samples: int | None = None,
+    dtype: Literal["int16", "float32"] = "int16",
+    sample_rate: int | None = None,
+) -> np.ndarray:
+    """Seek to a span and decode nothing else, at the file's own rate.
+
+    Args:
+        path: any file that libsndfile decodes.
+        start_samples: first sample, at the file's rate.
+        samples: length; None reads to the end.
+        dtype: of the result.
+        sample_rate: in Hz; if given, a file at another rate is refused.
+
+    Returns:
+        (samples,) mono, exactly what decoding the whole file and cutting gives.
+
+    Raises:
+        AudioError: if the file cannot be decoded, ends before the span does, holds NaN or has another rate.
+    """
+    with _opened(path) as file:
+        if sample_rate is not None and file.samplerate != sample_rate:
+            raise AudioError(
+                f"{path}: found {file.samplerate} Hz, expected {sample_rate} Hz. "
+                f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
+            )
+        found = file.frames
+        if samples is None:
+            samples = max(0, found - start_samples)
+        if 0 <= start_samples <= start_samples + samples <= found:
+            wave = _decode_span(file, start_samples, samples, dtype)
+            if len(wave) == samples:
+                return _checked(wave, path, start_samples)
+            found = start_samples + len(wave)
+        raise AudioError(
+            f"{path}: found {found} samples, expected samples {start_samples} to {start_samples + samples}. The "
+            f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."
+        )
+
+
+def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory.
+
+    Yields:
+        (n,) float32 mono, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way, or ends before the header said.
+    """
+    return (_mono(block) for block in stream_channels(path, block_samples))
+
+
+def count_samples(path: str | Path) -> int:
+    """Samples that a full decode gives, in bounded memory; use it where the header cannot be trusted, such as MP3."""
+    return sum(len(block) for block in stream_blocks(path))
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """Resample a stream of mono float32 blocks with soxr at high quality; n samples become n * to / from, rounded."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+
+
+def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sample_rate: int, subtype: str = "PCM_16") -> int:
+    """Write mono blocks to a file whose format follows from its suffix; it appears under its name only when whole.
+
+    Args:
+        path: ends in .wav or .flac (or .ogg and .mp3 with their own subtype).
+        blocks: (n,) float32, clipped to 16 bits by to_int16 when ``subtype`` is PCM_16, or int16.
+        sample_rate: in Hz.
+        subtype: libsndfile's name of the encoding.
+
+    Returns:
+        Samples written.
+    """
+    path = Path(path)
+    kind = {"OGA": "OGG", "OPUS": "OGG"}.get(path.suffix[1:].upper(), path.suffix[1:].upper())
+    written = 0
+    with (
+        replacing(path) as partial,
+        soundfile.SoundFile(partial, "w", sample_rate, 1, format=kind, subtype=subtype) as file,
+    ):
+        for block in blocks:
+            file.write(to_int16(block) if subtype == "PCM_16" and block.dtype != np.int16 else block)
+            written += len(block)
+    return written
+
+
+def convert(source: str | Path, target: str | Path, sample_rate: int) -> int:
+    """Downmix and resample a file of any length to a 16-bit file, in bounded memory.
+
+    Returns:
+        Samples written, at ``sample_rate`` Hz.
+    """
+    return write_blocks(
+        target, resample_blocks(stream_blocks(source), probe(source).sample_rate, sample_rate), sample_rate
+    )
+
+
+def to_int16(wave: np.ndarray) -> np.ndarray:
+    """Round float32 to 16 bits and clip; undoes ``wave / 32768``. libsndfile's own conversion wraps 1.5 to -0.5."""
+    return np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
+    try:
+        with quiet_mp3(path):
+            file = soundfile.SoundFile(os.fspath(path))
+    except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
+        raise _unreadable(path, error) from error
+    with file:
+        try:
+            yield file
+        except (soundfile.SoundFileError, OSError) as error:
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | Path, error: Exception) -> AudioError:
+    if not Path(path).is_file():
+        return AudioError(
+            f"{path}: no such file. Check the manifest's first line, the folder that its paths are relative to."
+        )
+    if Path(path).stat().st_size == 0:
+        return AudioError(f"{path}: the file is empty. Fetch it again or leave it out.")
+    return AudioError(
+        f"{path}: cannot be decoded ({error}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
+        f"the file again, convert it, or leave it out."
+    )
+
+
+def _mono(block: np.ndarray) -> np.ndarray:
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+
+
+def _checked(wave: np.ndarray, path: str | Path, start_samples: int) -> np.ndarray:
+    if wave.dtype == np.float32 and not np.isfinite(wave.sum()) and not (finite := np.isfinite(wave)).all():
+        raise AudioError(
+            f"{path}: found NaN or infinity at sample {start_samples + int(np.argmin(finite))}, expected finite "
+            f"samples. Make the file again or leave it out."
+        )
+    return wave
+
+
+def _decode_span(file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str) -> np.ndarray:
+    """Samples from ``start_samples`` on, fewer at the file's end."""
+    kind = f"{file.format}/{file.subtype}"
+    preroll = preroll_samples(file.name, kind, file.samplerate, file.channels, start_samples, file.frames)
+    with quiet_mp3(file.name):
+        file.seek(start_samples - preroll)
+        if dtype == "int16" and file.subtype == "PCM_16" and file.channels == 1:
+            return file.read(samples, dtype="int16")
+        wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
+    return to_int16(_checked(wave, file.name, start_samples)) if dtype == "int16" else wave
+
+
+def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory, its channels apart.
+
+    Yields:
+        (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way, or ends before the header said.
+    """
+    decoded = 0
+    with _opened(path) as file:
+        while len(block := file.read(block_samples, dtype="float32", always_2d=True)):
+            decoded += len(block)
+            yield block
+        if decoded < file.frames:
+            raise AudioError(
+                f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
+                f"truncated; fetch it again or leave it out."
+            )

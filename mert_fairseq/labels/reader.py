@@ -1,0 +1,95 @@
+"""What all label files have in common, however they are stored."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class LabelError(ValueError):
+    """A label file or dictionary that is missing or wrong: the message says where, what was expected and the remedy."""
+
+
+class FrameLabels(ABC):
+    """Codes of every track of a split, frame by frame.
+
+    Attributes:
+        columns: (Q,) label names, such as ``rvq_0``.
+        frames: (tracks,) int64, codes that each track has; the same for all columns.
+        max_codes: (Q,) largest code of each column, or None if that would take reading the whole file.
+    """
+
+    columns: tuple[str, ...]
+    frames: np.ndarray
+    max_codes: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def codes(self, track: int, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Codes of a track's frames ``first`` to ``last`` (exclusive; None for all), as (frames, Q) integers.
+
+        Raises:
+            LabelError: if the track has fewer, or what is stored there is no code.
+        """
+        found = int(self.frames[track])
+        last = found if last is None else last
+        if not 0 <= first <= last <= found:
+            raise LabelError(
+                f"{self.where(track)}: found {found} codes, expected codes {first} to {last}. Make the labels again."
+            )
+        return self._read(track, first, last)
+
+    @abstractmethod
+    def where(self, track: int) -> str:
+        """The place of a track's codes, for messages: a file and a line or row."""
+
+    @abstractmethod
+    def _read(self, track: int, first: int, last: int) -> np.ndarray: ...
+
+
+class JoinedLabels(FrameLabels):
+    """Columns of several readers side by side; a track has as many frames as the shortest of them.
+
+    Teachers differ by a frame at the end: K-means over conv features gives 374 codes where EnCodec gives 375.
+    """
+
+    def __init__(self, parts: Sequence[FrameLabels]) -> None:
+        first = parts[0]
+        for part in parts[1:]:
+            if len(part) != len(first):
+                raise LabelError(
+                    f"{first.where(0)} and {part.where(0)}: found {len(first)} and {len(part)} tracks, expected as "
+                    f"many. Make both from the same manifest."
+                )
+        self.parts = tuple(parts)
+        self.columns = tuple(name for part in parts for name in part.columns)
+        self.frames = parts[0].frames if len(parts) == 1 else np.min([part.frames for part in parts], axis=0)
+        if all(part.max_codes is not None for part in parts):
+            self.max_codes = [code for part in parts for code in part.max_codes or []]
+
+    def where(self, track: int) -> str:
+        return self.parts[int(np.argmin([part.frames[track] for part in self.parts]))].where(track)
+
+    def _read(self, track: int, first: int, last: int) -> np.ndarray:
+        return np.concatenate([part.codes(track, first, last) for part in self.parts], axis=1)
+
+
+class MemoryLabels(FrameLabels):
+    """A copy of other labels in memory, 2 bytes a code, for label files on slow disks."""
+
+    def __init__(self, source: FrameLabels) -> None:
+        self._source = source
+        self.columns, self.frames = source.columns, source.frames
+        self._offsets = np.concatenate([[0], np.cumsum(self.frames)])
+        self._codes = np.empty((int(self._offsets[-1]), len(self.columns)), dtype=np.uint16)
+        for track in range(len(source)):
+            self._codes[self._offsets[track] : self._offsets[track + 1]] = source.codes(track)
+        self.max_codes = self._codes.max(axis=0).tolist() if len(self._codes) else [0] * len(self.columns)
+
+    def where(self, track: int) -> str:
+        return self._source.where(track)
+
+    def _read(self, track: int, first: int, last: int) -> np.ndarray:
+        start = self._offsets[track]
+        return self._codes[start + first : start + last]

@@ -1,0 +1,79 @@
+"""Checkpoints: read without trusting pickle, and published ones made to fit."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq.data.dictionary import Dictionary
+from torch import Tensor, nn
+
+STORED_CQT_KERNELS = "encoder_cqt_model.spec_layer."
+
+
+def allow_safe_types() -> None:
+    """Let torch load what fairseq puts beside the weights of a checkpoint, while it goes on refusing everything else.
+
+    torch 2.6 and later load tensors and plain containers alone unless a type is named here. These types hold data and
+    run no code when they are loaded.
+    """
+    from collections import defaultdict
+    from typing import Any as typing_any
+
+    from omegaconf import DictConfig, ListConfig
+    from omegaconf.base import ContainerMetadata, Metadata
+    from omegaconf.nodes import AnyNode
+
+    torch.serialization.add_safe_globals(
+        [
+            Dictionary,
+            DictConfig,
+            ListConfig,
+            ContainerMetadata,
+            Metadata,
+            AnyNode,
+            typing_any,
+            defaultdict,
+            dict,
+            list,
+            int,
+        ]
+    )
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU, loaded without running code from it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no fairseq checkpoint, or damaged, or holds objects that would have to be trusted.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint. Give the .pt file that fairseq saved.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types here, none of them public
+        raise ValueError(f"{path}: cannot be read as a checkpoint without trusting its code ({error}).") from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise ValueError(f"{path}: holds no 'model'. Give a checkpoint that fairseq saved, such as checkpoint_last.pt.")
+    return state
+
+
+def drop_stored_cqt_kernels(state_dict: dict[str, Tensor]) -> None:
+    """Take out the 176 MB of CQT kernels that published checkpoints carry; ours are computed when needed."""
+    for key in [key for key in state_dict if key.startswith(STORED_CQT_KERNELS)]:
+        del state_dict[key]
+
+
+def load_feature_extractor(feature_extractor: nn.Module, path: str | Path) -> None:
+    """Start the conv stack from a checkpoint's (option ``pretrained_weights``).
+
+    Raises:
+        ValueError: if the checkpoint has no conv stack, or one of another shape.
+    """
+    prefix = "feature_extractor."
+    weights = {k[len(prefix) :]: v for k, v in read_checkpoint(path)["model"].items() if k.startswith(prefix)}
+    try:
+        feature_extractor.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"pretrained_weights {path}: its {prefix}* does not fit this conv stack. {error}") from error

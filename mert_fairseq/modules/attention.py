@@ -1,0 +1,195 @@
+"""Multi-head attention with relaxed softmax, in place of fairseq's, whose fast path would bypass the relaxation."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fairseq.modules.quant_noise import quant_noise
+from torch import Tensor, nn
+
+# Shape letters: L query frames, S key frames, B batch, H heads, d width of a head, D model width.
+
+
+class MultiheadAttentionExtend(nn.Module):
+    """Attention of fairseq's signature and parameter names, whose softmax survives half precision when relaxed.
+
+    The relaxation is CogView's PB-relax (arXiv:2105.13290), which MERT takes over at 330M (arXiv:2306.00107):
+
+        softmax(q k' / sqrt(d)) = softmax((s - max s) a),    s = (q / (a sqrt(d))) k'
+
+    The query is divided by ``a`` before the product, so that no score leaves the range of float16. The value is that
+    of ordinary softmax. Without relaxation the product goes to PyTorch's fused kernel.
+
+    Args:
+        embed_dim: D, width of query and output.
+        num_heads: H; must divide D.
+        kdim: width of the key's input; D if None.
+        vdim: width of the value's input; D if None.
+        dropout: share of attention weights dropped in training.
+        bias: whether the four projections add a bias.
+        add_bias_kv: append one learnt key and value.
+        add_zero_attn: append one key and value of zeros.
+        self_attention: query, key and value are one input; needs kdim = vdim = D.
+        encoder_decoder_attention: key and value are one input.
+        q_noise: share of weights that quantisation noise hits in training (arXiv:2004.07320).
+        qn_block_size: size of the blocks that the noise hits together.
+        attention_relax: a; 0 or less for ordinary softmax, 32 in MERT-330M.
+        inner_norm: layer norm before the output projection (Sub-LN, arXiv:2210.06423).
+
+    Raises:
+        ValueError: if the heads do not divide the width, or self-attention is asked of inputs of different widths.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        self_attention: bool = False,
+        encoder_decoder_attention: bool = False,
+        q_noise: float = 0.0,
+        qn_block_size: int = 8,
+        attention_relax: float = -1.0,
+        inner_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
+        self._check_args(self_attention, encoder_decoder_attention)
+        self.head_dim = embed_dim // num_heads
+        self.dropout = dropout
+        self.attention_relax = attention_relax
+        self.add_zero_attn = add_zero_attn
+        self.self_attention, self.encoder_decoder_attention = self_attention, encoder_decoder_attention
+
+        def projection(inputs: int) -> Any:
+            return quant_noise(nn.Linear(inputs, embed_dim, bias=bias), q_noise, qn_block_size)
+
+        self.k_proj = projection(self.kdim)
+        self.v_proj = projection(self.vdim)
+        self.q_proj = projection(embed_dim)
+        self.out_proj = projection(embed_dim)
+        self.bias_k = nn.Parameter(torch.empty(1, 1, embed_dim)) if add_bias_kv else None
+        self.bias_v = nn.Parameter(torch.empty(1, 1, embed_dim)) if add_bias_kv else None
+        self.inner_norm = nn.LayerNorm(embed_dim) if inner_norm else None
+        self.reset_parameters()
+
+    def _check_args(self, self_attention: bool, encoder_decoder_attention: bool) -> None:
+        if self.num_heads < 1 or self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"encoder_attention_heads {self.num_heads} does not divide the width {self.embed_dim}. "
+                f"Choose a number of heads that divides encoder_embed_dim."
+            )
+        if self_attention and not self.kdim == self.vdim == self.embed_dim:
+            raise ValueError(
+                f"self_attention needs key and value of the query's width {self.embed_dim}, found kdim {self.kdim} "
+                f"and vdim {self.vdim}. Leave kdim and vdim unset."
+            )
+        if self_attention and encoder_decoder_attention:
+            raise ValueError("self_attention and encoder_decoder_attention exclude each other: set one of them.")
+
+    def reset_parameters(self) -> None:
+        """Xavier uniform; queries, keys and values of one width by 1 / sqrt(2), as one (D, 3 D) matrix would be."""
+        same_width = self.kdim == self.vdim == self.embed_dim
+        for projection in (self.k_proj, self.v_proj, self.q_proj):
+            nn.init.xavier_uniform_(projection.weight, gain=1 / math.sqrt(2) if same_width else 1.0)
+        nn.init.xavier_uniform_(self.out_proj.weight)
+        if self.out_proj.bias is not None:
+            nn.init.zeros_(self.out_proj.bias)
+        for appended in (self.bias_k, self.bias_v):
+            if appended is not None:
+                nn.init.xavier_normal_(appended)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = False,
+        attn_mask: Tensor | None = None,
+        need_head_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend.
+
+        Args:
+            query: (L, B, D).
+            key: (S, B, kdim); the query if None or ``self_attention``.
+            value: (S, B, vdim); the key if None or one of the two attention kinds is set.
+            key_padding_mask: (B, S) bool, True where a key is padding.
+            need_weights: return the attention weights, averaged over heads.
+            attn_mask: (L, S), bool with True where a pair is barred, or float to be added to the scores.
+            need_head_weights: return the weights of each head.
+
+        Returns:
+            (L, B, D), and the weights: None, (B, L, S), or (H, B, L, S) of each head, in float32.
+        """
+        if key is None or self.self_attention:
+            key = query
+        if value is None or self.self_attention or self.encoder_decoder_attention:
+            value = key
+        k, v = self.k_proj(key), self.v_proj(value)
+        if self.bias_k is not None and self.bias_v is not None:
+            k = torch.cat([k, self.bias_k.expand(1, k.size(1), -1)])
+            v = torch.cat([v, self.bias_v.expand(1, v.size(1), -1)])
+        if self.add_zero_attn:
+            k, v = (F.pad(x, (0, 0, 0, 0, 0, 1)) for x in (k, v))
+        q_BHLd, k_BHSd, v_BHSd = (self._split_heads(x) for x in (self.q_proj(query), k, v))
+        barred = _score_bias(key_padding_mask, attn_mask, keys=k.size(0), dtype=q_BHLd.dtype)
+
+        weights = None
+        if self.attention_relax > 0 or need_weights or need_head_weights:
+            weights = self._weights(q_BHLd, k_BHSd, barred)
+            dropped = F.dropout(weights, self.dropout, self.training)
+            attended = torch.matmul(dropped.to(v_BHSd.dtype), v_BHSd)
+        else:
+            dropout = self.dropout if self.training else 0.0
+            attended = F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, barred, dropout)
+        merged = attended.permute(2, 0, 1, 3).reshape(query.shape)
+        if self.inner_norm is not None:
+            merged = self.inner_norm(merged)
+        return self.out_proj(merged), self._report(weights, need_weights, need_head_weights)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        frames, batch, _ = x.shape
+        return x.view(frames, batch, self.num_heads, self.head_dim).permute(1, 2, 0, 3)
+
+    def _weights(self, q_BHLd: Tensor, k_BHSd: Tensor, barred: Tensor | None) -> Tensor:
+        """Softmax over the keys, (B, H, L, S) float32."""
+        relax = self.attention_relax if self.attention_relax > 0 else 1.0
+        scores = torch.matmul(q_BHLd / (relax * math.sqrt(self.head_dim)), k_BHSd.transpose(-2, -1)).float()
+        if barred is not None:
+            scores = scores + barred.float() / relax
+        if relax == 1.0:
+            return scores.softmax(-1)
+        return ((scores - scores.detach().amax(-1, keepdim=True)) * relax).softmax(-1)
+
+    @staticmethod
+    def _report(weights: Tensor | None, need_weights: bool, need_head_weights: bool) -> Tensor | None:
+        if weights is None or not (need_weights or need_head_weights):
+            return None
+        return weights.transpose(0, 1) if need_head_weights else weights.mean(1)
+
+
+def _score_bias(padding: Tensor | None, attn_mask: Tensor | None, keys: int, dtype: torch.dtype) -> Tensor | None:
+    """What is added to the scores, (B, H, L, S) when broadcast; keys appended after the mask was made stay visible."""
+    bias = None
+    if padding is not None:
+        padding = F.pad(padding.bool(), (0, keys - padding.size(-1)))
+        bias = _minus_infinity_where(padding, dtype)[:, None, None, :]
+    if attn_mask is not None:
+        if attn_mask.dtype == torch.bool:
+            attn_mask = _minus_infinity_where(attn_mask, dtype)
+        attn_mask = F.pad(attn_mask.to(dtype), (0, keys - attn_mask.size(-1)))
+        bias = attn_mask if bias is None else bias + attn_mask
+    return bias
+
+
+def _minus_infinity_where(barred: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(barred.shape, dtype=dtype, device=barred.device).masked_fill_(barred, float("-inf"))

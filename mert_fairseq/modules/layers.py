@@ -1,0 +1,189 @@
+"""One encoder layer: Transformer in four arrangements of its norms, or Conformer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch.nn.functional as F
+from fairseq import utils
+from fairseq.models.wav2vec.wav2vec2 import ConformerWav2Vec2EncoderLayer
+from torch import Tensor, nn
+
+from mert_fairseq.modules.attention import MultiheadAttentionExtend
+
+# Shape letters: F frames, B batch, D model width.
+
+LAYER_TYPES = ("transformer", "conformer")
+NORMS = ("post", "pre", "deepnorm", "subln")
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """What one layer is made of.
+
+    Attributes:
+        embed_dim: D, the model's width; the same in all layers.
+        type: transformer, or conformer (arXiv:2005.08100), which is pre-norm by design and ignores ``norm``.
+        ffn_dim: width of the feed-forward network.
+        heads: attention heads; must divide D.
+        dropout: on the two residual branches.
+        attention_dropout: on the attention weights.
+        activation_dropout: after the feed-forward activation.
+        activation: name that fairseq knows: gelu, relu, swish, ...
+        norm: post; pre; deepnorm (post-norm with scaled residuals, arXiv:2203.00555); subln (pre-norm with a norm
+            before each output projection, arXiv:2210.06423).
+        attention_relax: scale of the relaxed softmax; 0 or less for none.
+        conv_kernel: frames that a conformer's depthwise convolution spans; odd.
+        conformer_attention: empty for our attention, espnet for ESPnet's.
+    """
+
+    embed_dim: int = 768
+    type: str = "transformer"
+    ffn_dim: int = 3072
+    heads: int = 12
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    activation: str = "gelu"
+    norm: str = "post"
+    attention_relax: float = -1.0
+    conv_kernel: int = 31
+    conformer_attention: str = ""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("type", LAYER_TYPES),
+            ("norm", NORMS),
+            ("conformer_attention", ("", "espnet")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"encoder layer: {name} is {getattr(self, name)!r}, expected one of {allowed}.")
+        if self.conformer_attention == "espnet" and self.attention_relax > 0:
+            raise ValueError("attn_type espnet has no relaxed softmax: set attention_relax: -1 or attn_type: ''.")
+
+    @property
+    def norm_first(self) -> bool:
+        """Whether the residual path carries un-normalised values, so that the encoder's last norm stands at its end."""
+        return self.norm in ("pre", "subln")
+
+
+def layer_specs(base: LayerSpec, layers: int, overrides: Mapping[str, Sequence[Any]] | None = None) -> list[LayerSpec]:
+    """``layers`` copies of ``base``, changed layer by layer.
+
+    Args:
+        base: what the layers have in common.
+        layers: how many.
+        overrides: values of a field of ``LayerSpec``, one a layer; an empty list changes nothing.
+
+    Raises:
+        ValueError: if there is no layer, or a list has another length than ``layers``.
+    """
+    if layers < 1:
+        raise ValueError(f"encoder_layers is {layers}, expected at least 1.")
+    specs = [base] * layers
+    known = {field.name for field in fields(LayerSpec)}
+    for name, values in (overrides or {}).items():
+        if name not in known:
+            raise ValueError(f"encoder layers have no {name!r}; they have {sorted(known)}.")
+        if not values:
+            continue
+        if len(values) != layers:
+            raise ValueError(
+                f"{name} of the layers: {len(values)} values for {layers} layers. Give one value a layer, or none."
+            )
+        specs = [replace(spec, **{name: value}) for spec, value in zip(specs, values, strict=True)]
+    return specs
+
+
+def build_layer(spec: LayerSpec, depth: int) -> nn.Module:
+    """One layer of an encoder of ``depth`` layers; called on (F, B, D) as fairseq's wav2vec 2.0 layers are."""
+    return ConformerLayer(spec) if spec.type == "conformer" else TransformerLayer(spec, depth)
+
+
+class TransformerLayer(nn.Module):
+    """Attention and feed-forward network, each on a residual branch; parameters named as in fairseq's wav2vec 2.0."""
+
+    def __init__(self, spec: LayerSpec, depth: int) -> None:
+        super().__init__()
+        width, subln = spec.embed_dim, spec.norm == "subln"
+        self.norm_first = spec.norm_first
+        self.dropout, self.activation_dropout = spec.dropout, spec.activation_dropout
+        # DeepNorm, table 1 of arXiv:2203.00555, encoder only: alpha = (2 N)^(1/4), beta = (8 N)^(-1/4).
+        self.residual_scale = (2 * depth) ** 0.25 if spec.norm == "deepnorm" else 1.0
+        # Sub-LN, arXiv:2210.06423, encoder only: gain sqrt(ln(2 N)).
+        self.init_gain = {"deepnorm": (8 * depth) ** -0.25, "subln": math.sqrt(math.log(2 * depth))}.get(spec.norm, 1.0)
+
+        self.self_attn = MultiheadAttentionExtend(
+            width,
+            spec.heads,
+            dropout=spec.attention_dropout,
+            self_attention=True,
+            attention_relax=spec.attention_relax,
+            inner_norm=subln,
+        )
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.activation: Any = utils.get_activation_fn(spec.activation)
+        self.fc1 = nn.Linear(width, spec.ffn_dim)
+        self.inner_norm: nn.Module | None = nn.LayerNorm(spec.ffn_dim) if subln else None
+        self.fc2 = nn.Linear(spec.ffn_dim, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def scale_init(self) -> None:
+        """Scale the weights that DeepNorm and Sub-LN start smaller or larger; call once, after initialisation."""
+        if self.init_gain != 1.0:
+            for projection in (self.self_attn.v_proj, self.self_attn.out_proj, self.fc1, self.fc2):
+                projection.weight.data.mul_(self.init_gain)
+
+    def forward(
+        self, x: Tensor, self_attn_padding_mask: Tensor | None = None, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map (F, B, D) to (F, B, D) and, on request, the attention weights of each head, (H, B, F, F)."""
+        residual = x
+        if self.norm_first:
+            x = self.self_attn_layer_norm(x)
+        x, weights = self.self_attn(x, key_padding_mask=self_attn_padding_mask, need_head_weights=need_weights)
+        x = self._add(residual, x)
+        if not self.norm_first:
+            x = self.self_attn_layer_norm(x)
+
+        residual = x
+        if self.norm_first:
+            x = self.final_layer_norm(x)
+        x = F.dropout(self.activation(self.fc1(x)), self.activation_dropout, self.training)
+        if self.inner_norm is not None:
+            x = self.inner_norm(x)
+        x = self._add(residual, self.fc2(x))
+        if not self.norm_first:
+            x = self.final_layer_norm(x)
+        return x, weights
+
+    def _add(self, residual: Tensor, branch: Tensor) -> Tensor:
+        return residual * self.residual_scale + F.dropout(branch, self.dropout, self.training)
+
+
+class ConformerLayer(ConformerWav2Vec2EncoderLayer):
+    """fairseq's Conformer layer with our attention, so that relaxation works in it too."""
+
+    def __init__(self, spec: LayerSpec) -> None:
+        super().__init__(
+            embed_dim=spec.embed_dim,
+            ffn_embed_dim=spec.ffn_dim,
+            attention_heads=spec.heads,
+            dropout=spec.dropout,
+            use_fp16=False,
+            depthwise_conv_kernel_size=spec.conv_kernel,
+            activation_fn="swish",
+            attn_type=spec.conformer_attention or None,
+        )
+        if not spec.conformer_attention:
+            self.self_attn = MultiheadAttentionExtend(
+                spec.embed_dim, spec.heads, dropout=spec.attention_dropout, attention_relax=spec.attention_relax
+            )
+
+    def forward(
+        self, x: Tensor, self_attn_padding_mask: Tensor | None = None, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map (F, B, D) to (F, B, D); fairseq's layer keeps its attention weights to itself: None."""
+        x, _ = super().forward(x, self_attn_padding_mask=self_attn_padding_mask)
+        return x, None

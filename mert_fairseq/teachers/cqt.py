@@ -1,0 +1,179 @@
+"""The constant-Q transform, MERT's musical teacher (arXiv:2306.00107), without its 65,536-tap convolutions."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, cqt_geometry
+from mert_fairseq.teachers.waves import checked_wave
+
+BACKENDS = ("fft", "nnaudio")
+MAX_PLANS = 12  # 5 to 30 MB each at the default settings
+MAX_BLOCK_SAMPLES = 1 << 19  # longer clips go in blocks, so that neither plans nor spectra grow with the clip
+CLIPS_AT_ONCE = 8  # what stays in a CPU core's cache, at 5 s a clip
+BINS_AT_ONCE = 16
+
+
+class CQTTeacher:
+    """Magnitudes of the constant-Q transform, equal to nnAudio's ``features.cqt.CQT`` within 1e-4 of the peak.
+
+    nnAudio's arguments are: hop_length, fmin, n_bins, bins_per_octave, filter_scale 1, norm 1, Hann, centred, zero
+    padding, "Magnitude". A plain object: it holds no parameter or buffer, so nothing lands in checkpoints and fp16
+    training does not halve it. Everything is computed in float32 without gradients, under autocast too.
+
+    Args:
+        sample_rate: of the wave, in Hz.
+        hop_samples: from one frame to the next.
+        bins: frequencies.
+        bins_per_octave: their spacing.
+        fmin_hz: of bin 0; 32.7 Hz is C1.
+        backend: "fft", or "nnaudio" for the reference (50 times slower, and 176 MB of kernels).
+
+    Raises:
+        ValueError: if a size is not positive, a bin lies above the Nyquist frequency, or the backend is unknown.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 24_000,
+        hop_samples: int = 320,
+        bins: int = 336,
+        bins_per_octave: int = 48,
+        fmin_hz: float = 32.7,
+        backend: str = "fft",
+    ):
+        if min(sample_rate, hop_samples, bins, bins_per_octave, fmin_hz) <= 0:
+            raise ValueError(
+                f"CQT: sample_rate {sample_rate}, hop_samples {hop_samples}, bins {bins}, bins_per_octave "
+                f"{bins_per_octave} and fmin_hz {fmin_hz:g} must all be above 0."
+            )
+        if backend not in BACKENDS:
+            raise ValueError(f"CQT: no backend {backend!r}; there are {', '.join(BACKENDS)}.")
+        self.sample_rate = sample_rate
+        self.hop_samples = hop_samples
+        self.bins = bins
+        self.bins_per_octave = bins_per_octave
+        self.fmin_hz = fmin_hz
+        self.backend = backend
+        self.geometry = cqt_geometry(sample_rate, hop_samples, bins, bins_per_octave, fmin_hz)
+        self._plans: OrderedDict[Any, Any] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the plans behind; they are built again in a tenth of a second."""
+        return {**self.__dict__, "_plans": OrderedDict()}
+
+    def num_frames(self, samples: int) -> int:
+        """Frames of a clip: one at sample 0 and one every hop."""
+        return samples // self.hop_samples + 1
+
+    @torch.no_grad()
+    def __call__(self, wave: Tensor) -> Tensor:
+        """Transform a batch of clips.
+
+        Args:
+            wave: (B, T) float32 or float64 in [-1, 1], mono, before any mixing; silence is assumed beyond both ends.
+
+        Returns:
+            (B, T // hop_samples + 1, bins) float32.
+
+        Raises:
+            TypeError: if the wave is half precision or integer.
+            ValueError: if it is not (B, T), or empty.
+        """
+        wave = checked_wave(wave, "CQT")
+        with torch.autocast(wave.device.type, enabled=False):
+            if self.backend == "nnaudio":
+                return self._nnaudio(wave.device)(wave).transpose(1, 2).contiguous()
+            out = wave.new_empty(wave.shape[0], self.num_frames(wave.shape[1]), self.bins)
+            for clips, target in zip(wave.split(CLIPS_AT_ONCE), out.split(CLIPS_AT_ONCE), strict=True):
+                self._transform(clips, target)
+        return out
+
+    def _transform(self, wave: Tensor, out: Tensor) -> None:
+        """Cut a long clip into blocks with the context that their kernels see; fill ``out`` (B, F, bins)."""
+        context_frames = -(-self.geometry.context_samples // self.hop_samples)
+        block_frames = max(MAX_BLOCK_SAMPLES // self.hop_samples, 8 * context_frames)
+        samples, frames = wave.shape[1], out.shape[1]
+        for first in range(0, frames, block_frames) if frames > block_frames else [0]:
+            last = min(first + block_frames, frames) if frames > block_frames else frames
+            lead = min(first, context_frames)
+            start = (first - lead) * self.hop_samples
+            stop = min(samples, (last - 1) * self.hop_samples + self.geometry.context_samples + 1)
+            plan = self.plan(stop - start, wave.device)
+            spectrum = torch.fft.rfft(wave[:, start:stop], n=plan.samples)
+            planes = wave.new_empty(2 * len(wave), plan.before + spectrum.shape[1] + plan.after)
+            magnitudes = wave.new_empty(len(wave), self.bins, last - first)
+            for half_sample in (False, True):
+                _split(plan, spectrum, half_sample, planes)
+                _fill(plan, planes, half_sample, lead, magnitudes)
+            out[:, first:last] = magnitudes.transpose(1, 2)
+
+    def plan(self, samples: int, device: torch.device) -> CQTPlan:
+        """The plan that clips of ``samples`` use on ``device``: the last few are kept, lengths share them."""
+        frames = circle_frames(self.geometry, samples)
+        return self._cached((frames, device), lambda: build_plan(self.geometry, frames, device))
+
+    def _nnaudio(self, device: torch.device) -> Any:
+        def build() -> Any:
+            from nnAudio.features.cqt import CQT
+
+            return CQT(
+                sr=self.sample_rate,
+                hop_length=self.hop_samples,
+                fmin=self.fmin_hz,
+                n_bins=self.bins,
+                bins_per_octave=self.bins_per_octave,
+                filter_scale=1,
+                norm=1,
+                window="hann",
+                center=True,
+                pad_mode="constant",
+                trainable=False,
+                output_format="Magnitude",
+                verbose=False,
+            ).to(device)
+
+        return self._cached(("nnaudio", device), build)
+
+    def _cached(self, key: Any, build: Any) -> Any:
+        if key not in self._plans:
+            self._plans[key] = build()
+            if len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+
+def _split(plan: CQTPlan, spectrum: Tensor, half_sample: bool, planes: Tensor) -> None:
+    """Real parts over imaginary parts, mirrored at both ends as a real wave's are, into ``planes`` (2 B, width).
+
+    Planes, because a kernel's real values then weigh contiguous floats. With ``half_sample`` the spectrum is changed in
+    place to that of the wave moved by half a sample, to where the kernels of odd length have their centre.
+    """
+    clips, inner = spectrum.shape
+    mirror_sign = 1
+    if half_sample:
+        spectrum.mul_(plan.half_sample_shift)
+        mirror_sign = -1  # half a sample is half a turn at the sampling rate
+    for part, rows, sign in ((spectrum.real, planes[:clips], 1), (spectrum.imag, planes[clips:], -1)):
+        rows[:, plan.before : plan.before + inner] = part
+        rows[:, : plan.before] = sign * part[:, 1 : plan.before + 1].flip(1)
+        rows[:, plan.before + inner :] = sign * mirror_sign * part[:, inner - 1 - plan.after : -1].flip(1)
+
+
+def _fill(plan: CQTPlan, planes: Tensor, half_sample: bool, lead: int, out: Tensor) -> None:
+    """Weigh, fold, invert the bins of even (or odd) kernel length into ``out`` (B, bins, F), from frame ``lead`` on."""
+    clips, _, frames = out.shape
+    chosen = [k for k, kernel in enumerate(plan.bins) if kernel.half_sample == half_sample]
+    folded = planes.new_empty(2 * clips, BINS_AT_ONCE, plan.frames)
+    for at in range(0, len(chosen), BINS_AT_ONCE):
+        group = chosen[at : at + BINS_AT_ONCE]
+        for place, k in enumerate(group):
+            _, first, values = plan.bins[k]
+            rows = planes[:, first : first + values.numel()].view(2 * clips, *values.shape)
+            torch.sum(rows * values, 1, out=folded[:, place])
+        parts = folded[:, : len(group)]
+        series = torch.fft.ifft(torch.complex(parts[:clips], parts[clips:]))[..., lead : lead + frames]
+        out[:, group] = torch.view_as_real(series).square().sum(-1).sqrt_()
