@@ -4,8 +4,8 @@
     python preprocess/fetch_fma.py metadata small --to data/fma      # 7.6 GiB down, 15.5 GiB in all
     python preprocess/fetch_fma.py metadata small --to data/fma --step unpack
 
-The archives: metadata (342 MiB), small (7.2 GiB), medium (22 GiB), large (93 GiB), full (879 GiB). Licences of the audio
-are the artists' own; see mert_fairseq/fma/__init__.py.
+The archives: metadata (342 MiB), small (7.2 GiB), medium (22 GiB), large (93 GiB), full (879 GiB). Each track is under
+the licence that its artist chose; see mert_fairseq/fma/__init__.py.
 """
 
 import argparse

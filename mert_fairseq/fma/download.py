@@ -56,13 +56,13 @@ def download(
         try:
             _fetch(url, part)
             break
-        except urllib.error.HTTPError as error:
-            raise DownloadError(
-                f"{url}: the server answers {error.code} {error.reason}. Give a mirror's --url."
-            ) from error
         except DownloadError:
             raise
         except CUT_OFF as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                raise DownloadError(
+                    f"{url}: the server answers {error.code} {error.reason}. Give the address of a mirror."
+                ) from error
             if attempt == len(waits_seconds):
                 raise DownloadError(
                     f"{url}: the connection broke {attempt + 1} times, last with {error!r}, at "

@@ -31,12 +31,12 @@ def unpack(zip_path: Path, folder: Path) -> int:
     Raises:
         UnpackError: if the archive is damaged, wants to write outside ``folder``, or the disk is too small.
     """
+    if not zip_path.is_file():
+        raise UnpackError(f"{zip_path}: no such file. Download it first, with preprocess/fetch_fma.py.")
     try:
         with zipfile.ZipFile(zip_path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            missing = [
-                (member, target) for member in members if not _is_there(member, target := _target(member, folder))
-            ]
+            targets = [(member, _target(member, folder)) for member in archive.infolist() if not member.is_dir()]
+            missing = [(member, target) for member, target in targets if not _is_there(member, target)]
             _check_space(zip_path, folder, sum(member.file_size for member, _ in missing))
             total = sum(member.file_size for member, _ in missing)
             with tqdm(total=total, unit="B", unit_scale=True, desc=f"unpacking {zip_path.name}") as bar:
