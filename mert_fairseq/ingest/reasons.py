@@ -1,0 +1,50 @@
+"""Why a file did not become a track: one vocabulary for rejects.tsv, each word with its meaning and its remedy."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The second column of rejects.tsv; members are listed in the order in which a file is examined."""
+
+    BROKEN_LINK = "broken_link"
+    LINK_LOOP = "link_loop"
+    DUPLICATE_LINK = "duplicate_link"
+    NOT_A_FILE = "not_a_file"
+    NO_PERMISSION = "no_permission"
+    UNSAFE_NAME = "unsafe_name"
+    EMPTY = "empty"
+    WRONG_EXTENSION = "wrong_extension"
+    NO_DECODER = "no_decoder"
+    UNDECODABLE = "undecodable"
+    DAMAGED = "damaged"
+    TRUNCATED = "truncated"
+    NOT_FINITE = "not_finite"
+    SILENT = "silent"
+    CLIPPED = "clipped"
+    TOO_SHORT = "too_short"
+    SAMPLE_RATE = "sample_rate"
+    DECODER_DIED = "decoder_died"
+    DUPLICATE = "duplicate"
+
+
+REMEDIES: dict[Reason, str] = {
+    Reason.BROKEN_LINK: "the link's target is gone; restore it or delete the link",
+    Reason.LINK_LOOP: "the link leads back to a folder that holds it; nothing is lost, delete the link",
+    Reason.DUPLICATE_LINK: "its target is taken under another name; nothing is lost, delete the link",
+    Reason.NOT_A_FILE: "a device, socket or pipe with an audio name; delete it",
+    Reason.NO_PERMISSION: "chmod u+r the file (u+rx a folder)",
+    Reason.UNSAFE_NAME: "a manifest cannot hold the name; rename the file, or convert with --convert-to",
+    Reason.EMPTY: "the file holds no audio; fetch it again",
+    Reason.WRONG_EXTENSION: "the content is not what the name says; rename it, or fetch it again",
+    Reason.NO_DECODER: "libsndfile cannot decode this format; convert it first: ffmpeg -i FILE FILE.flac",
+    Reason.UNDECODABLE: "the decoder cannot open the file; fetch it again",
+    Reason.DAMAGED: "bytes inside the file are wrong; fetch it again",
+    Reason.TRUNCATED: "the file ends, or cannot be decoded further, before its declared length; fetch it again",
+    Reason.NOT_FINITE: "the file holds NaN or infinite samples; export it again",
+    Reason.SILENT: "nothing above --silence-dbfs; check the export, or lower the threshold",
+    Reason.CLIPPED: "more than --max-clipped-share of the samples are at full scale; find a better master, or raise it",
+    Reason.TOO_SHORT: "shorter than --min-seconds; lower it to keep the file",
+    Reason.SAMPLE_RATE: "not at the training rate; convert with --convert-to DIR --sample-rate RATE",
+    Reason.DECODER_DIED: "decoding the file killed the process (crash or out of memory); fetch it again",
+    Reason.DUPLICATE: "the same audio as another file, which is kept; nothing is lost",
+}

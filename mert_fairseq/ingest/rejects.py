@@ -1,0 +1,27 @@
+"""rejects.tsv: every file that did not become a track, with its reason; nothing is dropped in silence."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from mert_fairseq.files import replacing
+from mert_fairseq.ingest.names import escape
+from mert_fairseq.ingest.reasons import Reason
+
+REJECTS_FILE = "rejects.tsv"
+HEADER = "path\treason\tdetail"
+
+
+class Reject(NamedTuple):
+    """A file or folder left out: its path relative to the audio folder, a word of the vocabulary, what was found."""
+
+    path: str
+    reason: Reason
+    detail: str
+
+
+def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
+    """Write the table, sorted by path; tabs, line breaks and bytes that are not UTF-8 are escaped as in Python."""
+    lines = [f"{escape(reject.path)}\t{reject.reason}\t{escape(reject.detail)}" for reject in sorted(rejects)]
+    with replacing(path) as partial:
+        partial.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
