@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_tables(tmp_path: Path):
 
 
 def test_genres_can_be_learnt_and_partly_by_non_linear_models_only(tmp_path: Path):
-    tree = build_fma_tree(tmp_path, per_genre=150, medium_extra=0, large_extra=0, bad=False, audio_subset=None)
+    tree = build_fma_tree(tmp_path, per_genre=80, medium_extra=0, large_extra=0, bad=False, audio_subset=None)
     fma = FMA(tree.metadata_dir)
     means = fma.features["mfcc", "mean"].to_numpy()
     means = (means - means.mean(axis=0)) / means.std(axis=0)

@@ -45,7 +45,6 @@ def make_tracks(
     medium_extra: int,
     large_extra: int,
     bad_ids: tuple[int, ...],
-    clip_seconds: float,
 ) -> pd.DataFrame:
     """Rows of tracks.csv as the CSV holds them (lists and dates are text), with the 52 published columns.
 
@@ -55,7 +54,6 @@ def make_tracks(
         medium_extra: tracks in medium that are not in small, over all 16 roots.
         large_extra: tracks in large only; every other one has genres of two roots and no top genre.
         bad_ids: ids that must occur, spread over the small set.
-        clip_seconds: for the column ("track", "duration"), which tells the length of the untrimmed track.
     """
     plan = _subset_plan(per_genre, medium_extra, large_extra)
     splits = _splits(plan)
@@ -71,18 +69,18 @@ def make_tracks(
     rows = []
     for place, ((subset, root, has_top), split) in enumerate(zip(plan, splits, strict=True)):
         artists[split] = artists.get(split, -1) + 1
-        artist_id = 100 * (SPLITS.index(split) + 1) + artists[split] // TRACKS_AN_ARTIST
+        artist_id = len(SPLITS) * (artists[split] // TRACKS_AN_ARTIST) + SPLITS.index(split) + 1
         genres = [int(rng.choice(below(root)))]
         if not has_top:
             genres.append(int(rng.choice([other for other in ROOTS if other != root])))
-        rows.append(_row(rng, place, artist_id, genres, ROOTS[root] if has_top else "", clip_seconds))
+        rows.append(_row(rng, place, artist_id, genres, ROOTS[root] if has_top else ""))
         rows[-1][("set", "subset")], rows[-1][("set", "split")] = subset, split
     table = pd.DataFrame(rows, index=pd.Index(ids, name="track_id"), columns=pd.MultiIndex.from_tuples(TRACK_COLUMNS))
     return table.sort_index()
 
 
 def _row(
-    rng: np.random.Generator, place: int, artist_id: int, genres: list[int], top: str, clip_seconds: float
+    rng: np.random.Generator, place: int, artist_id: int, genres: list[int], top: str
 ) -> dict[tuple[str, ...], Any]:
     day = pd.Timestamp("2008-11-26 01:44:45") + pd.Timedelta(hours=int(rng.integers(70_000)))
     where, latitude, longitude = people.PLACES[artist_id % len(people.PLACES)]
@@ -110,7 +108,7 @@ def _row(
             rng.choice([320_000, 256_000, 192_000, 128_000, 263_441], p=[0.6, 0.2, 0.1, 0.05, 0.05])
         ),
         ("track", "date_created"): str(day),
-        ("track", "duration"): max(1, round(clip_seconds * float(rng.lognormal(2.0, 0.6)))),
+        ("track", "duration"): max(30, round(float(rng.lognormal(5.4, 0.6)))),
         ("track", "genre_top"): top,
         ("track", "genres"): str(genres),
         ("track", "genres_all"): str(with_ancestors(genres)),

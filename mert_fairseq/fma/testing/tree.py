@@ -63,7 +63,7 @@ def build_fma_tree(
         seed: the same one gives the same tables, and the same audio where the encoder is the same.
     """
     rng = np.random.default_rng(seed)
-    tracks = make_tracks(rng, per_genre, medium_extra, large_extra, BAD_IDS if bad else (), clip_seconds)
+    tracks = make_tracks(rng, per_genre, medium_extra, large_extra, BAD_IDS if bad else ())
     metadata_dir, audio_dir = root / "fma_metadata", root / f"fma_{audio_subset or 'small'}"
     metadata_dir.mkdir(parents=True)
     audio_dir.mkdir()
