@@ -6,10 +6,11 @@ centred CQT frames. Frame i pairs with code i and with CQT frame i; what is left
 
 import ast
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+Count = TypeVar("Count", int, np.ndarray)
 WAV2VEC2_LAYERS = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
 
 
@@ -88,7 +89,7 @@ def num_conv_frames(samples: int, layers: list[ConvLayer]) -> int:
     return frames
 
 
-def num_label_frames(samples: int, sample_rate: int, label_rate_hz: float) -> int:
+def num_label_frames(samples: Count, sample_rate: int, label_rate_hz: float) -> Count:
     """Codes that a frame-wise teacher gives for ``samples``; the last, partial frame counts (EnCodec pads it).
 
     Worked in integers, so that hours-long files do not drift: 120,000 samples at 24 kHz and 75 Hz give 375.

@@ -1,7 +1,7 @@
 """Dictionaries ``dict.{label}.txt``, one "symbol count" a line, as fairseq numbers them.
 
-fairseq puts <s>, <pad>, </s> and <unk> before the symbols of the file, so line i, from 0, is class i + 4. Usually line i
-holds code i.
+fairseq puts <s>, <pad>, </s> and <unk> before the symbols of the file, so line i, from 0, is class i + 4. Usually
+line i holds code i.
 """
 
 from collections.abc import Sequence

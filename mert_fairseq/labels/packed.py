@@ -38,6 +38,7 @@ class PackedLabels(FrameLabels):
 
     def __init__(self, prefix: str | Path, columns: Sequence[str] | None = None) -> None:
         self._files = packed_files(prefix)
+        self.source = str(self._files[0])
         header = read_header(prefix)
         held = header["columns"]
         self.columns = tuple(held if columns is None else columns)
@@ -58,7 +59,7 @@ class PackedLabels(FrameLabels):
                 f"({self._offsets[-1]}, {len(held)}) by {self._files[1].name}. Pack the labels again."
             )
 
-    def where(self, track: int) -> str:
+    def where(self, track: int, column: int | None = None) -> str:
         return f"{self._files[0]}: track {track}"
 
     @cached_property

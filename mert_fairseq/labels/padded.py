@@ -15,7 +15,7 @@ class PaddedLabels(FrameLabels):
     """One column."""
 
     def __init__(self, path: str | Path, column: str) -> None:
-        self.path = Path(path)
+        self.path, self.source = Path(path), str(path)
         self.columns = (column,)
         if not self.path.is_file():
             raise LabelError(
@@ -29,7 +29,7 @@ class PaddedLabels(FrameLabels):
             )
         self.frames = _count_codes(self._rows)
 
-    def where(self, track: int) -> str:
+    def where(self, track: int, column: int | None = None) -> str:
         return f"{self.path}: row {track}"
 
     @cached_property

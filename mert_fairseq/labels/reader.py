@@ -16,11 +16,13 @@ class FrameLabels(ABC):
     Attributes:
         columns: (Q,) label names, such as ``rvq_0``.
         frames: (tracks,) int64, codes that each track has; the same for all columns.
+        source: the file, for messages.
         max_codes: (Q,) largest code of each column, or None if that would take reading the whole file.
     """
 
     columns: tuple[str, ...]
     frames: np.ndarray
+    source: str
     max_codes: list[int] | None = None
 
     def __len__(self) -> int:
@@ -41,8 +43,11 @@ class FrameLabels(ABC):
         return self._read(track, first, last)
 
     @abstractmethod
-    def where(self, track: int) -> str:
-        """The place of a track's codes, for messages: a file and a line or row."""
+    def where(self, track: int, column: int | None = None) -> str:
+        """The place of a track's codes of a column, for messages: a file and a line or row.
+
+        None means the column that has the fewest codes for the track.
+        """
 
     @abstractmethod
     def _read(self, track: int, first: int, last: int) -> np.ndarray: ...
@@ -59,17 +64,20 @@ class JoinedLabels(FrameLabels):
         for part in parts[1:]:
             if len(part) != len(first):
                 raise LabelError(
-                    f"{first.where(0)} and {part.where(0)}: found {len(first)} and {len(part)} tracks, expected as "
+                    f"{first.source} and {part.source}: found {len(first)} and {len(part)} tracks, expected as "
                     f"many. Make both from the same manifest."
                 )
         self.parts = tuple(parts)
         self.columns = tuple(name for part in parts for name in part.columns)
+        self.source = ", ".join(part.source for part in parts)
+        self._part_of_column = [part for part in parts for _ in part.columns]
         self.frames = parts[0].frames if len(parts) == 1 else np.min([part.frames for part in parts], axis=0)
         if all(part.max_codes is not None for part in parts):
             self.max_codes = [code for part in parts for code in part.max_codes or []]
 
-    def where(self, track: int) -> str:
-        return self.parts[int(np.argmin([part.frames[track] for part in self.parts]))].where(track)
+    def where(self, track: int, column: int | None = None) -> str:
+        part = min(self.parts, key=lambda p: p.frames[track]) if column is None else self._part_of_column[column]
+        return part.where(track)
 
     def _read(self, track: int, first: int, last: int) -> np.ndarray:
         return np.concatenate([part.codes(track, first, last) for part in self.parts], axis=1)
@@ -80,15 +88,15 @@ class MemoryLabels(FrameLabels):
 
     def __init__(self, source: FrameLabels) -> None:
         self._source = source
-        self.columns, self.frames = source.columns, source.frames
+        self.columns, self.frames, self.source = source.columns, source.frames, source.source
         self._offsets = np.concatenate([[0], np.cumsum(self.frames)])
         self._codes = np.empty((int(self._offsets[-1]), len(self.columns)), dtype=np.uint16)
         for track in range(len(source)):
             self._codes[self._offsets[track] : self._offsets[track + 1]] = source.codes(track)
         self.max_codes = self._codes.max(axis=0).tolist() if len(self._codes) else [0] * len(self.columns)
 
-    def where(self, track: int) -> str:
-        return self._source.where(track)
+    def where(self, track: int, column: int | None = None) -> str:
+        return self._source.where(track, column)
 
     def _read(self, track: int, first: int, last: int) -> np.ndarray:
         start = self._offsets[track]

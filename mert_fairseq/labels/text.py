@@ -21,7 +21,7 @@ class TextLabels(FrameLabels):
     """One column. Start-up reads the file once for the places of its lines; nothing is kept but two numbers a track."""
 
     def __init__(self, path: str | Path, column: str) -> None:
-        self.path = Path(path)
+        self.path, self.source = Path(path), str(path)
         self.columns = (column,)
         if not self.path.is_file():
             raise LabelError(
@@ -30,7 +30,7 @@ class TextLabels(FrameLabels):
             )
         self._starts, self.frames = _index_lines(self.path)
 
-    def where(self, track: int) -> str:
+    def where(self, track: int, column: int | None = None) -> str:
         return f"{self.path}:{track + 1}"
 
     @cached_property

@@ -1,0 +1,133 @@
+"""What is wrong with a data folder, said before training begins."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.audio import AudioError, probe
+from mert_fairseq.data.classes import ClassTable, unknown_code
+from mert_fairseq.frames import num_label_frames
+from mert_fairseq.labels import JoinedLabels, LabelDictionary, LabelError
+from mert_fairseq.manifest import Manifest
+
+logger = logging.getLogger(__name__)
+TOLERANCE_SECONDS = 0.1  # teachers differ by some frames at the end of a track
+PROBED_FILES = 8
+PROBED_LABELS = 32
+
+
+def evenly_spaced(count: int, of: int) -> list[int]:
+    return sorted(set(np.linspace(0, of - 1, min(count, of)).round().astype(int).tolist())) if of else []
+
+
+def usable_tracks(
+    path: Path, manifest: Manifest, min_samples: int | None, max_samples: int | None, hop: int
+) -> np.ndarray:
+    """Tracks long enough, and short enough, to train on, as (kept,) int64.
+
+    Raises:
+        ValueError: if the manifest is empty or no track is left.
+    """
+    if not len(manifest):
+        raise ValueError(f"{path}: found no track, expected some. Make the manifest of a folder that holds audio.")
+    samples = manifest.samples
+    least = max(min_samples or 0, 2 * hop)  # shorter ones give no encoder frame
+    kept = np.flatnonzero((samples >= least) & (samples <= (max_samples or samples.max())))
+    if not len(kept):
+        raise ValueError(
+            f"{path}: found {len(manifest)} tracks of {samples.min()} to {samples.max()} samples, expected some "
+            f"between task.min_sample_size ({least}) and task.max_keep_size ({max_samples or 'no limit'}). Correct "
+            f"these, or use longer audio."
+        )
+    short, long = int((samples < least).sum()), len(manifest) - len(kept) - int((samples < least).sum())
+    logger.info(f"{path}: {len(kept)} tracks; left out {short} below {least} samples and {long} above {max_samples}")
+    return kept
+
+
+def check_sample_rate(path: Path, manifest: Manifest, sample_rate: int) -> None:
+    """Compare the sidecar's and some files' rates with the training rate.
+
+    Raises:
+        ValueError: if one differs, or none of the files can be read.
+    """
+    remedy = (
+        f"Correct task.sample_rate, or convert (preprocess/make_manifest.py --convert-to DIR --sample-rate "
+        f"{sample_rate})."
+    )
+    if manifest.sample_rate not in (None, sample_rate):
+        raise ValueError(
+            f"{path.with_suffix('.json')}: found {manifest.sample_rate} Hz, expected {sample_rate} Hz. {remedy}"
+        )
+    failures = []
+    tracks = evenly_spaced(PROBED_FILES, len(manifest))
+    for track in tracks:
+        try:
+            found = probe(manifest.audio_path(track)).sample_rate
+        except AudioError as error:
+            failures.append(error)
+            continue
+        if found != sample_rate:
+            raise ValueError(f"{manifest.audio_path(track)}: found {found} Hz, expected {sample_rate} Hz. {remedy}")
+    if failures and len(failures) == len(tracks):
+        raise ValueError(f"{path}: none of {len(tracks)} tracks that were tried can be read. The first: {failures[0]}")
+
+
+def check_labels(
+    path: Path, manifest: Manifest, labels: JoinedLabels, sample_rate: int, label_rate_hz: float, tracks: np.ndarray
+) -> None:
+    """Compare the number of labels of each track with its samples, by the clock.
+
+    Args:
+        path: of the manifest, for messages.
+        manifest: of the split.
+        labels: of the split.
+        sample_rate: in Hz.
+        label_rate_hz: labels a second.
+        tracks: (kept,) tracks to look at.
+
+    Raises:
+        LabelError: if the number of tracks differs, or a track's labels are more than 0.1 s off.
+    """
+    for part in labels.parts:
+        if len(part) != len(manifest):
+            raise LabelError(
+                f"{part.source}: found labels of {len(part)} tracks, expected {len(manifest)}, one for each in {path}. "
+                f"Make the labels again from this manifest."
+            )
+        written = getattr(part, "label_rate_hz", None)
+        if written not in (None, label_rate_hz):
+            raise LabelError(
+                f"{part.source}: was made at {written:g} labels a second, expected {label_rate_hz:g}. "
+                f"Correct task.label_rate."
+            )
+        samples = manifest.samples[tracks]
+        expected = num_label_frames(samples, sample_rate, label_rate_hz)
+        found_codes = part.frames[tracks]
+        off = (np.abs(found_codes - expected) > TOLERANCE_SECONDS * label_rate_hz) | (2 * found_codes < expected)
+        if off.any():
+            worst = int(np.argmax(off))
+            track, found = int(tracks[worst]), int(found_codes[worst])
+            raise LabelError(
+                f"{part.where(track)}: {manifest.paths[track]} has {found} codes, but its {samples[worst]} samples at "
+                f"{label_rate_hz:g} labels a second need {expected[worst]}; so do {int(off.sum())} of {len(tracks)} "
+                f"tracks. Make the labels again from this manifest, or correct task.label_rate (these come at "
+                f"{found * sample_rate / samples[worst]:.4g} a second)."
+            )
+
+
+def check_codes(labels: JoinedLabels, dictionaries: Sequence[LabelDictionary], tracks: np.ndarray) -> None:
+    """Compare codes with their dictionaries: all where the label file states its largest, else those of some tracks.
+
+    Raises:
+        LabelError: if a code has no class.
+    """
+    if labels.max_codes is not None:
+        for column, (code, dictionary) in enumerate(zip(labels.max_codes, dictionaries, strict=True)):
+            if code >= len(dictionary.lookup()):
+                raise unknown_code(labels.where(0, column), labels.columns[column], code, dictionary)
+        return
+    table = ClassTable(dictionaries)
+    for track in tracks[evenly_spaced(PROBED_LABELS, len(tracks))].tolist():
+        table.classes(labels.codes(track), labels, track)

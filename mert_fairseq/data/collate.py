@@ -1,0 +1,106 @@
+"""Clips to a batch: cut or padded to one length, with the classes of their frames."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from mert_fairseq.audio import FULL_SCALE
+from mert_fairseq.data.draws import crop_start
+from mert_fairseq.frames import hop_samples, label_span
+from mert_fairseq.labels.dictionary import PAD
+
+NORM_EPSILON = 1e-5  # of torch's layer_norm
+
+
+class Clip(NamedTuple):
+    """What a worker reads for one index.
+
+    Attributes:
+        track: its line in the manifest, from 0.
+        wave: (T,) int16.
+        classes: (L, Q) int64.
+        trim: place in [0, 1) of a further cut, if the batch is shorter.
+        clip_seed: of its mask and mixture.
+        replaced: whether the track could not be read, and this is of another.
+    """
+
+    track: int
+    wave: np.ndarray
+    classes: np.ndarray
+    trim: float
+    clip_seed: int
+    replaced: bool
+
+
+class Collater:
+    """Makes batches of B clips, T samples, Q columns, L labels.
+
+    Args:
+        sample_rate: in Hz.
+        label_rate_hz: labels a second.
+        pad_audio: pad to the longest clip; False cuts to the shortest.
+        random_crop: False cuts at the end only.
+        normalize: zero mean and unit variance, a clip at a time, as float32.
+    """
+
+    def __init__(
+        self, sample_rate: int, label_rate_hz: float, pad_audio: bool, random_crop: bool, normalize: bool
+    ) -> None:
+        self._sample_rate, self._label_rate_hz = sample_rate, label_rate_hz
+        self._hop = hop_samples(sample_rate, label_rate_hz)
+        self._pad_audio, self._random_crop, self._normalize = pad_audio, random_crop, normalize
+
+    def __call__(self, clips: Sequence[Clip]) -> dict[str, Any]:
+        """Make a batch.
+
+        Returns:
+            id (B,) int64; net_input: source (B, T) int16, or float32 if normalised, padding_mask (B, T) bool, True for
+            padding, or None, clip_seeds (B,) int64; target_list (Q, B, L) int64, padded with 1; target_lengths_list and
+            ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track that cannot be read.
+        """
+        if not clips:
+            return {}
+        samples = (max if self._pad_audio else min)(len(clip.wave) for clip in clips)
+        clips = [self._trim(clip, samples) for clip in clips]
+        source, padding_mask = self._source(clips, samples)
+        lengths = torch.tensor([len(clip.classes) for clip in clips])
+        targets = np.full((clips[0].classes.shape[1], len(clips), int(lengths.max())), PAD, dtype=np.int64)
+        for row, clip in enumerate(clips):
+            targets[:, row, : len(clip.classes)] = clip.classes.T
+        return {
+            "id": torch.tensor([clip.track for clip in clips]),
+            "net_input": {
+                "source": source,
+                "padding_mask": padding_mask,
+                "clip_seeds": torch.tensor([clip.clip_seed for clip in clips]),
+            },
+            "target_list": torch.from_numpy(targets),
+            "target_lengths_list": [lengths] * len(targets),
+            "ntokens_list": [int(lengths.sum())] * len(targets),
+            "ntokens": int(lengths.sum()),
+            "unreadable": sum(clip.replaced for clip in clips),
+        }
+
+    def _trim(self, clip: Clip, samples: int) -> Clip:
+        """Cut a clip that is longer than its batch, at a label."""
+        if len(clip.wave) <= samples:
+            return clip
+        start = crop_start(clip.trim, len(clip.wave), samples, self._hop) if self._random_crop else 0
+        first, last = label_span(start, samples, self._sample_rate, self._label_rate_hz)
+        return clip._replace(wave=clip.wave[start : start + samples], classes=clip.classes[first:last])
+
+    def _source(self, clips: Sequence[Clip], samples: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Waves (B, T), and where they are padding (B, T) bool, or None."""
+        source = np.zeros((len(clips), samples), dtype=np.float32 if self._normalize else np.int16)
+        padding = np.ones(source.shape, dtype=bool)
+        for row, clip in enumerate(clips):
+            source[row, : len(clip.wave)] = _normalized(clip.wave) if self._normalize else clip.wave
+            padding[row, : len(clip.wave)] = False
+        return torch.from_numpy(source), torch.from_numpy(padding) if padding.any() else None
+
+
+def _normalized(wave: np.ndarray) -> np.ndarray:
+    scaled = wave.astype(np.float32) / np.float32(FULL_SCALE)
+    return (scaled - scaled.mean()) / np.sqrt(scaled.var() + NORM_EPSILON)

@@ -1,0 +1,204 @@
+"""Task ``mert_pretraining``: manifests and frame labels to batches, for fairseq's trainer."""
+
+import logging
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fairseq.criterions import FairseqCriterion
+from fairseq.data import Dictionary
+from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask, register_task
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
+
+from mert_fairseq.data.checks import check_codes, check_labels, check_sample_rate, usable_tracks
+from mert_fairseq.data.classes import ClassTable
+from mert_fairseq.data.draws import shard_of_epoch
+from mert_fairseq.data.mert_dataset import MERTDataset
+from mert_fairseq.data.unreadable import check_share
+from mert_fairseq.frames import hop_samples
+from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
+from mert_fairseq.manifest import Manifest
+from mert_fairseq.options import number_list
+from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config
+
+logger = logging.getLogger(__name__)
+
+
+@register_task("mert_pretraining", dataclass=MERTPretrainingConfig)
+class MERTPretrainingTask(FairseqTask):
+    """Masked prediction of frame labels.
+
+    Checkpoints carry the dictionaries as plain lists in the task's state, so that models load without the label folder
+    and without trusting pickled objects.
+    """
+
+    cfg: MERTPretrainingConfig
+
+    def __init__(self, cfg: MERTPretrainingConfig) -> None:
+        check_config(cfg)
+        super().__init__(cfg)
+        self._unreadable = 0
+        self.state.add_factory("label_symbols", self._read_symbols)
+
+    @classmethod
+    def setup_task(cls, cfg: MERTPretrainingConfig, **kwargs: Any) -> "MERTPretrainingTask":
+        return cls(cfg)
+
+    @property
+    def source_dictionary(self) -> None:
+        return None
+
+    @property
+    def target_dictionary(self) -> None:
+        return None
+
+    @property
+    def dictionaries(self) -> list[Dictionary]:
+        """fairseq's dictionaries, one a label; a published checkpoint brings its own."""
+        if "dictionaries" in self.state.state_dict:
+            return self.state.dictionaries
+        return [_fairseq_dictionary(symbols, counts) for symbols, counts in self.state.label_symbols]
+
+    def _read_symbols(self) -> list[tuple[list[str], list[int]]]:
+        return [(list(each.symbols), list(each.counts)) for each in self._label_dictionaries()]
+
+    def _label_dictionaries(self) -> list[LabelDictionary]:
+        return [LabelDictionary.read(self._label_dir / f"dict.{label}.txt") for label in self.cfg.labels]
+
+    @property
+    def _label_dir(self) -> Path:
+        return (
+            _folder("task.label_dir", self.cfg.label_dir) if self.cfg.label_dir else _folder("task.data", self.cfg.data)
+        )
+
+    def has_sharded_data(self, split: str) -> bool:
+        """Whether fairseq's trainer loads the split anew for each epoch; validation is never sharded."""
+        return self.cfg.sharding_data > 0 and split == self.cfg.train_subset
+
+    def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
+        """Open a split, or an epoch's shard of it, and check it against its labels.
+
+        Raises:
+            FileNotFoundError, ValueError: for what is missing or wrong; the message says where and the remedy.
+        """
+        training = split == self.cfg.train_subset
+        if self.has_sharded_data(split):
+            shards = self.cfg.sharding_data
+            shard = shard_of_epoch(self.cfg.seed, epoch, shards, self.cfg.load_random_data_shard)
+            split_file = f"{split}_{shard}_{shards}"
+            logger.info(f"epoch {epoch} trains on shard {split_file}")
+        else:
+            split_file = split
+        self.datasets[split] = self._open(split_file, training)
+        self.datasets[split].set_epoch(epoch)
+
+    def _open(self, split_file: str, training: bool) -> MERTDataset:
+        cfg = self.cfg
+        path = _folder("task.data", cfg.data) / f"{split_file}.tsv"
+        manifest = Manifest.read(path)
+        tracks = usable_tracks(
+            path, manifest, cfg.min_sample_size, cfg.max_keep_size, hop_samples(cfg.sample_rate, cfg.label_rate)
+        )
+        check_sample_rate(path, manifest, cfg.sample_rate)
+        dictionaries = self._label_dictionaries()
+        self._check_dictionaries(dictionaries)
+        opened = open_labels(self._label_dir, split_file, cfg.labels, padded=cfg.numpy_memmap_label)
+        check_labels(path, manifest, opened, cfg.sample_rate, cfg.label_rate, tracks)
+        check_codes(opened, dictionaries, tracks)
+        labels: FrameLabels = MemoryLabels(opened) if cfg.store_labels else opened
+        return MERTDataset(
+            manifest,
+            labels,
+            ClassTable(dictionaries),
+            tracks,
+            sample_rate=cfg.sample_rate,
+            label_rate_hz=cfg.label_rate,
+            crops=crop_schedule(cfg, training),
+            training=training,
+            seed=cfg.seed,
+            pad_audio=cfg.pad_audio or cfg.enable_padding,
+            random_crop=cfg.random_crop,
+            normalize=cfg.normalize,
+            max_unreadable_share=cfg.max_unreadable_share,
+        )
+
+    def _check_dictionaries(self, dictionaries: list[LabelDictionary]) -> None:
+        """Compare with those the model was built on, which a checkpoint may have brought."""
+        for dictionary, known in zip(dictionaries, self.dictionaries, strict=True):
+            symbols = list(dictionary.symbols)
+            if known.symbols[-len(symbols) :] != symbols or len(known) != dictionary.classes:
+                raise LabelError(
+                    f"{dictionary.path}: found {len(symbols)} codes that are not those of the checkpoint "
+                    f"({len(known)} classes). Train with the dictionaries that the checkpoint was trained with."
+                )
+
+    def max_positions(self) -> tuple[int, int]:
+        return sys.maxsize, sys.maxsize
+
+    def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+        """The data set crops, so no clip is too long."""
+        return indices
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        self._unreadable = 0
+
+    def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """A step that also logs how many clips stand for tracks that could not be read."""
+        loss, sample_size, logging_output = super().train_step(sample, *args, **kwargs)
+        return loss, sample_size, {**logging_output, "unreadable": sample.get("unreadable", 0)}
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: FairseqCriterion) -> None:
+        """Count unreadable tracks over all ranks, which then stop together.
+
+        Raises:
+            TooManyUnreadableError: if more than task.max_unreadable_share of the epoch's tracks failed.
+        """
+        super().reduce_metrics(logging_outputs, criterion)
+        if unreadable := int(sum(log.get("unreadable", 0) for log in logging_outputs)):
+            self._unreadable += unreadable
+            metrics.log_scalar_sum("unreadable", unreadable)
+            check_share(self._unreadable, len(self.datasets[self.cfg.train_subset]), self.cfg.max_unreadable_share)
+
+
+def crop_schedule(cfg: MERTPretrainingConfig, training: bool) -> list[tuple[int, int | None]]:
+    """Longest clip in samples from each epoch on; validation keeps one length, so that its losses compare.
+
+    Raises:
+        ValueError: if the lists do not match, or do not ascend from epoch 1.
+    """
+    seconds = number_list("task.dynamic_crops", cfg.dynamic_crops)
+    epochs = number_list("task.dynamic_crops_epoches", cfg.dynamic_crops_epoches)
+    ascending = all(a < b for a, b in pairwise(epochs))
+    if len(seconds) != len(epochs) or min([*epochs, 1]) < 1 or not ascending or min([*seconds, 1]) <= 0:
+        raise ValueError(
+            f"task.dynamic_crops is {cfg.dynamic_crops} and task.dynamic_crops_epoches {cfg.dynamic_crops_epoches}, "
+            f"expected as many lengths in seconds as ascending epochs from 1 on, such as '[5, 10]' and '[1, 20]'."
+        )
+    crops = [(int(epoch), round(length * cfg.sample_rate)) for epoch, length in zip(epochs, seconds, strict=True)]
+    first = cfg.max_sample_size
+    if not training:
+        return [(0, first if first or not crops else crops[-1][1])]
+    return [(0, first), *crops]
+
+
+def _fairseq_dictionary(symbols: list[str], counts: list[int]) -> Dictionary:
+    dictionary = Dictionary()
+    for symbol, count in zip(symbols, counts, strict=True):
+        dictionary.add_symbol(symbol, n=count)
+    return dictionary
+
+
+def _folder(option: str, path: str) -> Path:
+    """A folder that is there; a relative one is looked for where the command was called, not where Hydra moved to.
+
+    Raises:
+        FileNotFoundError: naming the option and the absolute path.
+    """
+    folder = Path(to_absolute_path(path) if HydraConfig.initialized() else path).absolute()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{option}={path}: no such folder ({folder}). Give an absolute path.")
+    return folder
