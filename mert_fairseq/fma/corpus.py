@@ -81,12 +81,11 @@ class FMA:
             raise ValueError("this FMA was opened without audio_dir; give the folder of the unpacked audio archive.")
         return self.audio_dir / audio_path(track_id)
 
-    def check_references(self) -> None:
-        """Check that the tables speak of the same genres and tracks.
+    def check_genres(self) -> None:
+        """Check that tracks.csv and genres.csv speak of the same genres.
 
         Raises:
-            ValueError: if a track has a genre or a top genre that genres.csv lacks, or a track of features.csv or
-                echonest.csv is not in tracks.csv; names the track.
+            ValueError: if a track has a genre or a top genre that genres.csv lacks; names the track.
         """
         tops = {self.tree.titles[root] for root in self.tree.roots}
         for track_id, genres, genres_all, top in zip(
@@ -107,6 +106,15 @@ class FMA:
                     f"tracks.csv: track {track_id} has top genre {top!r}; the roots of genres.csv are "
                     f"{', '.join(sorted(tops))}. The two must come from the same archive."
                 )
+
+    def check_references(self) -> None:
+        """Check that the four tables speak of the same genres and tracks.
+
+        Raises:
+            ValueError: if a track has a genre or a top genre that genres.csv lacks, or a track of features.csv or
+                echonest.csv is not in tracks.csv; names the track.
+        """
+        self.check_genres()
         for name, table in (("features.csv", self.features), ("echonest.csv", self.echonest)):
             strange = table.index.difference(self.tracks.index)
             if len(strange):

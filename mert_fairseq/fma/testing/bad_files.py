@@ -30,7 +30,7 @@ def _too_short(path: Path, song: np.ndarray) -> None:
 
 
 def _wrong_cut(path: Path, song: np.ndarray) -> None:
-    soundfile.write(path, song[: len(song) // 2], RATE_HZ, format="MP3")
+    soundfile.write(path, song[: len(song) * 3 // 4], RATE_HZ, format="MP3")
 
 
 def _truncated(path: Path, song: np.ndarray) -> None:
