@@ -6,11 +6,13 @@ centred CQT frames. Frame i pairs with code i and with CQT frame i; what is left
 
 import ast
 import math
+from fractions import Fraction
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 Count = TypeVar("Count", int, np.ndarray)
+MAX_RATIO_DENOMINATOR = 1 << 16
 WAV2VEC2_LAYERS = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
 
 
@@ -128,8 +130,10 @@ def paired_targets(frames: int, targets: int, targets_per_frame: float = 1.0) ->
         targets_per_frame: teacher frames a second over encoder frames a second; 1 when both tick at 75 Hz.
 
     Returns:
-        (F',) int64 indices into the targets, F' <= frames; encoder frames from F' on have no target and are dropped.
+        (F',) int64 indices into the targets, F' <= frames; encoder frames from F' on lack a whole target and are
+        dropped.
     """
-    if targets_per_frame * frames > targets:
-        frames = int(targets / targets_per_frame)
-    return (np.arange(frames) * targets_per_frame).astype(np.int64)
+    # as a fraction: in floating point 198 * (199 / 198) comes out below 199
+    ratio = Fraction(targets_per_frame).limit_denominator(MAX_RATIO_DENOMINATOR)
+    frames = min(frames, math.floor(targets / ratio))
+    return np.arange(frames, dtype=np.int64) * ratio.numerator // ratio.denominator

@@ -84,18 +84,20 @@ class MERTCriterion(FairseqCriterion):
                 for name, value in sums.items():
                     if name.startswith("loss_"):
                         terms[name] = self.code_weights[kind] * value
+        masked = net_output["mask_indices"]
+        if not sample_size:  # spectra alone are learnt: they count masked frames too
+            sample_size = int(masked.sum())
         for name, weight in self.extra_weights.items():
             if weight and name in net_output:
                 terms[f"loss_{name}"] = weight * sample_size * net_output[name].float()
         if not terms:
             raise ValueError(
-                "criterion mert has nothing to learn from: every weight is 0 or the model skips those frames. "
+                "criterion mert has nothing to learn from: every weight is 0 or the model has no such term. "
                 "Set pred_masked_weight above 0 and model.skip_masked: false."
             )
         loss = torch.stack(list(terms.values())).sum()
         _check_finite(loss, terms, getattr(model, "num_updates", None))
 
-        masked = net_output["mask_indices"]
         log = {name: value.detach() if torch.is_tensor(value) else value for name, value in {**terms, **log}.items()}
         log.update(
             loss=loss.detach(),

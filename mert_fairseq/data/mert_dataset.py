@@ -12,7 +12,7 @@ import numpy as np
 from fairseq.data import FairseqDataset
 
 from mert_fairseq.audio import AudioError, read_span
-from mert_fairseq.data.batches import bucketed_order, padded_batches
+from mert_fairseq.data.batches import MAX_PADDING, bucketed_order, padded_batches
 from mert_fairseq.data.classes import ClassTable
 from mert_fairseq.data.collate import Clip, Collater
 from mert_fairseq.data.draws import FIXED_EPOCH, ORDER, REPLACEMENT, clip_draw, crop_start, generator
@@ -165,6 +165,6 @@ class MERTDataset(FairseqDataset):
                 f"dataset.max_tokens: found {max_tokens} samples a batch, expected at least {longest}, the longest "
                 f"clip. Raise it, or lower task.max_sample_size."
             )
-        if self._pad_audio:
-            return padded_batches(indices, self.sizes, max_tokens, max_sentences, required_batch_size_multiple)
-        return super().batch_by_size(indices, max_tokens, max_sentences, required_batch_size_multiple)
+        # Not fairseq's: it loses clips where the multiple (8 by default) is larger than a batch.
+        max_padding = MAX_PADDING if self._pad_audio else 1.0
+        return padded_batches(indices, self.sizes, max_tokens, max_sentences, required_batch_size_multiple, max_padding)

@@ -1,7 +1,7 @@
 """Options of the model ``mert``: HuBERT's, and what MERT adds."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, List  # noqa: UP035 (the only list that fairseq's argparse bridge reads)
 
 from fairseq.models.hubert.hubert import HubertConfig
 
@@ -80,11 +80,11 @@ class MERTConfig(HubertConfig):
     attention_relax: float = _option(-1.0, "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none")
     deepnorm: bool = _option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
     subln: bool = _option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
-    encoder_layer_types: list[str] = _per_layer("type (transformer or conformer)")
-    encoder_layer_dropouts: list[float] = _per_layer("dropout")
-    encoder_layer_ffn_dims: list[int] = _per_layer("feed-forward width")
-    encoder_layer_heads: list[int] = _per_layer("number of attention heads")
-    encoder_layer_relax: list[float] = _per_layer("scale of relaxed softmax")
+    encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
+    encoder_layer_dropouts: List[float] = _per_layer("dropout")
+    encoder_layer_ffn_dims: List[int] = _per_layer("feed-forward width")
+    encoder_layer_heads: List[int] = _per_layer("number of attention heads")
+    encoder_layer_relax: List[float] = _per_layer("scale of relaxed softmax")
 
     # Accepted so that published recipes parse
     audio_extract_type: str = _option("w2v_conv", "front end; only wav2vec 2.0's conv stack is built")

@@ -1,0 +1,168 @@
+"""The criterion: weights by name, sums that add up, one wait for the device, errors that name the term."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fairseq.data.dictionary import Dictionary
+from fairseq.logging import metrics
+
+from mert_fairseq.criterions.mert import MERTCriterion, most_frequent_class
+from mert_fairseq.models.mert import MERTModel
+from mert_fairseq.models.mert_config import MERTConfig
+
+CODES = 12
+
+
+def _dictionary(counts: list[int]) -> Dictionary:
+    dictionary = Dictionary()
+    for code, count in enumerate(counts):
+        dictionary.add_symbol(str(code), count)
+    return dictionary
+
+
+def _task(codebooks: int) -> SimpleNamespace:
+    return SimpleNamespace(dictionaries=[_dictionary([1] * (CODES - 1) + [9])] * codebooks)
+
+
+def _model(codebooks: int = 2, **fields) -> MERTModel:
+    torch.manual_seed(0)
+    small = {
+        "encoder_layers": 1, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 16, "encoder_attention_heads": 2,
+        "conv_feature_layers": "[(8,10,5)] + [(8,3,2)] * 4 + [(8,2,2)] * 2", "conv_pos": 8, "conv_pos_groups": 4,
+        "final_dim": 8, "mask_length": 3, "skip_nomask": True, "dropout": 0.0, "attention_dropout": 0.0,
+    }  # fmt: skip
+    return MERTModel(MERTConfig(label_rate=75.0, **small, **fields), 24_000, [CODES + 4] * codebooks)
+
+
+def _sample(codebooks: int = 2, clips: int = 3) -> dict:
+    torch.manual_seed(1)
+    source = (torch.randn(clips, 12_000) * 3000).to(torch.int16)
+    return {
+        "id": torch.arange(clips),
+        "target_list": torch.randint(4, CODES + 4, (codebooks, clips, 38)),
+        "net_input": {"source": source, "padding_mask": None, "clip_seeds": torch.arange(clips)},
+    }
+
+
+def test_each_weight_moves_its_own_term_whichever_terms_are_there():
+    sample = _sample()
+    for fields in (
+        {},
+        {"audio_cqt_loss_m": True},
+        {"audio_mel_loss_m": True},
+        {"audio_cqt_loss_m": True, "audio_mel_loss_m": True},
+    ):
+        model = _model(**fields).eval()
+        terms = {"features_pen_weight": "features_pen", "cqt_weight": "cqt_pred_m", "mel_weight": "mel_pred_m"}
+        base, size, _ = MERTCriterion(_task(2))(model, sample)
+        output = model(target_list=sample["target_list"], **sample["net_input"])
+        for weight, term in terms.items():
+            heavier = {"features_pen_weight": 10.0, "cqt_weight": 1.0, "mel_weight": 1.0}
+            heavier[weight] += 2.0
+            loss, _, log = MERTCriterion(_task(2), **heavier)(model, sample)
+            added = 2.0 * size * output[term] if term in output else 0.0
+            assert float(loss - base) == pytest.approx(float(added), rel=1e-3, abs=1e-3)
+            assert (f"loss_{term}" in log) == (term in output)
+
+
+def test_loss_is_the_sum_that_the_paper_states():
+    model, sample = _model(audio_cqt_loss_m=True).eval(), _sample()
+    loss, size, _ = MERTCriterion(_task(2))(model, sample)
+    output = model(target_list=sample["target_list"], **sample["net_input"])
+    codes = sum(torch.nn.functional.cross_entropy(p.logits, p.targets, reduction="sum") for p in output["masked"])
+    assert size == int(output["mask_indices"].sum())
+    torch.testing.assert_close(loss, codes + size * (10 * output["features_pen"] + output["cqt_pred_m"]))
+
+
+def test_logged_sums_of_two_batches_add_up_to_the_log_of_both():
+    criterion, model = MERTCriterion(_task(2)), _model(audio_cqt_loss_m=True).eval()
+    assert MERTCriterion.logging_outputs_can_be_summed()
+    logs = [criterion(model, _sample(clips=clips))[2] for clips in (2, 3)]
+    summed = {name: logs[0][name] + logs[1][name] for name in logs[0]}
+    seen = []
+    for outputs in (logs, [summed]):
+        with metrics.aggregate(new_root=True) as meters:
+            MERTCriterion.reduce_metrics(outputs)
+        seen.append(meters.get_smoothed_values())
+    assert seen[0] == pytest.approx(seen[1])
+    size = sum(int(log["sample_size"]) for log in logs)
+    bits = sum(float(log["loss_m_1"]) for log in logs) / size / math.log(2)
+    assert seen[0]["loss_m_1"] == pytest.approx(bits, abs=1e-3)
+    accuracy = sum(int(log["correct_m_0"]) for log in logs) / size
+    baseline = sum(int(log["baseline_m_0"]) for log in logs) / size
+    assert seen[0]["accuracy_m_0"] == pytest.approx(accuracy, abs=1e-4)
+    assert seen[0]["over_baseline_m_0"] == pytest.approx(accuracy - baseline, abs=1e-4)
+    assert 0.3 < seen[0]["masked_share"] < 0.9
+    assert {"cqt_pred_m", "features_pen", "loss"} <= seen[0].keys()
+
+
+def _recorded(name, original, waits: list):
+    def call(self, *args, **kwargs):
+        waits.append(name)
+        return original(self, *args, **kwargs)
+
+    return call
+
+
+def test_waits_for_the_device_do_not_grow_with_codebooks(monkeypatch):
+    counts = {}
+    for codebooks in (1, 8):
+        model, criterion, sample = _model(codebooks).eval(), MERTCriterion(_task(codebooks)), _sample(codebooks)
+        waits = []
+        with monkeypatch.context() as patch:
+            for name in ("item", "__bool__", "__float__", "__int__", "tolist", "cpu", "numpy", "nonzero"):
+                original = getattr(torch.Tensor, name)
+                patch.setattr(torch.Tensor, name, _recorded(name, original, waits))
+            criterion(model, sample)
+        counts[codebooks] = waits
+    assert counts[1]
+    assert counts[1] == counts[8]
+
+
+@pytest.mark.parametrize(("break_it", "term"), [
+    (lambda model: torch.nn.init.constant_(model.encoder_cqt_model.fc.bias, float("nan")), "loss_cqt_pred_m"),
+    (lambda model: torch.nn.init.constant_(model.label_embs_concat[CODES + 4 :], float("nan")), "loss_m_1"),
+])  # fmt: skip
+def test_a_loss_that_is_not_finite_stops_and_names_the_term(break_it, term):
+    model = _model(audio_cqt_loss_m=True)
+    model.set_num_updates(17)
+    with torch.no_grad():
+        break_it(model)
+    with pytest.raises(FloatingPointError, match=f"not finite at update 17: {{'{term}': nan}}.*attention_relax: 32"):
+        MERTCriterion(_task(2))(model, _sample())
+
+
+def test_no_weight_at_all_is_refused():
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0)(_model(), _sample())
+
+
+def test_the_cqt_can_be_learnt_alone():
+    criterion = MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0, cqt_weight=1.0)
+    model, sample = _model(audio_cqt_loss_m=True).eval(), _sample()
+    loss, size, _ = criterion(model, sample)
+    output = model(target_list=sample["target_list"], **sample["net_input"])
+    torch.testing.assert_close(loss, size * output["cqt_pred_m"])
+    assert size == int(output["mask_indices"].sum())
+
+
+def test_most_frequent_code_comes_from_the_dictionarys_counts():
+    assert most_frequent_class(_dictionary([3, 9, 4])) == 4 + 1
+    assert most_frequent_class(_dictionary([1, 1, 1])) is None
+
+
+def test_half_precision_training_keeps_the_cqt_target_in_float32():
+    model, sample = _model(audio_cqt_loss_m=True, attention_relax=32.0), _sample()
+    wave = sample["net_input"]["source"].float() / 32768
+    expected = model.encoder_cqt_model.target(wave, 37)
+    seen = []
+    target = model.encoder_cqt_model.target
+    model.encoder_cqt_model.target = lambda *args: seen.append(target(*args)) or seen[-1]
+    loss, _, _ = MERTCriterion(_task(2))(model.half().train(), sample)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    assert seen[0].dtype == torch.float32
+    torch.testing.assert_close(seen[0], expected)

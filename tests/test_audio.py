@@ -1,0 +1,183 @@
+"""Spans equal what a whole decode gives there, sample for sample, and what is wrong with a file is said."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mert_fairseq.audio import (
+    AudioError,
+    convert,
+    count_samples,
+    probe,
+    read_span,
+    resample_blocks,
+    stream_blocks,
+    to_int16,
+    write_blocks,
+)
+
+RATE = 24_000
+FORMATS = {
+    "wav": {},
+    "flac": {},
+    "ogg": {},
+    "opus": {"format": "OGG", "subtype": "OPUS"},
+    "constant.mp3": {"bitrate_mode": "CONSTANT", "compression_level": 0.5},
+    "variable.mp3": {"bitrate_mode": "VARIABLE", "compression_level": 0.3},
+}
+
+
+def _music(samples: int, rate: int = RATE) -> np.ndarray:
+    """Tones and bursts of noise: VBR frames differ in size, so that they lean on each other."""
+    time = np.arange(samples) / rate
+    noise = np.random.default_rng(0).standard_normal(samples)
+    return (0.3 * np.sin(1400 * time * (1 + 0.1 * np.sin(time))) + 0.1 * noise * (np.sin(9 * time) > 0.5)).astype(
+        np.float32
+    )
+
+
+def _write(path: Path, wave: np.ndarray, rate: int = RATE, **options) -> Path:
+    kind = options.pop("format", None)
+    with soundfile.SoundFile(path, "w", rate, 1 if wave.ndim == 1 else wave.shape[1], format=kind, **options) as file:
+        file.write(wave)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("audio")
+    return {name: _write(folder / f"a.{name}", _music(10 * RATE), **options) for name, options in FORMATS.items()}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_span_is_what_a_whole_decode_gives_there(files, name):
+    whole = read_span(files[name], dtype="float32")
+    # the last two seconds are where Vorbis decoders go astray
+    starts = [
+        0,
+        1,
+        320,
+        *np.random.default_rng(1).integers(0, len(whole) - 4000, 20),
+        *range(len(whole) - 48_000, len(whole), 4001),
+    ]
+    for start in map(int, starts):
+        samples = min(4000, len(whole) - start)
+        span = read_span(files[name], start, samples, dtype="float32")
+        np.testing.assert_allclose(span, whole[start : start + samples], atol=1e-4, err_msg=f"from {start}")
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(22_050, 2), (24_000, 2), (44_100, 1), (44_100, 2), (48_000, 2)])
+def test_a_span_of_an_mp3_is_right_in_every_mpeg_version_and_channel_count(tmp_path, rate, channels):
+    wave = np.stack([_music(4 * rate, rate), _music(4 * rate, rate)[::-1]], axis=1)[:, :channels]
+    path = _write(tmp_path / "a.mp3", wave, rate, bitrate_mode="VARIABLE", compression_level=0.9)
+    whole = read_span(path, dtype="float32")
+    for start in range(0, 3 * rate, 7001):
+        np.testing.assert_allclose(
+            read_span(path, start, 2000, dtype="float32"), whole[start : start + 2000], atol=1e-4
+        )
+
+
+def test_the_mp3_decoder_is_silent_and_nobody_else_is(files, capfd):
+    for start in range(0, 5 * RATE, 9973):
+        read_span(files["variable.mp3"], start, 1000)
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+def test_16_bit_files_pass_as_int16_without_loss(tmp_path, name):
+    wave = np.array([-32768, -1, 0, 1, 32767, 12345], dtype=np.int16)
+    path = _write(tmp_path / f"a.{name}", wave)
+    np.testing.assert_array_equal(read_span(path), wave)
+    np.testing.assert_array_equal(to_int16(read_span(path, dtype="float32")), wave)
+
+
+def test_what_a_lossy_file_overshoots_is_clipped_not_wrapped(tmp_path):
+    path = _write(tmp_path / "a.ogg", np.repeat([[1.5], [-1.5]], 3000, axis=1).ravel().astype(np.float32))
+    pcm = read_span(path)
+    assert pcm[1000] == 32767
+    assert pcm[5000] == -32768
+
+
+def test_channels_are_averaged(tmp_path):
+    path = _write(tmp_path / "a.wav", np.array([[100, 300], [-7, -8]], dtype=np.int16))
+    np.testing.assert_array_equal(read_span(path), [200, -8])  # -7.5 rounds to the even neighbour
+
+
+def test_the_header_is_probed(files):
+    assert probe(files["flac"]) == (RATE, 10 * RATE, 1, "FLAC/PCM_16")
+    assert probe(files["opus"]).format == "OGG/OPUS"
+
+
+@pytest.mark.parametrize("name", ["flac", "variable.mp3"])
+def test_a_truncated_file_is_an_error(files, tmp_path, name):
+    cut = tmp_path / f"cut.{name}"
+    cut.write_bytes(files[name].read_bytes()[: files[name].stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"cut.*(truncated|cannot be decoded)"):
+        read_span(cut, 6 * RATE, RATE)
+    with pytest.raises(AudioError, match=r"cut.*(truncated|cannot be decoded)"):
+        count_samples(cut)
+
+
+def test_a_span_beyond_the_end_says_how_long_the_file_is(files):
+    with pytest.raises(
+        AudioError, match=r"a\.wav: found 240000 samples, expected samples 239999 to 240001.*manifest again"
+    ):
+        read_span(files["wav"], 10 * RATE - 1, 2)
+
+
+def test_another_rate_is_refused(files):
+    with pytest.raises(AudioError, match=r"a\.wav: found 24000 Hz, expected 16000 Hz\. Convert it"):
+        read_span(files["wav"], 0, 10, sample_rate=16_000)
+
+
+def test_missing_empty_and_foreign_files_are_told_apart(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.mp3").write_text("no audio " * 100)
+    for name, message in [
+        ("none.wav", "no such file. Check the manifest's first line"),
+        ("empty.wav", "the file is empty"),
+        ("text.mp3", "cannot be decoded"),
+    ]:
+        with pytest.raises(AudioError, match=f"{name}: {message}"):
+            probe(tmp_path / name)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_samples_that_are_no_numbers_are_an_error(tmp_path, dtype):
+    wave = np.zeros(100, dtype=np.float32)
+    wave[70] = np.nan
+    path = _write(tmp_path / "a.wav", wave, subtype="FLOAT")
+    with pytest.raises(AudioError, match="found NaN or infinity at sample 70"):
+        read_span(path, 50, 50, dtype=dtype)
+    assert read_span(path, 0, 70, dtype=dtype).max() == 0
+
+
+def test_resampling_in_blocks_is_resampling_at_once(files):
+    blocks = [
+        np.concatenate(list(resample_blocks(stream_blocks(files["flac"], size), RATE, 16_000))) for size in (999, 10**6)
+    ]
+    assert len(blocks[0]) == 10 * 16_000
+    np.testing.assert_allclose(blocks[0], blocks[1], atol=1e-6)
+
+
+def test_conversion_keeps_pitch_level_and_length(tmp_path):
+    time = np.arange(44_100) / 44_100
+    source = _write(tmp_path / "a.wav", (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), 44_100)
+    assert convert(source, tmp_path / "b.flac", RATE) == RATE
+    assert probe(tmp_path / "b.flac") == (RATE, RATE, 1, "FLAC/PCM_16")
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    np.testing.assert_allclose(read_span(tmp_path / "b.flac", dtype="float32")[500:-500], expected[500:-500], atol=2e-3)
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    def blocks():
+        yield np.zeros(10, dtype=np.float32)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_blocks(tmp_path / "a.wav", blocks(), RATE)
+    assert list(tmp_path.iterdir()) == []

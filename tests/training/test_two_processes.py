@@ -1,0 +1,50 @@
+"""Two processes over gloo end with the parameters of one process on the joined batch."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mert_fairseq.models.checkpoint import read_checkpoint
+
+# All eight clips in one update; what is drawn a process (dropout, mixture) is off, and each clip has two spans of five
+# masked frames, since the feature penalty is a mean over a process's clips weighed by its masked frames. Adam's large
+# epsilon makes its step proportional to the gradient, so that rounding is not blown up where the gradient is zero.
+ONE_LAW = [
+    "optimization.max_update=5", "checkpoint.no_epoch_checkpoints=false", "model.dropout=0", "model.attention_dropout=0", "model.dropout_input=0",
+    "model.encoder_layerdrop=0", "model.mixture_prob=-1", "model.mask_prob=0.01", "model.mask_length=5",
+    "+model.no_mask_overlap=true", "optimizer.adam_eps=1.0", "optimization.lr=[1.0]",
+]  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_parameters_equal_those_of_one_process_on_the_joined_batch(train):
+    one = train(*ONE_LAW, "dataset.max_tokens=192000", save_dir="one")
+    assert one.status == 0, one.output
+    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node=2", f"--master_port={_free_port()}"]
+    two = train(
+        *ONE_LAW, "dataset.max_tokens=96000", "distributed_training.distributed_backend=gloo",
+        "distributed_training.distributed_no_spawn=true", "distributed_training.distributed_init_method=env://",
+        "distributed_training.distributed_rank=${oc.env:RANK}", "distributed_training.distributed_world_size=2",
+        save_dir="two", launcher=torchrun,
+    )  # fmt: skip
+    assert two.status == 0, two.output
+    start, end_one, end_two = (
+        read_checkpoint(run.save_dir / name)["model"]
+        for run, name in ((one, "checkpoint1.pt"), (one, "checkpoint_last.pt"), (two, "checkpoint_last.pt"))
+    )
+    moved = [name for name in end_one if not torch.equal(start[name], end_one[name])]
+    assert len(moved) > 0.9 * len(end_one)
+    for name, parameter in end_one.items():
+        torch.testing.assert_close(end_two[name], parameter, rtol=1e-5, atol=1e-6, msg=name)
+    assert list(one.losses) == list(two.losses) == [1, 2, 3, 4, 5]
+    for update, loss in one.losses.items():
+        assert two.losses[update] == pytest.approx(loss, abs=2e-3)
