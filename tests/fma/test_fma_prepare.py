@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mert_fairseq import audio
-from mert_fairseq.fma import FMA, parse_licence, track_id_of
+from mert_fairseq.fma import FMA, audio_path, parse_licence, track_id_of
 from mert_fairseq.fma.testing import FMATree, build_fma_tree
 from mert_fairseq.ingest import Limits, NoTracksError, Progress, Settings
 from mert_fairseq.ingest.fma_prepare import plan_fma, prepare_fma
@@ -114,10 +114,8 @@ def test_genre_dictionaries_hold_all_genres_of_the_subset_and_their_counts(prepa
     ]
     assert sum(top.counts) == 24
     every = LabelDictionary.read(prepared / "genres" / "dict.genres_all.txt")
-    lines = [
-        line for split in SPLITS for line in (prepared / "genres" / f"{split}.genres_all").read_text().splitlines()
-    ]
-    found = Counter(genre for line in lines for genre in line.split())
+    text = " ".join((prepared / "genres" / f"{split}.genres_all").read_text() for split in SPLITS)
+    found = Counter(text.split())
     assert {symbol: count for symbol, count in zip(every.symbols, every.counts, strict=True) if count} == found
 
 
@@ -145,9 +143,7 @@ def test_equal_audio_stays_in_the_split_that_is_tested_on(prepared: Path, fma_tr
     split = fma_tree.tracks["set", "split"]
     assert (split[copy], split[original]) == ("training", "test")
     assert original in ids_of(Manifest.read(prepared / "test.tsv"))
-    assert rejects_of(prepared)[copy][1] == f"the same audio as {original:06d}.mp3 of test".replace(
-        f"{original:06d}", f"{original:06d}"[:3] + f"/{original:06d}"
-    )
+    assert rejects_of(prepared)[copy][1] == f"the same audio as {audio_path(original)} of test"
 
 
 def test_duplicates_known_bad_files_and_splits_are_the_users_choice(fma_tree: FMATree, tmp_path: Path):
@@ -164,7 +160,7 @@ def test_duplicates_known_bad_files_and_splits_are_the_users_choice(fma_tree: FM
     assert found["tag_only"] == "undecodable"
     assert found["noise_bytes"] == "undecodable"
     assert found["empty"] == "empty"
-    assert 1486 in train  # half a clip is long enough to be heard, and only the list knows that it is wrong
+    assert 1486 in train  # three quarters of a clip sound right: only the list knows better
 
 
 def test_a_licence_that_refuses_keeps_a_track_out(fma_tree: FMATree, tmp_path: Path):
@@ -192,16 +188,15 @@ def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, 
     folder = tmp_path / "fma_small"
     folder.mkdir()
     good = next(track for track in fma_tree.tracks.index if track not in REASONS)
-    source = fma_tree.audio_dir / f"{good:06d}"[:3] / f"{good:06d}.mp3"
-    for name in (f"{good:06d}"[:3] + f"/{good:06d}.mp3", f"again/{good:06d}.mp3", "cover.mp3", "999/999999.mp3"):
+    taken = str(audio_path(good))
+    for name in (taken, f"again/{good:06d}.mp3", "cover.mp3", "999/999999.mp3"):
         (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(source, folder / name)
+        shutil.copy(fma_tree.audio_dir / taken, folder / name)
     tree = fma_tree._replace(audio_dir=folder)
     plan_fma(FMA(tree.metadata_dir), tmp_path / "out", settings_of(tree, tmp_path / "out"), Choice())
     lines = (tmp_path / "out" / "rejects.tsv").read_text().splitlines()
     assert "cover.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
     assert "999/999999.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
-    taken = f"{good:06d}"[:3] + f"/{good:06d}.mp3"
     assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is taken" in lines
 
 
