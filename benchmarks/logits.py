@@ -83,7 +83,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", form, "--codebooks", args.codebooks, "--frames", args.frames]
             output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
             results[form].append(json.loads(output.splitlines()[-1]))
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, 2 threads, {args.runs} paired runs")
+    print(f"{platform.machine()}, torch {torch.__version__}, 2 threads, {args.runs} paired runs")
     print(f"{args.codebooks} codebooks of {CODES} x {args.frames} masked frames, width {WIDTH}; medians\n")
     print("| form | seconds | peak MiB | loss | gradient norm |\n|---|--:|--:|--:|--:|")
     for form, runs in results.items():

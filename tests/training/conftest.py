@@ -12,14 +12,31 @@ import pytest
 from tone_corpus import make_tone_corpus
 
 SMALL = [
-    "common.cpu=true", "common.fp16=false", "common.log_interval=1", "dataset.num_workers=0", "dataset.max_tokens=96000",
-    "task.labels=[rvq_0,rvq_1]", "task.max_sample_size=24000", "task.min_sample_size=12000", "task.label_rate=75",
-    "model.conv_feature_layers='[(16,10,5)] + [(16,3,2)] * 4 + [(16,2,2)] * 2'", "model.encoder_layers=2",
-    "model.encoder_embed_dim=32", "model.encoder_ffn_embed_dim=48", "model.encoder_attention_heads=4", "model.final_dim=16",
-    "model.audio_cqt_bins=84", "model.inbatch_noise_augment_len_range='[2000,4000]'", "+model.conv_pos=16",
-    "+model.conv_pos_groups=4", "lr_scheduler.warmup_updates=2", "checkpoint.save_interval_updates=4",
-    "checkpoint.keep_interval_updates=-1", "dataset.validate_interval_updates=1000", "dataset.disable_validation=true",
-]  # fmt: skip
+    "common.cpu=true",
+    "common.fp16=false",
+    "common.log_interval=1",
+    "dataset.num_workers=0",
+    "dataset.max_tokens=96000",
+    "task.labels=[rvq_0,rvq_1]",
+    "task.max_sample_size=24000",
+    "task.min_sample_size=12000",
+    "task.label_rate=75",
+    "model.conv_feature_layers='[(16,10,5)] + [(16,3,2)] * 4 + [(16,2,2)] * 2'",
+    "model.encoder_layers=2",
+    "model.encoder_embed_dim=32",
+    "model.encoder_ffn_embed_dim=48",
+    "model.encoder_attention_heads=4",
+    "model.final_dim=16",
+    "model.audio_cqt_bins=84",
+    "model.inbatch_noise_augment_len_range='[2000,4000]'",
+    "+model.conv_pos=16",
+    "+model.conv_pos_groups=4",
+    "lr_scheduler.warmup_updates=2",
+    "checkpoint.save_interval_updates=4",
+    "checkpoint.keep_interval_updates=-1",
+    "dataset.validate_interval_updates=1000",
+    "dataset.disable_validation=true",
+]
 
 
 @dataclass
@@ -50,9 +67,15 @@ def train(repo_root, corpus_dir, tmp_path):
     def run(*overrides: str, save_dir: str = "exp", launcher: Sequence[str] = (), config: str = "mert_95m", **options):
         folder = tmp_path / save_dir
         command = [
-            *launcher, str(Path(sys.executable).parent / "fairseq-hydra-train"), "--config-dir", str(repo_root / "config/pretrain"),
-            "--config-name", config, f"task.data={corpus_dir}", f"checkpoint.save_dir={folder}", *SMALL, *overrides,
-        ]  # fmt: skip
+            *launcher,
+            str(Path(sys.executable).parent / "fairseq-hydra-train"),
+            f"--config-dir={repo_root}/config/pretrain",
+            f"--config-name={config}",
+            f"task.data={corpus_dir}",
+            f"checkpoint.save_dir={folder}",
+            *SMALL,
+            *overrides,
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         done = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""A killed run goes on from its last checkpoint and meets the batches, masks, mixtures and dropout of an undisturbed one."""
+"""A killed run goes on from its last checkpoint, with the batches, masks, mixtures and dropout of an undisturbed one."""
 
 import re
 import signal
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 UPDATES = [
-    "optimization.max_update=10", "dataset.max_tokens=48000", "checkpoint.save_interval_updates=6", "checkpoint.save_interval=99",
-]  # fmt: skip
+    "optimization.max_update=10",
+    "dataset.max_tokens=48000",
+    "checkpoint.save_interval_updates=6",
+    "checkpoint.save_interval=99",
+]
 
 
 @pytest.mark.slow

@@ -13,10 +13,19 @@ from mert_fairseq.models.checkpoint import read_checkpoint
 # masked frames, since the feature penalty is a mean over a process's clips weighed by its masked frames. Adam's large
 # epsilon makes its step proportional to the gradient, so that rounding is not blown up where the gradient is zero.
 ONE_LAW = [
-    "optimization.max_update=5", "checkpoint.no_epoch_checkpoints=false", "model.dropout=0", "model.attention_dropout=0", "model.dropout_input=0",
-    "model.encoder_layerdrop=0", "model.mixture_prob=-1", "model.mask_prob=0.01", "model.mask_length=5",
-    "+model.no_mask_overlap=true", "optimizer.adam_eps=1.0", "optimization.lr=[1.0]",
-]  # fmt: skip
+    "optimization.max_update=5",
+    "checkpoint.no_epoch_checkpoints=false",
+    "model.dropout=0",
+    "model.attention_dropout=0",
+    "model.dropout_input=0",
+    "model.encoder_layerdrop=0",
+    "model.mixture_prob=-1",
+    "model.mask_prob=0.01",
+    "model.mask_length=5",
+    "+model.no_mask_overlap=true",
+    "optimizer.adam_eps=1.0",
+    "optimization.lr=[1.0]",
+]
 
 
 def _free_port() -> int:

@@ -1,4 +1,7 @@
-"""``fairseq-hydra-train`` that kills itself with SIGKILL when an update is done: train_and_die.py UPDATE COMMAND ARGUMENTS."""
+"""``fairseq-hydra-train`` that kills itself with SIGKILL when an update is done.
+
+train_and_die.py UPDATE COMMAND ARGUMENTS...
+"""
 
 import os
 import signal
