@@ -58,7 +58,10 @@ def _load(path: Path, layout: Layout) -> pd.DataFrame:
     kinds = [layout.columns.get(column, "text") for column in columns]
     table = _read_body(path, layout, columns, kinds)
     if len(table) != rows:
-        raise AssertionError(f"{path}: pandas read {len(table)} rows, the scan {rows}")
+        raise csv_rows.TableError(
+            f"{path}: found {rows} rows that end in a line feed, but {len(table)} if carriage returns end rows too; a "
+            f"cell holds one outside quotes. {csv_rows.REMEDY}"
+        )
     index = _index(path, layout, columns, table.pop(0))
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True), start=1):
         if kind not in ("number", "text"):

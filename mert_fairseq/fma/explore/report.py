@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mert_fairseq.fma.card import CITATION, HOMEPAGE, PUBLISHED_SHAPES, SUBSETS
+from mert_fairseq.fma.card import CITATION, HOMEPAGE, PUBLISHED_SHAPES, PUBLISHED_SPLITS, SUBSETS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.explore import counts, number_plots, track_plots
 from mert_fairseq.fma.layout import FEATURES, MOMENTS
+from mert_fairseq.fma.tables import is_published
 from mert_fairseq.reporting.page import Page
 
 
@@ -51,14 +52,14 @@ def _overview(page: Page, fma: FMA) -> None:
         for name, table in tables.items()
     ]
     page.table(["file", "rows", "columns", "published"], rows)
-    if any(table.shape != PUBLISHED_SHAPES[name] for name, table in tables.items()):
+    if not all(is_published(name, table) for name, table in tables.items()):
         page.paragraph("These are not the published tables: rows or columns differ from fma_metadata.zip.", "bad")
     page.heading("Subsets and splits")
     sizes = counts.split_sizes(fma)
     page.table(
-        ["subset", *sizes.columns, "all"],
+        ["subset", *sizes.columns, "all", "published"],
         [
-            [subset, *map("{:,}".format, row), f"{row.sum():,}"]
+            [subset, *map("{:,}".format, (*row, row.sum())), " / ".join(map("{:,}".format, PUBLISHED_SPLITS[subset]))]
             for subset, row in zip(sizes.index, sizes.to_numpy(), strict=True)
         ],
     )
