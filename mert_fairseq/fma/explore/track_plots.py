@@ -25,7 +25,7 @@ def draw_top_genres(path: Path, counts: dict[str, pd.DataFrame]) -> Path:
         axes.set_yticks(range(len(table)), table.index)
         axes.invert_yaxis()
         label_bars(axes, left, [f"{int(total):,}" for total in left])
-        axes.set(title=f"{subset}: {int(left.sum()):,} tracks", xlabel="tracks with this top genre")
+        axes.set(title=f"{subset}: {int(left.sum()):,} tracks with a top genre", xlabel="tracks")
         tidy(axes, "x")
     panels[-1].legend(frameon=False, loc="lower right", fontsize=9)
     return save(figure, path)
