@@ -36,7 +36,7 @@ class Meter:
     """
 
     def __init__(self, info: AudioInfo) -> None:
-        subtype = info.format.partition("/")[2]
+        self.container, _, subtype = info.format.partition("/")
         self.sample_rate = info.sample_rate
         self.promised_samples = info.samples
         self.ceiling = FULL_SCALE_8_BIT if subtype in ("PCM_U8", "PCM_S8") else FULL_SCALE_16_BIT

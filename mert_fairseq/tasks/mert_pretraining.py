@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from fairseq.criterions import FairseqCriterion
 from fairseq.data import Dictionary
+from fairseq.data.iterators import EpochBatchIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask, register_task
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +18,7 @@ from hydra.utils import to_absolute_path
 from mert_fairseq.data.checks import check_codes, check_labels, check_sample_rate, usable_tracks
 from mert_fairseq.data.classes import ClassTable
 from mert_fairseq.data.draws import shard_of_epoch
+from mert_fairseq.data.iterators import close
 from mert_fairseq.data.mert_dataset import MERTDataset
 from mert_fairseq.data.unreadable import check_share
 from mert_fairseq.frames import hop_samples
@@ -42,6 +44,7 @@ class MERTPretrainingTask(FairseqTask):
         check_config(cfg)
         super().__init__(cfg)
         self._unreadable = 0
+        self._training_iterator: EpochBatchIterator | None = None
         self.state.add_factory("label_symbols", self._read_symbols)
 
     @classmethod
@@ -142,6 +145,15 @@ class MERTPretrainingTask(FairseqTask):
     def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         """The data set crops, so no clip is too long."""
         return indices
+
+    def get_batch_iterator(self, dataset: MERTDataset, *args: Any, **kwargs: Any) -> EpochBatchIterator:
+        """Batches of an epoch; the workers of the training epoch before it end."""
+        if dataset.can_reuse_epoch_itr_across_epochs:
+            return super().get_batch_iterator(dataset, *args, **kwargs)
+        if self._training_iterator is not None:
+            close(self._training_iterator)
+        self._training_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        return self._training_iterator
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         self._unreadable = 0

@@ -1,0 +1,315 @@
+"""The task: options, checks of a data folder, shards, and what a checkpoint carries."""
+
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from fairseq import tasks
+from fairseq.data import Dictionary
+from fairseq.logging import metrics
+from hydra.core.hydra_config import HydraConfig
+from numbered_corpus import CODES, COLUMNS, write_corpus
+from omegaconf import OmegaConf
+
+from mert_fairseq.data.unreadable import TooManyUnreadableError
+from mert_fairseq.labels import LabelError, write_dictionary, write_padded
+from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+from mert_fairseq.tasks.mert_pretraining import MERTPretrainingTask
+
+LENGTHS = [96_000, 64_000, 48_000, 70_000]
+
+
+def make_task(folder, **options) -> MERTPretrainingTask:
+    settings = {
+        "_name": "mert_pretraining", "data": str(folder), "labels": list(COLUMNS), "label_rate": 75.0,
+        "sample_rate": 24_000, "max_sample_size": 48_000, "seed": 7, "train_subset": "train", **options,
+    }  # fmt: skip
+    return tasks.setup_task(OmegaConf.merge(OmegaConf.structured(MERTPretrainingConfig), settings))
+
+
+def load(folder, split="train", epoch=1, **options):
+    task = make_task(folder, **options)
+    task.load_dataset(split, epoch=epoch)
+    return task.dataset(split)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_corpus(tmp_path, [48_000, 60_000], "valid")
+    return write_corpus(tmp_path, LENGTHS)
+
+
+# Options
+
+
+@pytest.mark.parametrize(("field", "value", "remedy"), [
+    ("fine_tuning", True, "fma_genre"), ("single_target", True, "fma_genre"),
+    ("augmentation_effects", "['reverb']", "leave it out"), ("augmentation_probs", "[0.5]", "leave it out"),
+    ("inbatch_noise_augment_len_range", "[12000, 24000]", "set model.inbatch_noise_augment_len_range"),
+    ("inbatch_noise_augment_number_range", "[1, 2]", "set model.inbatch_noise_augment_number_range"),
+    ("inbatch_noise_augment_volume", 0.5, "set model.inbatch_noise_augment_volume"),
+    ("cqt_loss_bin_dataloader", 84, "model.audio_cqt_bins"),
+])  # fmt: skip
+def test_options_without_effect_are_refused_by_name(tmp_path, field, value, remedy):
+    with pytest.raises(ValueError, match=rf"task\.{field} is .*{remedy}"):
+        make_task(tmp_path, **{field: value})
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"label_rate": -1.0}, r"task\.label_rate: found -1 Hz, expected the labels a second"),
+    ({"max_unreadable_share": 1.5}, r"task\.max_unreadable_share: found 1\.5, expected a share from 0 to 1"),
+    ({"labels": []}, r"task\.labels: found no name"),
+])  # fmt: skip
+def test_values_out_of_range_are_refused(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_task(tmp_path, **options)
+
+
+@pytest.mark.parametrize(("crops", "epochs"), [
+    ("[5]", "[]"), ("[5, 10]", "[1, 1]"), ("[5, 10]", "[0, 3]"), ("[0]", "[1]"), ("__import__('os')", "[1]"),
+])  # fmt: skip
+def test_crop_schedules_that_mean_nothing_are_refused(folder, crops, epochs):
+    with pytest.raises(ValueError, match=r"task\.dynamic_crops"):
+        load(folder, dynamic_crops=crops, dynamic_crops_epoches=epochs)
+
+
+def test_crops_follow_their_schedule_and_validation_keeps_one(folder):
+    options = {"dynamic_crops": "[0.5, 1, 2]", "dynamic_crops_epoches": "[2, 4, 6]", "max_sample_size": 6000}
+    assert [load(folder, epoch=epoch, **options).sizes.max() for epoch in (1, 2, 3, 4, 7)] == [
+        6000,
+        12_000,
+        12_000,
+        24_000,
+        48_000,
+    ]
+    assert load(folder, "valid", epoch=1, **options).sizes.max() == 6000
+    assert load(folder, "valid", epoch=1, **{**options, "max_sample_size": None}).sizes.max() == 48_000
+
+
+@pytest.mark.parametrize("option", ["pad_audio", "enable_padding"])
+def test_both_names_of_padding_pad(folder, option):
+    dataset = load(folder, max_sample_size=70_000, **{option: True})
+    assert dataset.collater([dataset[0], dataset[2]])["net_input"]["padding_mask"].sum() == 70_000 - 48_000
+
+
+def test_tracks_outside_the_limits_are_left_out_and_counted(folder, caplog):
+    with caplog.at_level(logging.INFO):
+        dataset = load(folder, min_sample_size=50_000, max_keep_size=80_000)
+    assert [dataset[index].track for index in range(len(dataset))] == [1, 3]
+    assert "2 tracks; left out 1 below 50000 samples and 1 above 80000" in caplog.text
+
+
+@pytest.mark.parametrize("options", [{"store_labels": True}, {"numpy_memmap_label": True}, {}])
+def test_labels_are_the_same_from_every_source(folder, options):
+    for place, column in enumerate(COLUMNS):
+        rows = [[*map(int, line.split())] for line in (folder / f"train.{column}").read_text().splitlines()]
+        write_padded(folder / f"train.{column}.npy", [np.array(row) for row in rows])
+        assert len(rows) == len(LENGTHS), place
+    clip = load(folder, **options)[0]
+    np.testing.assert_array_equal(clip.classes[:, 1], (clip.wave[::320] + 1) % CODES + 4)
+
+
+def test_labels_may_live_in_another_folder(folder, tmp_path):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for path in [*folder.glob("train.rvq_*"), *folder.glob("dict.*")]:
+        path.rename(labels / path.name)
+    assert len(load(folder, label_dir=str(labels))) == len(LENGTHS)
+
+
+# Bad input
+
+
+def test_a_label_file_of_another_manifest_is_refused(folder):
+    lines = (folder / "train.rvq_1").read_text().splitlines()
+    (folder / "train.rvq_1").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(LabelError, match=r"train\.rvq_0 and .*train\.rvq_1: found 4 and 3 tracks"):
+        load(folder)
+    with pytest.raises(
+        LabelError, match=r"train\.rvq_1: found labels of 3 tracks, expected 4, one for each in .*train\.tsv"
+    ):
+        load(folder, labels=["rvq_1"])
+
+
+@pytest.mark.parametrize("rate", [50.0, 150.0])
+def test_a_label_rate_that_is_off_names_line_found_and_expected(folder, rate):
+    needed = round(96_000 * rate / 24_000)
+    with pytest.raises(
+        LabelError,
+        match=rf"train\.rvq_0:1: train000\.wav has 300 codes, but its 96000 samples at {rate:g} labels a second "
+        rf"need {needed}; so do 4 of 4 tracks.*task\.label_rate \(these come at 75 a second\)",
+    ):
+        load(folder, label_rate=rate)
+
+
+def test_a_packed_file_of_another_rate_is_refused(tmp_path):
+    write_corpus(tmp_path, LENGTHS, packed=True)
+    with pytest.raises(LabelError, match="was made at 75 labels a second, expected 150"):
+        load(tmp_path, label_rate=150.0)
+
+
+@pytest.mark.parametrize("missing_frames", [1, 7])
+def test_teachers_may_differ_by_a_tenth_of_a_second(folder, missing_frames):
+    lines = (folder / "train.rvq_0").read_text().splitlines()
+    (folder / "train.rvq_0").write_text("\n".join(line.rsplit(" ", missing_frames)[0] for line in lines))
+    assert len(load(folder)) == 4
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_codes_outside_the_dictionary_are_found_at_the_start(tmp_path, packed):
+    write_corpus(tmp_path, LENGTHS, packed=packed)
+    write_dictionary(tmp_path / "dict.rvq_2.txt", [1] * (CODES - 1))
+    with pytest.raises(LabelError, match=r"found code 49 of rvq_2, expected one of the 49 in .*dict\.rvq_2\.txt"):
+        load(tmp_path)
+
+
+def test_a_missing_dictionary_is_named(folder):
+    (folder / "dict.rvq_1.txt").unlink()
+    with pytest.raises(LabelError, match=r"dict\.rvq_1\.txt: no such dictionary"):
+        load(folder)
+
+
+def test_an_empty_manifest_is_refused(folder):
+    (folder / "train.json").unlink()
+    (folder / "train.tsv").write_text("/music\n")
+    with pytest.raises(ValueError, match=r"train\.tsv: found no track"):
+        load(folder)
+
+
+def test_a_corpus_of_clips_that_are_all_too_short_is_refused(folder):
+    with pytest.raises(
+        ValueError, match=r"found 4 tracks of 48000 to 96000 samples, .*task\.min_sample_size \(100000\)"
+    ):
+        load(folder, min_sample_size=100_000)
+
+
+def test_a_sidecar_of_another_rate_is_refused(folder):
+    with pytest.raises(ValueError, match=r"train\.json: found 24000 Hz, expected 48000 Hz.*--convert-to"):
+        load(folder, sample_rate=48_000)
+
+
+def test_files_of_another_rate_are_found_without_a_sidecar(folder):
+    (folder / "train.json").unlink()
+    soundfile.write(folder / "audio/train003.wav", np.zeros(70_000), 44_100)
+    with pytest.raises(ValueError, match=r"train003\.wav: found 44100 Hz, expected 24000 Hz"):
+        load(folder)
+
+
+def test_a_folder_without_audio_is_found_at_once(folder):
+    for path in (folder / "audio").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=r"none of 4 tracks that were tried can be read\. The first: .*no such file"):
+        load(folder)
+
+
+def test_a_missing_folder_is_named_with_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"task\.data=nowhere: no such folder \({tmp_path}/nowhere\)"):
+        load("nowhere")
+
+
+def test_relative_folders_start_where_hydra_was_called(folder, tmp_path_factory, monkeypatch):
+    hydra = OmegaConf.create({"hydra": {"runtime": {"cwd": str(folder.parent)}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", hydra)
+    monkeypatch.chdir(tmp_path_factory.mktemp("outputs"))
+    assert len(load(folder.name)) == len(LENGTHS)
+
+
+# Shards
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    for shard in range(3):
+        write_corpus(tmp_path, [48_000] * (shard + 1), f"train_{shard}_3")
+    return write_corpus(tmp_path, [48_000] * 9, "valid")
+
+
+def test_each_epoch_loads_its_shard(sharded):
+    options = {"sharding_data": 3, "load_random_data_shard": False}
+    assert [len(load(sharded, epoch=epoch, **options)) for epoch in (1, 2, 3, 4)] == [1, 2, 3, 1]
+    drawn = [len(load(sharded, epoch=epoch, sharding_data=3)) for epoch in range(1, 9)]
+    assert drawn == [len(load(sharded, epoch=epoch, sharding_data=3)) for epoch in range(1, 9)]
+    assert len(set(drawn)) > 1
+
+
+def test_fairseq_reloads_training_shards_and_nothing_else(sharded):
+    task = make_task(sharded, sharding_data=3)
+    assert task.has_sharded_data("train")
+    assert not task.has_sharded_data("valid")
+    assert not make_task(sharded).has_sharded_data("train")
+    task.load_dataset("valid", epoch=2)
+    assert len(task.dataset("valid")) == 9
+
+
+# What fairseq sees
+
+
+def test_dictionaries_are_fairseqs(folder):
+    found = make_task(folder).dictionaries
+    expected = [Dictionary.load(str(folder / f"dict.{name}.txt")) for name in COLUMNS]
+    assert [(each.symbols, each.count, len(each)) for each in found] == [
+        (each.symbols, each.count, len(each)) for each in expected
+    ]
+
+
+def test_a_checkpoint_brings_its_dictionaries_as_plain_values(folder, tmp_path):
+    task = make_task(folder)
+    assert len(task.dictionaries) == 3
+    torch.save(task.state_dict(), tmp_path / "state.pt")
+    elsewhere = make_task(tmp_path / "nowhere")
+    elsewhere.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert [len(each) for each in elsewhere.dictionaries] == [CODES + 4] * 3
+
+
+def test_a_published_checkpoint_brings_dictionary_objects(tmp_path):
+    task, dictionary = make_task(tmp_path), Dictionary()
+    task.load_state_dict({"dictionaries": [dictionary] * 3})
+    assert task.dictionaries == [dictionary] * 3
+
+
+def test_dictionaries_that_differ_from_the_checkpoints_are_refused(folder):
+    task = make_task(folder)
+    assert len(task.dictionaries) == 3
+    write_dictionary(folder / "dict.rvq_1.txt", [1] * (CODES + 1))
+    with pytest.raises(
+        LabelError, match=r"dict\.rvq_1\.txt: found 51 codes that are not those of the checkpoint \(54 classes\)"
+    ):
+        task.load_dataset("train")
+
+
+def test_the_trainers_iterator_is_made_anew_each_epoch_and_kept_for_validation(folder):
+    task = make_task(folder)
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+    iterators = {
+        split: [
+            task.get_batch_iterator(task.dataset(split), max_tokens=100_000, seed=7, epoch=epoch) for epoch in (1, 2)
+        ]
+        for split in ("train", "valid")
+    }
+    assert iterators["train"][0] is not iterators["train"][1]
+    assert iterators["valid"][0] is iterators["valid"][1]
+    assert task.dataset("train").epoch == 2
+
+
+class SilentCriterion:
+    @staticmethod
+    def reduce_metrics(logging_outputs):
+        pass
+
+
+def test_unreadable_tracks_of_all_ranks_stop_the_training(folder):
+    task = make_task(folder, max_unreadable_share=0.5)
+    task.load_dataset("train")
+    logs = [{"ntokens": 1, "nsentences": 1, "unreadable": 1}]
+    with metrics.aggregate() as logged:
+        task.begin_epoch(1, None)
+        task.reduce_metrics(logs * 2, SilentCriterion())
+        assert logged["unreadable"] == 2
+        with pytest.raises(TooManyUnreadableError, match=r"found 3 of 4 tracks unreadable in this epoch"):
+            task.reduce_metrics(logs, SilentCriterion())
+        task.begin_epoch(2, None)
+        task.reduce_metrics(logs * 2, SilentCriterion())
