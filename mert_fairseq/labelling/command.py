@@ -1,0 +1,139 @@
+"""The options that the label commands share, and what their verbs do."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mert_fairseq.ingest.pool import WorkerError
+from mert_fairseq.labelling.fitting import fit_teacher
+from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
+from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.run import run_shard
+from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
+
+
+def add_fit_options(options: argparse.ArgumentParser) -> None:
+    """What both kinds of K-means take, but for the numbers of codebooks and codes."""
+    options.add_argument("data", type=Path, help="folder of {split}.tsv")
+    options.add_argument("--teacher", type=Path, required=True, metavar="NPZ", help="file to write")
+    options.add_argument("--split", default="train", help="fit on this split")
+    options.add_argument("--features", choices=tuple(DEFAULT_WIDTH), default="logmel")
+    options.add_argument("--width", type=int, default=0, help="mel bands, cepstra or chroma bins; 0: 128, 13 or 12")
+    options.add_argument("--sample-rate", type=int, default=24_000, help="of the audio, in Hz")
+    options.add_argument("--label-rate", type=float, default=75, help="codes a second")
+    options.add_argument("--hours", type=float, default=10.0, help="read at most this much audio, drawn by the seed")
+    options.add_argument("--max-frames", type=int, default=200_000, help="cluster at most so many frames")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_apply_options(options: argparse.ArgumentParser) -> None:
+    """What labelling takes, whatever the teacher."""
+    options.add_argument("data", type=Path, help="folder of {split}.tsv")
+    options.add_argument("--teacher", required=True, help="the .npz that fit wrote")
+    options.add_argument(
+        "--splits", nargs="+", default=["train", "valid"], help="the first one's counts go into the dictionaries"
+    )
+    options.add_argument("--label-dir", type=Path, help="where labels go (default: data)")
+    options.add_argument("--name", help="of the labels")
+    options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
+    options.add_argument("--shard", type=Shard.parse, metavar="i/n", help="label one of n parts, from 0; merge later")
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def fit(options: argparse.Namespace, codebooks: int, codes: int) -> dict[str, Any]:
+    """Fit a teacher and save it; gives the summary."""
+    features = FrameFeatures(options.features, options.sample_rate, options.label_rate, options.width)
+    teacher = fit_teacher(
+        options.data / f"{options.split}.tsv",
+        features,
+        codebooks,
+        codes,
+        options.seed,
+        options.hours,
+        options.max_frames,
+        options.workers,
+    )
+    options.teacher.parent.mkdir(parents=True, exist_ok=True)
+    teacher.save(options.teacher)
+    return {"teacher": str(options.teacher), "codebooks": codebooks, "codes": codes, **teacher.about}
+
+
+def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, numbered: bool) -> list[LabelJob]:
+    """A job for each split."""
+    label_dir = options.label_dir or options.data
+    return [
+        LabelJob(options.data / f"{split}.tsv", label_dir, name, source, options.format, numbered, place == 0)
+        for place, split in enumerate(options.splits)
+    ]
+
+
+def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
+    """Label all splits, or one shard of each; gives the summary."""
+    summary: dict[str, Any] = {}
+    for job in jobs:
+        job.label_dir.mkdir(parents=True, exist_ok=True)
+        if read_sidecar(job):
+            summary[job.split] = merge_shards(job)
+            continue
+        done = run_shard(job, options.shard or Shard(0, 1), options.workers)
+        if options.shard is None:
+            summary[job.split] = merge_shards(job)
+        else:
+            summary[job.split] = {"shard": str(options.shard), "tracks": done.tracks, "refused": len(done.refused)}
+            if done.refused:
+                raise LabelJobError("\n  ".join([f"{len(done.refused)} tracks have no codes:", *done.refused.values()]))
+    return summary
+
+
+def merge(jobs: list[LabelJob]) -> dict[str, Any]:
+    """Merge the shards of all splits; gives the summary."""
+    return {job.split: merge_shards(job) for job in jobs}
+
+
+def run_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool, line: Callable[[Any], str]) -> int:
+    """Do it, print its summary or its error; gives the exit status."""
+    try:
+        summary = action()
+    except (ValueError, OSError, LabelJobError, WorkerError) as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    print(json.dumps(summary) if as_json else line(summary))
+    return 0
+
+
+def fit_line(summary: dict[str, Any]) -> str:
+    """The summary of a fit as text."""
+    return (
+        f"{summary['teacher']}: {summary['codebooks']} x {summary['codes']} codes, fitted on "
+        f"{summary['fitted_on_frames']} frames of {summary['fitted_on_hours']:.2f} h; "
+        f"{summary['residual_share']:.1%} of the variance is left"
+    )
+
+
+def apply_line(summary: dict[str, Any]) -> str:
+    """The summary of labelling as text, a line a split."""
+    lines = []
+    for split, done in summary.items():
+        if "codebooks" in done:
+            books = done["codebooks"]
+            used = f"{min(b['used'] for b in books)} to {max(b['used'] for b in books)} of {books[0]['codes']}"
+            perplexity = f"{min(b['perplexity'] for b in books):.1f} to {max(b['perplexity'] for b in books):.1f}"
+            lines.append(
+                f"{split}: {done['job']['tracks']} tracks, {done['hours']:.2f} h, {len(books)} codebooks, {used} codes "
+                f"used, perplexity {perplexity}"
+            )
+        else:
+            lines.append(f"{split}: shard {done['shard']}, {done['tracks']} tracks; merge when all shards are done")
+    return "\n".join(lines)

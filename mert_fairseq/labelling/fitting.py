@@ -1,0 +1,119 @@
+"""Fit a K-means teacher on the features of a manifest's tracks, drawn by a seed up to some hours."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from mert_fairseq.audio import AudioError, probe, stream_blocks
+from mert_fairseq.ingest.pool import Died, run_tasks
+from mert_fairseq.labelling.job import LabelJobError
+from mert_fairseq.labelling.progress import AudioBar
+from mert_fairseq.labelling.track import Refused, TrackTask
+from mert_fairseq.manifest import Manifest
+from mert_fairseq.teachers.features import FrameFeatures
+from mert_fairseq.teachers.kmeans import sample_rows
+from mert_fairseq.teachers.labellers import FEATURES_KEY
+from mert_fairseq.teachers.rvq import ResidualKMeans
+
+
+def fit_teacher(
+    manifest_path: Path,
+    features: FrameFeatures,
+    codebooks: int,
+    codes: int,
+    seed: int = 0,
+    hours: float = 10.0,
+    max_frames: int = 200_000,
+    workers: int = 1,
+) -> ResidualKMeans:
+    """Draw tracks, compute their features, fit.
+
+    Args:
+        manifest_path: ``{split}.tsv``.
+        features: what to cluster.
+        codebooks: 1 for plain K-means.
+        codes: of each codebook.
+        seed: of the tracks, the frames and the centroids; the same files and seed give the same teacher.
+        hours: at most this much audio is read.
+        max_frames: at most this many frames are clustered; they and their copies are what memory is needed for.
+        workers: processes that compute features.
+
+    Raises:
+        LabelJobError: if the manifest is of another sample rate, or a track cannot be read.
+        ValueError: if there are fewer frames than codes.
+    """
+    manifest = Manifest.read(manifest_path)
+    if manifest.sample_rate not in (None, features.sample_rate):
+        raise LabelJobError(
+            f"{manifest_path}: found {manifest.sample_rate} Hz, expected {features.sample_rate} Hz. Convert the audio "
+            f"(preprocess/make_manifest.py --convert-to DIR --sample-rate {features.sample_rate}), or give "
+            f"--sample-rate {manifest.sample_rate}."
+        )
+    tracks = draw_tracks(manifest.samples, int(hours * 3600 * features.sample_rate), seed)
+    total = int(manifest.samples[tracks].sum())
+    frames = total / features.hop_samples
+    # Every track gives its share of the sample, so that what workers send back fits in memory too.
+    share = min(1.0, max_frames / max(1.0, frames))
+    tasks = [TrackTask(t, str(manifest.audio_path(t)), int(manifest.samples[t])) for t in tracks]
+    rows = _gather(tasks, features, share, seed, workers)
+    bar = tqdm(total=codebooks, desc="clustering", unit="codebook")
+    about: dict[str, Any] = {FEATURES_KEY: features.settings, "fitted_on_tracks": len(tracks)}
+    about["fitted_on_hours"] = round(total / features.sample_rate / 3600, 4)
+    try:
+        return ResidualKMeans.fit([rows], codebooks, codes, seed, max_frames, about, lambda _: bar.update())
+    finally:
+        bar.close()
+
+
+def draw_tracks(samples: np.ndarray, max_samples: int, seed: int) -> list[int]:
+    """Tracks in random order until ``max_samples`` are reached, at least one, sorted.
+
+    Raises:
+        ValueError: if there is no track.
+    """
+    if not len(samples):
+        raise ValueError("The manifest lists no track to fit a teacher on.")
+    order = np.random.default_rng(seed).permutation(len(samples))
+    totals = np.cumsum(samples[order])
+    return sorted(order[: max(1, int(np.searchsorted(totals, max_samples, side="right")))].tolist())
+
+
+def _gather(tasks: list[TrackTask], features: FrameFeatures, share: float, seed: int, workers: int) -> np.ndarray:
+    """The sampled rows of all tracks in their order, (N, D) float32."""
+    function = partial(sampled_features, features, share, seed)
+    bar = AudioBar("features", sum(task.samples for task in tasks) / features.sample_rate)
+    parts: dict[int, np.ndarray] = {}
+    try:
+        for task, answer in run_tasks(function, sorted(tasks, key=lambda task: -task.samples), workers):
+            if isinstance(answer, Died | Refused):
+                reason = answer.reason if isinstance(answer, Refused) else f"{task.path}: decoding it crashed."
+                raise LabelJobError(f"{reason} Mend the file or make the manifest again without it.")
+            parts[task.track] = answer
+            bar.add(task.samples / features.sample_rate)
+    finally:
+        bar.close()
+    return np.concatenate([parts.pop(task.track) for task in tasks])
+
+
+def sampled_features(features: FrameFeatures, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:
+    """A uniform share of a track's rows, (n, D) float32, at least one; run in a worker process, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        try:
+            if (rate := probe(task.path).sample_rate) != features.sample_rate:
+                return Refused(f"{task.path}: found {rate} Hz, expected {features.sample_rate} Hz.")
+            keep = max(1, round(share * task.samples / features.hop_samples))
+            return sample_rows(_rows(task.path, features), keep, seed + task.track)
+        except (AudioError, ValueError) as error:
+            return Refused(str(error))
+
+
+def _rows(path: str, features: FrameFeatures) -> Iterator[np.ndarray]:
+    return features.stream(stream_blocks(path))

@@ -1,0 +1,190 @@
+"""All shards of a job into label files, dictionaries and a sidecar."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from mert_fairseq.files import replacing
+from mert_fairseq.frames import num_label_frames
+from mert_fairseq.labelling.job import LabelJob, LabelJobError
+from mert_fairseq.labelling.locks import Lock
+from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.statistics import CodeStatistics
+from mert_fairseq.labelling.store import (
+    FULL,
+    Entry,
+    disk_full,
+    journal_header,
+    read_codes,
+    read_journal,
+    shard_base,
+    shards_in,
+)
+from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
+from mert_fairseq.labels.packed import packed_files
+
+MAX_LISTED = 10
+
+
+def merge_shards(job: LabelJob) -> dict[str, Any]:
+    """Write the labels of a split from its shards, then remove these; the sidecar comes last and vouches for the rest.
+
+    Returns:
+        The sidecar.
+
+    Raises:
+        LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused, or the disk is
+            full.
+    """
+    if finished := read_sidecar(job):
+        shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
+        return finished
+    if not job.parts_dir.is_dir():
+        raise LabelJobError(f"{job.parts_dir}: no shard there. Label the split first (apply).")
+    shards = _complete_cut(job)
+    with ExitStack() as stack:
+        for shard in shards:
+            lock = Lock(shard_base(job.parts_dir, shard).with_suffix(".lock"))
+            lock.take()
+            stack.callback(lock.give_back)
+        entries = {shard: _checked_entries(job, shard) for shard in shards}
+        try:
+            sidecar = _write_labels(job, shards, entries)
+        except OSError as error:
+            if error.errno in FULL:
+                raise disk_full(job.label_dir, error) from error
+            raise
+        shutil.rmtree(job.parts_dir)
+    return sidecar
+
+
+def read_sidecar(job: LabelJob) -> dict[str, Any] | None:
+    """The sidecar of labels that are whole and just what the job would make, or None."""
+    try:
+        sidecar = json.loads(job.sidecar_path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    same = sidecar.get("job") == json.loads(json.dumps(job.identity)) and sidecar.get("format") == job.file_format
+    return sidecar if same else None
+
+
+def _complete_cut(job: LabelJob) -> list[Shard]:
+    """The shards, if they are exactly the parts of one cut."""
+    found = list(shards_in(job.parts_dir))
+    counts = Counter(shard.count for shard in found)
+    if len(counts) > 1:
+        raise LabelJobError(
+            f"{job.parts_dir}: found shards {', '.join(map(str, found))}, expected those of one cut: tracks would be "
+            f"doubled. Delete the files of the cut that you do not want."
+        )
+    count = next(iter(counts), 1)
+    missing = [str(shard) for index in range(count) if (shard := Shard(index, count)) not in found]
+    if missing:
+        raise LabelJobError(
+            f"{job.parts_dir}: missing {_listed(missing)} of {count} shards. Run each (apply --shard i/{count}), then "
+            f"merge again."
+        )
+    return found
+
+
+def _checked_entries(job: LabelJob, shard: Shard) -> dict[int, Entry]:
+    """A shard's entries, if they are exactly its tracks."""
+    path = shard_base(job.parts_dir, shard).with_suffix(".journal")
+    entries, _ = read_journal(path, journal_header(job.identity, shard))
+    expected = shard.tracks(job.manifest.samples)
+    if strangers := set(entries) - set(expected):
+        raise LabelJobError(
+            f"{path}: holds track {min(strangers)}, which is another shard's. Delete it, label it again."
+        )
+    refused = [entry.refused for entry in entries.values() if entry.refused]
+    if refused:
+        raise LabelJobError(
+            f"{job.manifest_path}: {len(refused)} tracks have no codes:\n  {_listed(refused, chr(10) + '  ')}\n"
+            f"Mend the files and give the same command again, or make the manifest again without them."
+        )
+    missing = len(expected) - len(entries)
+    if missing:
+        raise LabelJobError(
+            f"{path}: lacks {missing} of {len(expected)} tracks: the job was stopped. Run apply --shard {shard} again."
+        )
+    return entries
+
+
+def _listed(items: list[str], separator: str = ", ") -> str:
+    more = [f"and {len(items) - MAX_LISTED} more"] if len(items) > MAX_LISTED else []
+    return separator.join(items[:MAX_LISTED] + more)
+
+
+def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> dict[str, Any]:
+    job.sidecar_path.unlink(missing_ok=True)
+    prefix = job.label_dir / f"{job.split}.{job.name}"
+    statistics = CodeStatistics(job.teacher.codebook_sizes)
+    rate = job.teacher.label_rate_hz
+    with ExitStack() as stack:
+        writers: list[Any] = []
+        if job.file_format in ("text", "both"):
+            writers.append(stack.enter_context(TextWriter(job.label_dir, job.split, job.columns)))
+        if job.file_format in ("packed", "both"):
+            writers.append(stack.enter_context(PackedWriter(prefix, job.columns, rate, job.identity)))
+        for codes in _all_codes(job, shards, entries):
+            statistics.add(codes)
+            for writer in writers:
+                writer.append(codes)
+    _remove_other_format(job)
+    for column, counts in zip(job.columns, statistics.counts, strict=True):
+        dictionary = job.label_dir / f"dict.{column}.txt"
+        if job.first or not dictionary.is_file():
+            write_dictionary(dictionary, counts)
+    sidecar = _sidecar(job, statistics)
+    with replacing(job.sidecar_path) as partial:
+        partial.write_text(json.dumps(sidecar, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return sidecar
+
+
+def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> Iterator[np.ndarray]:
+    """Codes of all tracks in the manifest's order, each (frames, Q) uint16."""
+    teacher = job.teacher
+    for shard in sorted(shards):
+        path = shard_base(job.parts_dir, shard).with_suffix(".codes")
+        with path.open("rb") as file:
+            for track in shard.tracks(job.manifest.samples):
+                codes = read_codes(file, entries[shard][track], len(teacher.codebook_sizes))
+                expected = num_label_frames(
+                    int(job.manifest.samples[track]), teacher.sample_rate, teacher.label_rate_hz
+                )
+                if codes is None or len(codes) != expected:
+                    raise LabelJobError(
+                        f"{path}: the codes of {job.manifest.paths[track]} are damaged. Run apply --shard {shard} "
+                        f"again: it makes them anew."
+                    )
+                yield codes
+
+
+def _remove_other_format(job: LabelJob) -> None:
+    """Labels of the same name in the form not asked for would be stale, and packed ones are read first."""
+    if job.file_format == "text":
+        for path in packed_files(job.label_dir / f"{job.split}.{job.name}"):
+            path.unlink(missing_ok=True)
+    elif job.file_format == "packed":
+        for column in job.columns:
+            (job.label_dir / f"{job.split}.{column}").unlink(missing_ok=True)
+
+
+def _sidecar(job: LabelJob, statistics: CodeStatistics) -> dict[str, Any]:
+    from mert_fairseq import __version__
+
+    return {
+        "job": job.identity,
+        "format": job.file_format,
+        "columns": list(job.columns),
+        "frames": statistics.frames,
+        "hours": round(int(job.manifest.samples.sum()) / job.teacher.sample_rate / 3600, 4),
+        "codebooks": statistics.summary(job.teacher.label_rate_hz),
+        "tools": {"mert_fairseq": __version__, **{name: version(name) for name in ("numpy", "torch", "scikit-learn")}},
+    }

@@ -1,0 +1,148 @@
+"""Residual K-means: each codebook clusters what the codebooks before it left over; no weights needed from anybody.
+
+With one codebook it is the K-means teacher of HuBERT and MERT-v0.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from mert_fairseq.files import replacing
+from mert_fairseq.teachers.kmeans import fit_kmeans, nearest, sample_rows
+
+FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
+MAX_CODES = 1 << 16
+CONSTANT = 1e-6  # a dimension that varies less is not stretched to unit variance
+
+
+@dataclass(frozen=True)
+class ResidualKMeans:
+    """A fitted quantiser of frame features.
+
+    Attributes:
+        centroids: (Q, K, D) float32, of standardised features.
+        mean: (D,) float32, and
+        scale: (D,) float32, standardise a frame: (frame - mean) / scale.
+        about: what JSON holds, kept with the quantiser: the features, the seed, what it was fitted on.
+    """
+
+    centroids: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        stream: Iterable[np.ndarray],
+        codebooks: int = 8,
+        codes: int = 1024,
+        seed: int = 0,
+        max_frames: int = 200_000,
+        about: dict[str, Any] | None = None,
+        progress: Callable[[int], None] = lambda codebook: None,
+    ) -> "ResidualKMeans":
+        """Fit all codebooks on a uniform sample of a stream that is read once.
+
+        Args:
+            stream: (frames, D) float32 arrays; memory stays at a few times ``max_frames`` x D floats.
+            codebooks: Q.
+            codes: K of each codebook, 2 to 65,536.
+            seed: the same stream and seed give the same codebooks.
+            max_frames: size of the sample.
+            about: kept with the result.
+            progress: called with the number of codebooks done.
+
+        Raises:
+            ValueError: if there are fewer frames than codes, a value is not finite, or a number is out of range.
+        """
+        if codebooks < 1 or not 2 <= codes <= MAX_CODES:
+            raise ValueError(
+                f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
+            )
+        residual = sample_rows(stream, max_frames, seed)
+        mean = residual.mean(0, dtype=np.float64).astype(np.float32)
+        scale = residual.std(0, dtype=np.float64).astype(np.float32)
+        scale[scale < CONSTANT] = 1
+        residual -= mean
+        residual /= scale
+        centroids = np.empty((codebooks, codes, residual.shape[1]), dtype=np.float32)
+        for q in range(codebooks):
+            centroids[q] = fit_kmeans(residual, codes, seed + q)
+            residual -= centroids[q][nearest(residual, centroids[q])]
+            progress(q + 1)
+        fitted = {"seed": seed, "fitted_on_frames": len(residual), "residual_share": float(np.square(residual).mean())}
+        return cls(centroids, mean, scale, {**(about or {}), **fitted})
+
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes of each codebook."""
+        return [self.centroids.shape[1]] * self.centroids.shape[0]
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """Codes of each frame.
+
+        Args:
+            frames: (F, D) float32.
+
+        Returns:
+            (F, Q) uint16.
+
+        Raises:
+            ValueError: if D is not that of the codebooks.
+        """
+        dim = self.centroids.shape[2]
+        if frames.ndim != 2 or frames.shape[1] != dim:
+            raise ValueError(
+                f"residual K-means: frames of shape {frames.shape}, expected (frames, {dim}): the features must be "
+                f"those of the fit."
+            )
+        residual = (frames.astype(np.float32) - self.mean) / self.scale
+        codes = np.empty((len(frames), len(self.centroids)), dtype=np.uint16)
+        for q, centroids in enumerate(self.centroids):
+            best = nearest(residual, centroids)
+            residual -= centroids[best]
+            codes[:, q] = best
+        return codes
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """(F, q) codes of the first q <= Q codebooks to the (F, D) float32 features that they stand for."""
+        standardised = np.zeros((len(codes), len(self.mean)), dtype=np.float32)
+        for q in range(codes.shape[1]):
+            standardised += self.centroids[q][codes[:, q]]
+        return standardised * self.scale + self.mean
+
+    def save(self, path: str | Path) -> None:
+        """Write one .npz without pickled objects; the same quantiser gives the same bytes."""
+        header = json.dumps({**FORMAT, **self.about}, sort_keys=True)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, header=np.array(header), centroids=self.centroids, mean=self.mean, scale=self.scale)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ResidualKMeans":
+        """Read what ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no such file of this version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such teacher. Fit one first: preprocess/extract_rvq_labels.py fit.")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                header = json.loads(str(arrays["header"]))
+                centroids, mean, scale = arrays["centroids"], arrays["mean"], arrays["scale"]
+        except (BadZipFile, KeyError, OSError, ValueError) as error:
+            raise ValueError(
+                f"{path}: cannot be read as a K-means teacher ({error}). Fit it again with "
+                f"preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
+            ) from error
+        if {key: header.pop(key, None) for key in FORMAT} != FORMAT:
+            raise ValueError(f"{path}: expected {FORMAT}. Fit the teacher again with this version.")
+        return cls(centroids, mean, scale, header)

@@ -1,0 +1,50 @@
+#!/usr/bin/env python
+"""Manifests -> RVQ labels: fit a residual K-means teacher, apply it, merge shards.
+
+    python preprocess/extract_rvq_labels.py fit   data/mine --teacher data/mine/rvq.npz
+    python preprocess/extract_rvq_labels.py apply data/mine --teacher data/mine/rvq.npz --splits train valid
+
+Fitting reads at most --hours of audio. Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong
+input, 2 wrong options, 130 interrupted. See docs/teachers.md.
+"""
+
+import argparse
+import sys
+
+from mert_fairseq.labelling import command
+from mert_fairseq.labelling.source import TeacherSource
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; their defaults are the library's."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = options.add_subparsers(dest="verb", required=True)
+    fit = verbs.add_parser("fit", help="fit a residual K-means teacher")
+    command.add_fit_options(fit)
+    fit.add_argument("--codebooks", type=int, default=8)
+    fit.add_argument("--codes", type=int, default=1024, help="of each codebook")
+    for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
+        command.add_apply_options(verbs.add_parser(verb, help=text))
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, print; returns the exit status."""
+    options = parser().parse_args(arguments)
+    if options.verb == "fit":
+        return command.run_command(
+            "extract_rvq_labels fit",
+            lambda: command.fit(options, options.codebooks, options.codes),
+            options.json,
+            command.fit_line,
+        )
+
+    def label() -> dict:
+        jobs = command.label_jobs(options, TeacherSource(options.teacher), options.name or "rvq", numbered=True)
+        return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
+
+    return command.run_command(f"extract_rvq_labels {options.verb}", label, options.json, command.apply_line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
