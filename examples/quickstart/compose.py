@@ -1,8 +1,8 @@
-"""The quickstart's composer: an album's style and a seed in, the notes of one short piece out.
+"""The quickstart's composer: a style and a seed in, the notes of one short piece out.
 
 Pieces follow a chord progression in a key, at a steady tempo, on a grid of sixteenths: an accompaniment, a bass, a
-melody that walks along the scale, and drums. Albums differ in instruments, mode, tempo and density; the tracks of one
-album in key, progression, tempo and tune, as on a record.
+melody that walks along the scale, and drums. Styles differ in instruments, mode, tempo and density; the pieces of a
+style in key, progression, tempo and tune.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Note(NamedTuple):
 
 
 class Style(NamedTuple):
-    """What an album's tracks share. A part without an instrument (None) is silent."""
+    """What all pieces of a style share. A part without an instrument (None) is silent."""
 
     name: str
     mode: str
@@ -51,12 +51,12 @@ class Style(NamedTuple):
 
 
 STYLES = (
-    Style("01_strings", "major", (66, 84), "pad", 16, False, "reed", (4, 4, 8), None, None),
-    Style("02_guitar", "minor", (84, 104), "pluck", 2, True, None, (), "bass", None),
-    Style("03_band", "mixolydian", (100, 120), "organ", 8, False, "pluck", (2, 2, 4), "bass", "rock"),
-    Style("04_bells", "major", (72, 92), None, 4, False, "bell", (2, 4, 4), "pad", None),
-    Style("05_dance", "dorian", (116, 128), "electric_piano", 4, False, "organ", (2, 2, 4), "bass", "dance"),
-    Style("06_slow", "minor", (60, 76), "electric_piano", 4, True, "bell", (4, 8), "bass", "half"),
+    Style("strings", "major", (66, 84), "pad", 16, False, "reed", (4, 4, 8), None, None),
+    Style("guitar", "minor", (84, 104), "pluck", 2, True, None, (), "bass", None),
+    Style("band", "mixolydian", (100, 120), "organ", 8, False, "pluck", (2, 2, 4), "bass", "rock"),
+    Style("bells", "major", (72, 92), None, 4, False, "bell", (2, 4, 4), "pad", None),
+    Style("dance", "dorian", (116, 128), "electric_piano", 4, False, "organ", (2, 2, 4), "bass", "dance"),
+    Style("slow", "minor", (60, 76), "electric_piano", 4, True, "bell", (4, 8), "bass", "half"),
 )
 
 

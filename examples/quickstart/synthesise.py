@@ -1,4 +1,4 @@
-"""Make the quickstart's music: albums of short pieces, 24 kHz mono FLAC; the same seed gives the same bytes.
+"""Make the quickstart's music: discs with one short piece in each style, 24 kHz mono FLAC; a seed gives the same bytes.
 
 python examples/quickstart/synthesise.py demo/music --tracks 36 --seconds 10 --seed 0
 """
@@ -38,18 +38,24 @@ def render(notes: list[Note], seconds: float, rng: np.random.Generator) -> np.nd
 
 
 def track(style: Style, seconds: float, seed: int, number: int) -> np.ndarray:
-    """Track ``number`` of an album: (T,) int16 at 24 kHz, drawn from the seed, the album and the number."""
+    """Piece ``number`` in a style: (T,) int16 at 24 kHz, drawn from the seed, the style and the number."""
     rng = np.random.default_rng([seed, STYLES.index(style), number])
     wave = render(compose(style, seconds, rng), seconds, rng)
     return np.round(wave * 32767).astype(np.int16)
 
 
-def write_albums(folder: Path, tracks: int, seconds: float, seed: int) -> list[Path]:
-    """Write ``tracks`` pieces, spread evenly over the albums, as ``folder/ALBUM/NN.flac``; return their paths."""
+def write_discs(folder: Path, tracks: int, seconds: float, seed: int) -> list[Path]:
+    """Write ``tracks`` pieces as ``folder/disc_NN/STYLE.flac``, a disc with each style once after the other.
+
+    A disc held out is then music in known styles that was never heard: a fair split.
+
+    Returns:
+        the paths, in the order in which they were written.
+    """
     paths = []
     for index in tqdm(range(tracks), desc="synthesising", unit="track"):
         style, number = STYLES[index % len(STYLES)], index // len(STYLES)
-        path = folder / style.name / f"{number + 1:02d}.flac"
+        path = folder / f"disc_{number + 1:02d}" / f"{style.name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, track(style, seconds, seed, number), SAMPLE_RATE, subtype="PCM_16")
         paths.append(path)
@@ -58,12 +64,12 @@ def write_albums(folder: Path, tracks: int, seconds: float, seed: int) -> list[P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the albums go")
+    parser.add_argument("folder", type=Path, help="where the discs go")
     parser.add_argument("--tracks", type=int, default=36, help="how many tracks (default 36)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each (default 10)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    paths = write_albums(arguments.folder, arguments.tracks, arguments.seconds, arguments.seed)
+    paths = write_discs(arguments.folder, arguments.tracks, arguments.seconds, arguments.seed)
     minutes = arguments.tracks * arguments.seconds / 60
     print(f"{len(paths)} tracks, {minutes:.1f} min of music in {arguments.folder}")
 

@@ -30,7 +30,7 @@ def fundamental_hz(wave: np.ndarray, lowest_hz: float, highest_hz: float) -> flo
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path):
     first, again, other = (
-        [path.read_bytes() for path in synthesise.write_albums(tmp_path / name, tracks=7, seconds=1.0, seed=seed)]
+        [path.read_bytes() for path in synthesise.write_discs(tmp_path / name, tracks=7, seconds=1.0, seed=seed)]
         for name, seed in (("first", 3), ("again", 3), ("other", 4))
     )
     assert first == again
@@ -39,16 +39,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_pa
 
 
 def test_tracks_are_24_khz_mono_16_bit_of_the_length_asked_for(tmp_path):
-    path = synthesise.write_albums(tmp_path, tracks=1, seconds=1.5, seed=0)[0]
+    path = synthesise.write_discs(tmp_path, tracks=1, seconds=1.5, seed=0)[0]
     info = soundfile.info(path)
     assert (info.samplerate, info.channels, info.frames, info.subtype) == (24_000, 1, 36_000, "PCM_16")
 
 
-def test_tracks_are_spread_over_the_albums(tmp_path):
-    paths = synthesise.write_albums(tmp_path, tracks=12, seconds=0.1, seed=0)
-    albums = [path.parent.name for path in paths]
+def test_every_disc_has_each_style_once(tmp_path):
+    paths = synthesise.write_discs(tmp_path, tracks=12, seconds=0.1, seed=0)
     assert len(set(paths)) == 12
-    assert {albums.count(style.name) for style in compose.STYLES} == {2}
+    for disc in ("disc_01", "disc_02"):
+        assert {p.stem for p in paths if p.parent.name == disc} == {style.name for style in compose.STYLES}
 
 
 @pytest.mark.parametrize("style", compose.STYLES, ids=lambda style: style.name)
@@ -91,7 +91,7 @@ def test_pitched_notes_stay_in_one_key_and_several_sound_at_once(style):
     assert max(sounding) >= 2
 
 
-def test_albums_differ_in_instruments_and_their_tracks_in_key_or_tempo():
+def test_styles_differ_in_instruments_and_their_pieces_in_key_or_tempo():
     bands = {frozenset(n.instrument for n in compose.compose(s, 5.0, np.random.default_rng(0))) for s in compose.STYLES}
     assert len(bands) == len(compose.STYLES)
     steps = {tuple(compose.compose(compose.STYLES[2], 5.0, np.random.default_rng(seed))[:4]) for seed in range(6)}
