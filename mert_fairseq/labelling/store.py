@@ -129,7 +129,8 @@ class ShardStore:
         except OSError as error:
             file.truncate(end)
             if error.errno in FULL:
-                raise disk_full(Path(file.name), error) from error
+                suffix = ".codes" if file is self._codes else ".journal"
+                raise disk_full(self.base.with_suffix(suffix), error) from error
             raise
         return place
 
@@ -174,8 +175,9 @@ def differing(found: str, expected: str) -> str:
         old, new = json.loads(found), json.loads(expected)
         if old["shard"] != new["shard"]:
             return f"shard {old['shard']} instead of {new['shard']}"
-        keys = [key for key in {**old["job"], **new["job"]} if old["job"].get(key) != new["job"].get(key)]
-        return "; ".join(f"{key} {old['job'].get(key)} instead of {new['job'].get(key)}" for key in sorted(keys))
+        pairs = {key: (old["job"].get(key), new["job"].get(key)) for key in sorted({**old["job"], **new["job"]})}
+        changed = [f"{key} {a} instead of {b}" for key, (a, b) in pairs.items() if a != b and key != "about"]
+        return "; ".join(changed) or "the teacher's description"
     except (ValueError, KeyError, TypeError, AttributeError):
         return "it cannot be read"
 

@@ -4,9 +4,12 @@
 # ruff: noqa: UP006, UP035, UP045
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, List, Optional
 
 from fairseq.dataclass import FairseqDataclass
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_original_cwd
 from omegaconf import II, MISSING
 
 from mert_fairseq.options import refuse_changed
@@ -18,7 +21,7 @@ def _option(default: Any, help_text: str) -> Any:
 
 @dataclass
 class MERTPretrainingConfig(FairseqDataclass):
-    data: str = _option(MISSING, "folder of the manifests {split}.tsv; a relative path starts where Hydra was called")
+    data: str = _option(MISSING, "folder of the manifests {split}.tsv")
     labels: List[str] = field(
         default_factory=lambda: ["ltr"],
         metadata={"help": "label names, one a codebook: files {split}.{label}, or packed, and dict.{label}.txt"},
@@ -67,6 +70,23 @@ REMEDIES = {
     "inbatch_noise_augment_volume": "The model mixes: set model.inbatch_noise_augment_volume.",
     "cqt_loss_bin_dataloader": "The model computes the CQT: set model.audio_cqt_loss_m and model.audio_cqt_bins.",
 }
+
+
+def refuse_moved_folders(cfg: MERTPretrainingConfig) -> None:
+    """Refuse relative folders after Hydra has changed the working directory, before fairseq stumbles over them.
+
+    Raises:
+        FileNotFoundError: naming the option, and the folder that was meant.
+    """
+    if not HydraConfig.initialized():
+        return
+    for name in ("data", "label_dir"):
+        path, called_from = getattr(cfg, name), Path(get_original_cwd())
+        if path and not Path(path).is_dir() and (called_from / path).is_dir():
+            raise FileNotFoundError(
+                f"task.{name}={path}: no such folder in {Path.cwd()}, where Hydra moved to from {called_from}. "
+                f"Give {called_from / path}, or set hydra.job.chdir=false."
+            )
 
 
 def check_config(cfg: MERTPretrainingConfig) -> None:

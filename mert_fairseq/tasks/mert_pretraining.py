@@ -12,8 +12,6 @@ from fairseq.data import Dictionary
 from fairseq.data.iterators import EpochBatchIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask, register_task
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import to_absolute_path
 
 from mert_fairseq.data.checks import check_codes, check_labels, check_sample_rate, usable_tracks
 from mert_fairseq.data.classes import ClassTable
@@ -25,7 +23,7 @@ from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config
+from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config, refuse_moved_folders
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +40,7 @@ class MERTPretrainingTask(FairseqTask):
 
     def __init__(self, cfg: MERTPretrainingConfig) -> None:
         check_config(cfg)
+        refuse_moved_folders(cfg)
         super().__init__(cfg)
         self._unreadable = 0
         self._training_iterator: EpochBatchIterator | None = None
@@ -205,12 +204,12 @@ def _fairseq_dictionary(symbols: list[str], counts: list[int]) -> Dictionary:
 
 
 def _folder(option: str, path: str) -> Path:
-    """A folder that is there; a relative one is looked for where the command was called, not where Hydra moved to.
+    """A folder that is there.
 
     Raises:
         FileNotFoundError: naming the option and the absolute path.
     """
-    folder = Path(to_absolute_path(path) if HydraConfig.initialized() else path).absolute()
+    folder = Path(path).absolute()
     if not folder.is_dir():
         raise FileNotFoundError(f"{option}={path}: no such folder ({folder}). Give an absolute path.")
     return folder

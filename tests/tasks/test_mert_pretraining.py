@@ -210,11 +210,20 @@ def test_a_missing_folder_is_named_with_its_absolute_path(tmp_path, monkeypatch)
         load("nowhere")
 
 
-def test_relative_folders_start_where_hydra_was_called(folder, tmp_path_factory, monkeypatch):
+@pytest.mark.parametrize("option", ["data", "label_dir"])
+def test_a_relative_folder_that_hydra_moved_away_from_is_refused_with_what_it_meant(
+    folder, tmp_path, monkeypatch, option
+):
     hydra = OmegaConf.create({"hydra": {"runtime": {"cwd": str(folder.parent)}}})
     monkeypatch.setattr(HydraConfig.instance(), "cfg", hydra)
-    monkeypatch.chdir(tmp_path_factory.mktemp("outputs"))
-    assert len(load(folder.name)) == len(LENGTHS)
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path / "outputs")
+    with pytest.raises(
+        FileNotFoundError, match=rf"task\.{option}={folder.name}: no such folder .*Give {folder}, or .*chdir=false"
+    ):
+        make_task(**{"folder": folder, option: folder.name})
+    monkeypatch.chdir(folder.parent)
+    assert make_task(**{"folder": folder, option: folder.name}).cfg[option] == folder.name
 
 
 # Shards
@@ -308,7 +317,7 @@ def test_unreadable_tracks_of_all_ranks_stop_the_training(folder):
     with metrics.aggregate() as logged:
         task.begin_epoch(1, None)
         task.reduce_metrics(logs * 2, SilentCriterion())
-        assert logged["unreadable"] == 2
+        assert logged["unreadable"].sum == 2
         with pytest.raises(TooManyUnreadableError, match=r"found 3 of 4 tracks unreadable in this epoch"):
             task.reduce_metrics(logs, SilentCriterion())
         task.begin_epoch(2, None)

@@ -1,0 +1,137 @@
+"""Labels from one form to another, without loss."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
+from mert_fairseq.labels.padded import write_padded
+from mert_fairseq.labels.reader import JoinedLabels, LabelError
+from mert_fairseq.labels.source import open_labels
+from mert_fairseq.labels.text import TextLabels, TextWriter
+
+FORMS = ("packed", "text", "padded")
+
+
+def label_names(label_dir: str | Path) -> list[str]:
+    """Labels that have a dictionary in a folder, rvq_2 before rvq_10.
+
+    Raises:
+        LabelError: if there is none.
+    """
+    names = [path.name.removeprefix("dict.").removesuffix(".txt") for path in Path(label_dir).glob("dict.*.txt")]
+    if not names:
+        raise LabelError(f"{label_dir}: found no dict.{{label}}.txt, expected one a label. Name the labels (--labels).")
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
+
+
+def family_name(columns: Sequence[str]) -> str:
+    """Name of a packed file: ``rvq`` of rvq_0 ... rvq_7; the first label's own name if they are of several families."""
+    families = {column.rpartition("_")[0] if column.rpartition("_")[2].isdigit() else column for column in columns}
+    return families.pop() if len(families) == 1 else columns[0]
+
+
+def convert_labels(
+    label_dir: str | Path,
+    split: str,
+    columns: Sequence[str],
+    target: str,
+    out_dir: str | Path,
+    padded: bool = False,
+    label_rate_hz: float | None = None,
+    watch: Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]] = lambda tracks, total: tracks,
+) -> JoinedLabels:
+    """Write a split's labels in another form, and their dictionaries beside them.
+
+    Args:
+        label_dir: folder of the labels.
+        split: such as ``train``.
+        columns: label names.
+        target: one of FORMS.
+        out_dir: made if need be.
+        padded: read the padded form; else packed files are read where there are some, and text.
+        label_rate_hz: kept in packed files; taken from a packed source if None.
+        watch: wraps the tracks, for a progress bar; gets their number.
+
+    Returns:
+        What was read.
+
+    Raises:
+        LabelError: if the columns of a track differ in length, or the target is the source.
+    """
+    labels = open_labels(label_dir, split, columns, padded)
+    _refuse_uneven(labels)
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    if target == "padded":
+        for column in columns:
+            one = open_labels(label_dir, split, [column], padded)
+            _refuse_itself(one, out_dir / f"{split}.{column}.npy")
+            write_padded(out_dir / f"{split}.{column}.npy", (codes[:, 0] for codes in watch(_tracks(one), len(one))))
+    elif target == "packed":
+        prefix = out_dir / f"{split}.{family_name(columns)}"
+        _refuse_itself(labels, packed_files(prefix)[0])
+        rates = {part.label_rate_hz for part in labels.parts if isinstance(part, PackedLabels)}
+        with PackedWriter(prefix, columns, label_rate_hz or next(iter(rates), None)) as packed:
+            for codes in watch(_tracks(labels), len(labels)):
+                packed.append(codes)
+    else:
+        for column in columns:
+            _refuse_itself(labels, out_dir / f"{split}.{column}")
+        with TextWriter(out_dir, split, columns) as text:
+            for codes in watch(_tracks(labels), len(labels)):
+                text.append(codes)
+    _copy_dictionaries(Path(label_dir), out_dir, columns)
+    return labels
+
+
+def open_form(label_dir: str | Path, split: str, columns: Sequence[str], form: str) -> JoinedLabels:
+    """Open the labels of one form, whatever lies beside them."""
+    folder = Path(label_dir)
+    if form == "text":
+        return JoinedLabels([TextLabels(folder / f"{split}.{column}", column) for column in columns])
+    if form == "packed":
+        return JoinedLabels([PackedLabels(folder / f"{split}.{family_name(columns)}", columns)])
+    return open_labels(folder, split, columns, padded=True)
+
+
+def same_labels(
+    first: JoinedLabels,
+    second: JoinedLabels,
+    watch: Callable[[Iterator[int], int], Iterator[int]] = lambda tracks, total: tracks,
+) -> bool:
+    """Whether two readers give the same codes for every track."""
+    return len(first) == len(second) and all(
+        np.array_equal(first.codes(track), second.codes(track)) for track in watch(iter(range(len(first))), len(first))
+    )
+
+
+def _tracks(labels: JoinedLabels) -> Iterator[np.ndarray]:
+    return (labels.codes(track) for track in range(len(labels)))
+
+
+def _refuse_uneven(labels: JoinedLabels) -> None:
+    for part in labels.parts:
+        uneven = np.flatnonzero(part.frames != labels.frames)
+        if len(uneven):
+            track = int(uneven[0])
+            raise LabelError(
+                f"{part.where(track)}: found {part.frames[track]} codes, expected {labels.frames[track]} as in the "
+                f"other labels of the track. Convert labels of different length one by one (--labels)."
+            )
+
+
+def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
+    for part in labels.parts:
+        if Path(part.source).resolve() == target.resolve():
+            raise LabelError(f"{target}: is the file to be read. Write to another folder (--out-dir) or form (--to).")
+
+
+def _copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
+    for column in columns:
+        source, target = label_dir / f"dict.{column}.txt", out_dir / f"dict.{column}.txt"
+        if source.is_file() and not target.exists():
+            shutil.copyfile(source, target)

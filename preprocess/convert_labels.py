@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Label files from text, padded .npy or packed to one of the others, without loss.
+
+    python preprocess/convert_labels.py data/mine --to packed --label-rate 75
+    python preprocess/convert_labels.py data/mine --to text --out-dir data/mine_text
+
+Training opens packed labels in a second or two whatever their number, and finds them by itself; text is what HuBERT's
+tools read. Reads packed files where there are some, and text; --from padded reads {split}.{label}.npy.
+Exit status: 0 written (and equal, with --verify), 1 wrong input, 2 wrong options.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
+    options.add_argument("--to", choices=FORMS, required=True, help="form to write")
+    options.add_argument("--from", dest="source", choices=("auto", "padded"), default="auto", help="form to read")
+    options.add_argument("--splits", nargs="+", default=["train", "valid"], help="such as train_0_6 for a shard")
+    options.add_argument("--labels", nargs="+", help="label names; else all that have a dictionary in the folder")
+    options.add_argument("--out-dir", type=Path, help="else the same folder")
+    options.add_argument("--label-rate", type=float, help="labels a second, kept in packed files")
+    options.add_argument("--verify", action="store_true", help="read both forms again and compare every code")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, convert, print; returns the exit status."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    out_dir = options.out_dir or options.label_dir
+    try:
+        columns = options.labels or label_names(options.label_dir)
+        for split in options.splits:
+            read = convert_labels(
+                options.label_dir, split, columns, options.to, out_dir, options.source == "padded", options.label_rate,
+                watch=lambda tracks, total: tqdm(tracks, desc="tracks", total=total),
+            )  # fmt: skip
+            if options.verify:
+                written = open_form(out_dir, split, columns, options.to)
+                if not same_labels(read, written, lambda tracks, total: tqdm(tracks, desc="verifying", total=total)):
+                    print(f"convert_labels: {out_dir}: the labels of {split} differ from those read", file=sys.stderr)
+                    return 1
+            print(f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames")
+    except (ValueError, OSError) as error:
+        print(f"convert_labels: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""A small corpus, a fitted teacher, and both as a job."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from mert_fairseq.labelling import LabelJob, TeacherSource
+from mert_fairseq.manifest import Manifest
+from mert_fairseq.teachers.features import FrameFeatures
+from mert_fairseq.teachers.rvq import ResidualKMeans
+
+SAMPLE_RATE = 8000
+LABEL_RATE_HZ = 50
+
+
+def write_audio(folder: Path, lengths: list[int], split: str = "train", sample_rate: int = SAMPLE_RATE) -> Path:
+    """Noise of changing colour; gives the manifest's path."""
+    rng = np.random.default_rng(7)
+    audio = folder / "audio"
+    audio.mkdir(parents=True, exist_ok=True)
+    names = [f"{split}{track:03d}.wav" for track in range(len(lengths))]
+    for name, samples in zip(names, lengths, strict=True):
+        wave = np.convolve(rng.standard_normal(samples), rng.standard_normal(5), "same")[:samples]
+        soundfile.write(audio / name, 0.1 * wave, sample_rate, subtype="PCM_16")
+    Manifest(audio, names, np.array(lengths), sample_rate).write(folder / f"{split}.tsv")
+    return folder / f"{split}.tsv"
+
+
+def write_teacher(folder: Path, codebooks: int = 2, codes: int = 8, seed: int = 0) -> Path:
+    """A teacher of 16-band log-mel features, fitted on noise."""
+    features = FrameFeatures("logmel", SAMPLE_RATE, LABEL_RATE_HZ, 16)
+    rng = np.random.default_rng(seed)
+    rows = -8 + 2 * rng.standard_normal((500, 16)).astype(np.float32)
+    path = folder / f"teacher{seed}.npz"
+    ResidualKMeans.fit([rows], codebooks, codes, seed, about={"features": features.settings}).save(path)
+    return path
+
+
+def make_job(folder: Path, lengths: list[int], split: str = "train", file_format: str = "text") -> LabelJob:
+    """A job over ``lengths`` whose labels go beside the manifest."""
+    manifest = write_audio(folder, lengths, split)
+    return LabelJob(manifest, folder, "rvq", TeacherSource(str(write_teacher(folder))), file_format)
+
+
+def label_files(folder: Path) -> dict[str, bytes]:
+    """What a finished job left: bytes by name, audio, manifests and teachers left out."""
+    kept = (path for path in folder.iterdir() if path.is_file() and path.suffix not in (".tsv", ".npz"))
+    return {path.name: path.read_bytes() for path in kept if path.name not in ("train.json", "valid.json")}

@@ -1,0 +1,208 @@
+"""Label jobs from end to end: files, shards, refusals."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from label_corpus import LABEL_RATE_HZ, SAMPLE_RATE, label_files, make_job, write_audio, write_teacher
+
+from mert_fairseq.frames import num_label_frames
+from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
+from mert_fairseq.labelling.store import ShardStore
+from mert_fairseq.labels import LabelDictionary, open_labels
+from mert_fairseq.teachers.labellers import FeatureLabeller
+
+LENGTHS = [8000, 12_345, 160, 1, 20_000, 9001]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> LabelJob:
+    job = make_job(tmp_path_factory.mktemp("finished"), LENGTHS, file_format="both")
+    run_shard(job)
+    merge_shards(job)
+    return job
+
+
+def test_labels_are_the_teachers_codes_of_each_track_in_order(finished: LabelJob) -> None:
+    teacher = FeatureLabeller.load(finished.source.path)
+    labels = open_labels(finished.label_dir, "train", ["rvq_0", "rvq_1"])
+    assert len(labels) == len(LENGTHS)
+    for track, samples in enumerate(LENGTHS):
+        wave = soundfile.read(finished.manifest.audio_path(track), dtype="float32")[0]
+        expected = np.concatenate(list(teacher.codes([wave])))
+        np.testing.assert_array_equal(labels.codes(track), expected)
+        assert len(expected) == num_label_frames(samples, SAMPLE_RATE, LABEL_RATE_HZ)
+
+
+def test_text_and_packed_labels_hold_the_same(finished: LabelJob) -> None:
+    lines = (finished.label_dir / "train.rvq_1").read_text().splitlines()
+    packed = open_labels(finished.label_dir, "train", ["rvq_1"])
+    assert [line.split() for line in lines] == [
+        [str(code) for code in packed.codes(track)[:, 0]] for track in range(len(LENGTHS))
+    ]
+
+
+def test_dictionaries_count_the_labels_and_the_sidecar_sums_them_up(finished: LabelJob) -> None:
+    codes = np.loadtxt(" ".join((finished.label_dir / "train.rvq_0").read_text().split()).split(), dtype=int)
+    counts = np.bincount(codes, minlength=8)
+    assert LabelDictionary.read(finished.label_dir / "dict.rvq_0.txt").counts == tuple(counts)
+    sidecar = json.loads(finished.sidecar_path.read_text())
+    shares = counts[counts > 0] / counts.sum()
+    book = sidecar["codebooks"][0]
+    assert book["used"] == len(shares)
+    assert book["perplexity"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), abs=0.01)
+    assert sidecar["frames"] == len(codes)
+    assert sidecar["job"]["label_rate_hz"] == LABEL_RATE_HZ
+    assert len(sidecar["job"]["sha256"]) == 64
+
+
+def test_nothing_but_labels_remains(finished: LabelJob) -> None:
+    assert set(label_files(finished.label_dir)) == {
+        *("train.rvq_0", "train.rvq_1", "dict.rvq_0.txt", "dict.rvq_1.txt", "train.rvq.json"),
+        *("train.rvq.codes.npy", "train.rvq.codes.json", "train.rvq.offsets.npy"),
+    }
+    assert not finished.parts_dir.exists()
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_shards_and_workers_do_not_change_a_byte(finished: LabelJob, tmp_path: Path, count: int) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    for index in reversed(range(count)):
+        run_shard(job, Shard(index, count), workers=2)
+    merge_shards(job)
+    assert label_files(tmp_path) == label_files(finished.label_dir)
+
+
+def test_asking_again_does_nothing(finished: LabelJob) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.label_dir.iterdir()}
+    assert merge_shards(finished)["frames"] > 0
+    assert {path: path.stat().st_mtime_ns for path in finished.label_dir.iterdir()} == before
+
+
+def test_a_missing_shard_is_refused(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    run_shard(job, Shard(1, 3))
+    with pytest.raises(LabelJobError, match="missing 0/3, 2/3 of 3 shards"):
+        merge_shards(job)
+    assert not (tmp_path / "train.rvq_0").exists()
+
+
+def test_an_unfinished_shard_is_refused(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2) as store:
+        store.add(2, np.zeros((1, 2), np.uint16))
+    with pytest.raises(LabelJobError, match=r"lacks 5 of 6 tracks: the job was stopped. Run apply --shard 0/1 again"):
+        merge_shards(job)
+
+
+def test_doubled_shards_are_refused(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    for shard in (Shard(0, 2), Shard(1, 2), Shard(0, 1)):
+        run_shard(job, shard)
+    with pytest.raises(LabelJobError, match="expected those of one cut: tracks would be doubled"):
+        merge_shards(job)
+
+
+def test_a_shard_copied_under_another_name_is_refused(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    run_shard(job, Shard(0, 2))
+    for path in list(job.parts_dir.iterdir()):
+        path.with_name(path.name.replace("shard-0", "shard-1")).write_bytes(path.read_bytes())
+    with pytest.raises(LabelJobError, match="begun with other settings: shard 0/2 instead of 1/2"):
+        merge_shards(job)
+
+
+def test_a_stranger_among_the_shards_is_refused(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    run_shard(job)
+    (job.parts_dir / "shard-0-of-1 (copy).codes").touch()
+    with pytest.raises(LabelJobError, match=r"\(copy\).codes: belongs to no shard. Remove it"):
+        merge_shards(job)
+
+
+def test_parts_of_another_teacher_are_not_mixed_in(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    run_shard(job)
+    other = replace(job, source=TeacherSource(str(write_teacher(tmp_path, seed=9))))
+    with pytest.raises(LabelJobError, match=r"begun with other settings: sha256 \w+ instead of \w+"):
+        run_shard(other)
+    with pytest.raises(LabelJobError, match="begun with other settings"):
+        merge_shards(other)
+
+
+def test_a_new_teacher_replaces_finished_labels(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    run_shard(job)
+    merge_shards(job)
+    old = label_files(tmp_path)
+    other = replace(job, source=TeacherSource(str(write_teacher(tmp_path, seed=9))))
+    run_shard(other)
+    merge_shards(other)
+    assert label_files(tmp_path)["train.rvq.json"] != old["train.rvq.json"]
+
+
+def test_labels_of_the_other_form_are_removed(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000], file_format="packed")
+    run_shard(job)
+    merge_shards(job)
+    assert (tmp_path / "train.rvq.codes.npy").exists()
+    job = replace(job, file_format="text")
+    run_shard(job)
+    merge_shards(job)
+    assert (tmp_path / "train.rvq_0").exists()
+    assert not (tmp_path / "train.rvq.codes.npy").exists()
+
+
+def test_dictionaries_keep_the_counts_of_the_first_split(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [8000])
+    run_shard(job)
+    merge_shards(job)
+    before = (tmp_path / "dict.rvq_0.txt").read_bytes()
+    valid = replace(job, manifest_path=write_audio(tmp_path, [3000], "valid"), first=False)
+    run_shard(valid)
+    merge_shards(valid)
+    assert (tmp_path / "valid.rvq_0").exists()
+    assert (tmp_path / "dict.rvq_0.txt").read_bytes() == before
+
+
+def test_tracks_that_cannot_be_read_are_named_and_tried_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000, 4000, 4000])
+    good = job.manifest.audio_path(1).read_bytes()
+    job.manifest.audio_path(1).write_bytes(good[:2000])
+    job.manifest.audio_path(2).unlink()
+    summary = run_shard(job)
+    assert len(summary.refused) == 2
+    with pytest.raises(LabelJobError, match=r"2 tracks have no codes:\n  .*train00[12].wav.*\n  .*train00[12].wav"):
+        merge_shards(job)
+    for track in (1, 2):
+        job.manifest.audio_path(track).write_bytes(good)
+    summary = run_shard(job)
+    assert (summary.labelled, summary.refused) == (2, {})
+    merge_shards(job)
+    assert len((tmp_path / "train.rvq_0").read_text().splitlines()) == 3
+
+
+def test_a_file_that_changed_since_the_manifest_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    soundfile.write(job.manifest.audio_path(0), np.zeros(4001), SAMPLE_RATE)
+    reason = next(iter(run_shard(job).refused.values()))
+    assert "found 4001 samples, expected the manifest's 4000" in reason
+
+
+def test_another_sample_rate_is_refused(tmp_path: Path) -> None:
+    manifest = write_audio(tmp_path, [4000], sample_rate=16_000)
+    job = LabelJob(manifest, tmp_path, "rvq", TeacherSource(str(write_teacher(tmp_path))))
+    with pytest.raises(LabelJobError, match="found 16000 Hz, expected the teacher's 8000 Hz"):
+        run_shard(job)
+    (tmp_path / "train.json").unlink()  # nobody says the rate now but the files
+    job = replace(job)
+    assert "found 16000 Hz, expected the teacher's 8000 Hz" in next(iter(run_shard(job).refused.values()))
+
+
+def test_an_empty_manifest_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [])
+    with pytest.raises(LabelJobError, match="lists no track"):
+        run_shard(job)

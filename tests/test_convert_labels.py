@@ -1,0 +1,89 @@
+"""Labels pass from each form to each other without loss, by one command."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from numbered_corpus import COLUMNS, codes_of, write_corpus
+
+from mert_fairseq.labels import TextWriter, open_labels
+from mert_fairseq.labels.convert import family_name, label_names
+
+LENGTHS = [48_000, 32_000, 640]
+
+
+@pytest.fixture
+def command(repo_root):
+    spec = importlib.util.spec_from_file_location("convert_labels", repo_root / "preprocess/convert_labels.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *words: module.main([str(word) for word in words])
+
+
+def test_text_to_packed_to_padded_to_text_gives_the_same_bytes(tmp_path, command, capsys):
+    source = write_corpus(tmp_path / "source", LENGTHS)
+    steps = [("packed", "auto"), ("padded", "auto"), ("text", "padded")]
+    folders = [source, *(tmp_path / form for form, _ in steps)]
+    for (form, reads), before, after in zip(steps, folders, folders[1:], strict=False):
+        options = [
+            "--to",
+            form,
+            "--from",
+            reads,
+            "--out-dir",
+            after,
+            "--splits",
+            "train",
+            "--verify",
+            "--label-rate",
+            75,
+        ]
+        assert command(before, *options) == 0, capsys.readouterr().err
+    for name in [*(f"train.{column}" for column in COLUMNS), *(f"dict.{column}.txt" for column in COLUMNS)]:
+        assert (folders[-1] / name).read_bytes() == (source / name).read_bytes()
+    assert "3 labels of 3 tracks, 252 frames" in capsys.readouterr().out
+
+
+def test_training_takes_the_packed_file_beside_the_text(tmp_path, command):
+    folder = write_corpus(tmp_path, LENGTHS)
+    assert command(folder, "--to", "packed", "--splits", "train", "--label-rate", 75) == 0
+    labels = open_labels(folder, "train", COLUMNS)
+    assert labels.source == f"{folder}/train.rvq.codes.npy"
+    assert labels.parts[0].label_rate_hz == 75.0
+    np.testing.assert_array_equal(labels.codes(1, 5, 9), codes_of(1, 100)[5:9])
+
+
+def test_a_file_is_not_converted_onto_itself(tmp_path, command, capsys):
+    folder = write_corpus(tmp_path, LENGTHS)
+    before = (folder / "train.rvq_0").read_bytes()
+    assert command(folder, "--to", "text", "--splits", "train") == 1
+    assert "train.rvq_0: is the file to be read. Write to another folder" in capsys.readouterr().err
+    assert (folder / "train.rvq_0").read_bytes() == before
+
+
+def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
+    folder = write_corpus(tmp_path, LENGTHS)
+    with TextWriter(folder, "train", ["km"]) as out:
+        for samples in LENGTHS:
+            out.append(np.zeros((samples // 320 - 1, 1), dtype=int))
+    assert command(folder, "--to", "packed", "--splits", "train", "--labels", "rvq_0", "km") == 1
+    assert "train.rvq_0:1: found 150 codes, expected 149" in capsys.readouterr().err
+
+
+def test_a_missing_split_is_named(tmp_path, command, capsys):
+    assert command(write_corpus(tmp_path, LENGTHS), "--to", "packed", "--splits", "test") == 1
+    assert "test.rvq_0: no such label file" in capsys.readouterr().err
+
+
+def test_a_folder_without_dictionaries_asks_for_names(tmp_path, command, capsys):
+    assert command(tmp_path, "--to", "packed") == 1
+    assert "Name the labels (--labels)" in capsys.readouterr().err
+
+
+def test_names_are_sorted_by_number_and_share_a_family(tmp_path):
+    for number in (10, 2, 0):
+        (tmp_path / f"dict.rvq_{number}.txt").touch()
+    assert label_names(tmp_path) == ["rvq_0", "rvq_2", "rvq_10"]
+    assert family_name(["rvq_0", "rvq_10"]) == "rvq"
+    assert family_name(["km500"]) == "km500"
+    assert family_name(["km500", "rvq_0"]) == "km500"
