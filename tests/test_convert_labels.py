@@ -25,20 +25,8 @@ def test_text_to_packed_to_padded_to_text_gives_the_same_bytes(tmp_path, command
     steps = [("packed", "auto"), ("padded", "auto"), ("text", "padded")]
     folders = [source, *(tmp_path / form for form, _ in steps)]
     for (form, reads), before, after in zip(steps, folders, folders[1:], strict=False):
-        options = [
-            "--to",
-            form,
-            "--from",
-            reads,
-            "--out-dir",
-            after,
-            "--splits",
-            "train",
-            "--verify",
-            "--label-rate",
-            75,
-        ]
-        assert command(before, *options) == 0, capsys.readouterr().err
+        options = ["--from", reads, "--out-dir", after, "--splits", "train", "--label-rate", 75, "--verify"]
+        assert command(before, "--to", form, *options) == 0, capsys.readouterr().err
     for name in [*(f"train.{column}" for column in COLUMNS), *(f"dict.{column}.txt" for column in COLUMNS)]:
         assert (folders[-1] / name).read_bytes() == (source / name).read_bytes()
     assert "3 labels of 3 tracks, 252 frames" in capsys.readouterr().out
@@ -68,6 +56,14 @@ def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, ca
             out.append(np.zeros((samples // 320 - 1, 1), dtype=int))
     assert command(folder, "--to", "packed", "--splits", "train", "--labels", "rvq_0", "km") == 1
     assert "train.rvq_0:1: found 150 codes, expected 149" in capsys.readouterr().err
+
+
+def test_verifying_looks_at_what_was_written(tmp_path, command, capsys, monkeypatch):
+    folder = write_corpus(tmp_path, LENGTHS, packed=True)
+    append = TextWriter.append
+    monkeypatch.setattr(TextWriter, "append", lambda self, codes: append(self, codes % 49))
+    assert command(folder, "--to", "text", "--splits", "train", "--verify") == 1
+    assert "the labels of train differ from those read" in capsys.readouterr().err
 
 
 def test_a_missing_split_is_named(tmp_path, command, capsys):
