@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"frames", "options", "files", "seeking"},
-    {"audio", "labels", "fma", "reporting"},
+    {"frames", "options", "files", "seeking", "reporting"},
+    {"audio", "labels", "fma"},
     {"manifest"},
     {"ingest", "teachers", "modules"},
     {"data", "models", "labelling"},

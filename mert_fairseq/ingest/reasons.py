@@ -25,6 +25,11 @@ class Reason(StrEnum):
     SAMPLE_RATE = "sample_rate"
     DECODER_DIED = "decoder_died"
     DUPLICATE = "duplicate"
+    # of a corpus with metadata
+    MISSING = "missing"
+    NOT_IN_TABLES = "not_in_tables"
+    KNOWN_BAD = "known_bad"
+    LICENCE = "licence"
 
 
 REMEDIES: dict[Reason, str] = {
@@ -47,4 +52,8 @@ REMEDIES: dict[Reason, str] = {
     Reason.SAMPLE_RATE: "not at the training rate; convert with --convert-to DIR --sample-rate RATE",
     Reason.DECODER_DIED: "decoding the file killed the process (crash or out of memory); fetch it again",
     Reason.DUPLICATE: "the same audio as another file, which is kept; nothing is lost",
+    Reason.MISSING: "the tables list the track, but its file is not there; unpack the archive again",
+    Reason.NOT_IN_TABLES: "no track of the tables has this name; delete the file, or give the archive's folder",
+    Reason.KNOWN_BAD: "the published file is broken; nothing to mend, --keep-known-bad tries it all the same",
+    Reason.LICENCE: "the artist's licence does not allow what --require asks for",
 }

@@ -1,11 +1,15 @@
-"""tracks.tsv: where each track of the manifests comes from, and how loud it was."""
+"""The manifest of a split from its tracks, and tracks.tsv: where each of them comes from, and how loud it was."""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mert_fairseq.files import replacing
 from mert_fairseq.ingest.names import escape
-from mert_fairseq.ingest.track import Track
+from mert_fairseq.ingest.track import Settings, Track
+from mert_fairseq.manifest import Manifest
 
 TRACKS_FILE = "tracks.tsv"
 COLUMNS = ("split", "path", "source", "source_rate", "channels", "seconds", "samples", "peak", "gain", "digest")
@@ -45,3 +49,27 @@ def _cells(split: str, track: Track) -> list[str]:
         f"{track.gain:.6f}",
         track.digest,
     ]
+
+
+def write_split(tsv: Path, tracks: list[Track], settings: Settings, made_by: str, division: dict[str, Any]) -> None:
+    """Write a manifest and its sidecar, or take away those of an earlier run if the split is empty now."""
+    if not tracks:
+        tsv.unlink(missing_ok=True)
+        tsv.with_suffix(".json").unlink(missing_ok=True)
+        return
+    scaled = [track.gain for track in tracks if track.gain < 1]
+    Manifest(
+        root=settings.convert_to or settings.audio_dir,
+        paths=[manifest_path(track) for track in tracks],
+        samples=np.array([track.samples for track in tracks], dtype=np.int64),
+        sample_rate=settings.sample_rate,
+        settings={
+            "made_by": made_by,
+            "converted_to": settings.file_format if settings.convert_to else None,
+            "limits": vars(settings.limits),
+            "split": division,
+            "tracks_above_full_scale": sum(track.peak > 1 for track in tracks),
+            "tracks_scaled_down": len(scaled),
+            "smallest_gain": round(min(scaled, default=1.0), 6),
+        },
+    ).write(tsv)
