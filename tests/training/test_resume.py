@@ -1,4 +1,4 @@
-"""A killed run goes on from its last checkpoint, with the batches, masks, mixtures and dropout of an undisturbed one."""
+"""A killed run goes on from its last checkpoint, with an undisturbed run's batches, masks, mixtures and dropout."""
 
 import re
 import signal
