@@ -1,5 +1,6 @@
 """The figures of a report, drawn with matplotlib and written as PNG: curves, grouped bars, spectrograms."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ matplotlib.use("Agg")  # reports are written on machines without a display
 
 from matplotlib import pyplot as plt
 
+logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq sets the root logger to DEBUG on import
 DPI = 110
 GRID_GREY = "0.9"
 
