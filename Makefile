@@ -23,7 +23,7 @@ demo: install
 
 # the fast tests
 test: install
-	$(BIN)/python -m pytest -m "not slow and not slurm and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm and not gpu"
 
 # everything this machine can run, trainings included
 test-slow: install
