@@ -1,7 +1,9 @@
 """The data check: a healthy folder passes, and each fault that is put into it is found, by its own word."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import soundfile
 from music_files import make_music, tone
 
+from mert_fairseq import audio
 from mert_fairseq.ingest.checks import Level, Options, Report, check_data
 from mert_fairseq.ingest.checks.command import main
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary, write_padded
@@ -235,6 +238,24 @@ def test_samples_that_are_no_numbers(data: Path) -> None:
     soundfile.write(data / "audio" / "3.wav", wave, RATE, "FLOAT")
     replace_line(data / "train.tsv", 5, "3.wav\t55200")
     assert "3.wav: first at 0.004 s" in only(check_data(data), "audio_not_finite")
+
+
+def test_a_file_without_samples(data: Path) -> None:
+    soundfile.write(data / "audio" / "3.wav", np.zeros(0), RATE)
+    replace_line(data / "train.tsv", 5, "3.wav\t0")
+    assert found(check_data(data)).keys() >= {"audio_empty", "short_track", "sidecar_seconds"}
+
+
+def test_a_file_that_kills_its_reader_is_found_among_the_others(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = audio.probe
+
+    def deadly(path: Path) -> audio.AudioInfo:
+        if path.name == "3.flac":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return probe(path)
+
+    monkeypatch.setattr(audio, "probe", deadly)  # workers are forked
+    assert "train.tsv:5 | " in only(check_data(data), "decoder_died")
 
 
 def test_silence_is_a_warning(data: Path) -> None:

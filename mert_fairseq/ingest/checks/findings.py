@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mert_fairseq.ingest.checks.words import MEANINGS
+
 
 class Level(StrEnum):
     """An error will stop or spoil a training; a warning may be meant."""
@@ -43,7 +45,7 @@ class Finding:
     """One kind of fault in one file.
 
     Attributes:
-        check: its word, such as ``label_length``; docs/data.md lists them all.
+        check: its word, such as ``label_length``; words.py lists them all.
         level: error or warning.
         where: the file, with a line or track where that helps; the first of ``count``.
         found: what is there, and what was expected.
@@ -74,10 +76,14 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     def error(self, check: str, where: object, found: str, remedy: str, count: int = 1) -> None:
-        self.findings.append(Finding(check, Level.ERROR, str(where), found, remedy, count))
+        self._add(Finding(check, Level.ERROR, str(where), found, remedy, count))
 
     def warn(self, check: str, where: object, found: str, remedy: str, count: int = 1) -> None:
-        self.findings.append(Finding(check, Level.WARNING, str(where), found, remedy, count))
+        self._add(Finding(check, Level.WARNING, str(where), found, remedy, count))
+
+    def _add(self, finding: Finding) -> None:
+        assert finding.check in MEANINGS, f"checks/words.py lacks {finding.check}"
+        self.findings.append(finding)
 
     def saw(self, what: str, how_much: str) -> None:
         self.looked_at.append((what, how_much))
