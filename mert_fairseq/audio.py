@@ -15,11 +15,13 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
+from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.seeking import preroll_samples, quiet_mp3
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 BLOCK_SAMPLES = 1 << 18
 FULL_SCALE = 32768.0
+MP3_DELAY_SAMPLES = 5 * 1152  # encoder and decoder delay, and a last frame that is cut
 
 
 class AudioError(ValueError):
@@ -99,6 +101,38 @@ def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Itera
     return (_mono(block) for block in stream_channels(path, block_samples))
 
 
+def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory, its channels apart.
+
+    Yields:
+        (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way, or ends before the header said.
+    """
+    decoded = 0
+    with _opened(path) as file:
+        while len(block := file.read(block_samples, dtype="float32", always_2d=True)):
+            decoded += len(block)
+            yield block
+        _refuse_truncated(path, file, decoded)
+
+
+def _refuse_truncated(path: str | Path, file: soundfile.SoundFile, decoded: int) -> None:
+    unstated = unstated_samples(path) if file.format == "MP3" else None
+    if unstated is None and decoded < file.frames:
+        raise AudioError(
+            f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
+            f"truncated; fetch it again or leave it out."
+        )
+    if unstated is not None and decoded < unstated - MP3_DELAY_SAMPLES:
+        cause = EOFError(f"variable bit rate without a length header, decodes {decoded} of {unstated} samples")
+        raise AudioError(
+            f"{path}: found {decoded} samples, expected about {unstated}. An MP3 of variable bit rate that does not "
+            f"state its length is decoded in part; give it a header: ffmpeg -i OLD.mp3 -c copy NEW.mp3."
+        ) from cause
+
+
 def count_samples(path: str | Path) -> int:
     """Samples that a full decode gives, in bounded memory; use it where the header cannot be trusted, such as MP3."""
     return sum(len(block) for block in stream_blocks(path))
@@ -156,12 +190,23 @@ def to_int16(wave: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
+class _Stream(soundfile.SoundFile):
+    """A file that is sought only when we say so.
+
+    soundfile seeks to where it is after every read. In an MP3 that loses what the next frame borrows from the last
+    ones, so that each block of a file began with some hundred wrong samples; elsewhere it costs time.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
     try:
         with quiet_mp3(path):
-            file = soundfile.SoundFile(os.fspath(path))
+            file = _Stream(os.fspath(path))
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
         raise _unreadable(path, error) from error
     with file:
@@ -207,24 +252,3 @@ def _decode_span(file: soundfile.SoundFile, start_samples: int, samples: int, dt
             return file.read(samples, dtype="int16")
         wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
     return to_int16(_checked(wave, file.name, start_samples)) if dtype == "int16" else wave
-
-
-def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
-    """Decode a whole file in bounded memory, its channels apart.
-
-    Yields:
-        (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
-
-    Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
-    """
-    decoded = 0
-    with _opened(path) as file:
-        while len(block := file.read(block_samples, dtype="float32", always_2d=True)):
-            decoded += len(block)
-            yield block
-        if decoded < file.frames:
-            raise AudioError(
-                f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
-                f"truncated; fetch it again or leave it out."
-            )

@@ -18,6 +18,7 @@ from mert_fairseq.audio import (
     to_int16,
     write_blocks,
 )
+from mert_fairseq.mpeg import unstated_samples
 
 RATE = 24_000
 FORMATS = {
@@ -162,6 +163,44 @@ def test_resampling_in_blocks_is_resampling_at_once(files):
     ]
     assert len(blocks[0]) == 10 * 16_000
     np.testing.assert_allclose(blocks[0], blocks[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("block_samples", [999, 77_777])
+def test_blocks_join_to_the_whole_file(files, name, block_samples):
+    blocks = list(stream_blocks(files[name], block_samples))
+    assert {len(block) for block in blocks[:-1]} == {block_samples}
+    np.testing.assert_allclose(np.concatenate(blocks), soundfile.read(files[name])[0], atol=1e-4)
+
+
+def _without_length_header(source: Path, target: Path, tag_bytes: int = 0) -> Path:
+    """An MP3 less its first frame, which states the length, behind an ID3v2 tag and before an ID3v1 one."""
+    content = source.read_bytes()
+    second_frame = content.index(content[:2], 4)
+    size = bytes(tag_bytes >> shift & 127 for shift in (21, 14, 7, 0))
+    id3 = b"ID3\x04\x00\x00" + size + bytes(tag_bytes) if tag_bytes else b""
+    target.write_bytes(id3 + content[second_frame:] + b"TAG" + bytes(125))
+    return target
+
+
+@pytest.mark.parametrize("tag_bytes", [0, 300_000])
+def test_an_mp3_that_does_not_state_its_length_is_whole_if_its_rate_is_constant(files, tmp_path, tag_bytes):
+    path = _without_length_header(files["constant.mp3"], tmp_path / "a.mp3", tag_bytes)
+    guessed = probe(path).samples  # from the bytes of the file, tag included
+    assert (guessed > 20 * RATE) == bool(tag_bytes)
+    assert abs(count_samples(path) - 10 * RATE) < 3 * 576
+    assert unstated_samples(path) == count_samples(path)
+
+
+def test_an_mp3_that_does_not_state_its_length_is_refused_if_its_rate_varies(files, tmp_path):
+    path = _without_length_header(files["variable.mp3"], tmp_path / "a.mp3")
+    with pytest.raises(AudioError, match=r"a\.mp3: found \d+ samples, expected about 24\d+\. .*ffmpeg"):
+        count_samples(path)
+
+
+@pytest.mark.parametrize("name", ["constant.mp3", "variable.mp3"])
+def test_an_mp3_that_states_its_length_is_not_counted(files, name):
+    assert unstated_samples(files[name]) is None
 
 
 def test_conversion_keeps_pitch_level_and_length(tmp_path):
