@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"frames", "options", "files", "seeking", "reporting"},
+    {"frames", "options", "files", "mpeg", "seeking", "reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
     {"ingest", "teachers", "modules"},
@@ -14,7 +14,19 @@ LEVELS = [
     {"probing", "hf"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-WITHOUT_TORCH = {"frames", "options", "files", "seeking", "audio", "labels", "manifest", "ingest", "fma", "reporting"}
+WITHOUT_TORCH = {
+    "frames",
+    "options",
+    "files",
+    "seeking",
+    "mpeg",
+    "audio",
+    "labels",
+    "manifest",
+    "ingest",
+    "fma",
+    "reporting",
+}
 WITHOUT_FAIRSEQ = WITHOUT_TORCH | {"teachers", "labelling"}
 
 
