@@ -1,6 +1,7 @@
 """The three forms of label files hold the same codes, and say where something is wrong."""
 
 import logging
+import os
 import pickle
 import tempfile
 from pathlib import Path
@@ -118,6 +119,16 @@ def test_packed_files_are_taken_before_text_and_the_log_says_so(tmp_path, caplog
     assert labels.codes(0).tolist() == [[1, 1, 5], [1, 1, 5]]  # the shortest column sets the length
     assert "packed, rvq_1, rvq_0 in" in caplog.text
     assert "text, km in" in caplog.text
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_text_that_is_newer_than_its_packed_form_is_pointed_out(tmp_path, caplog, newer):
+    _write(tmp_path, "packed", [np.zeros((3, 2), dtype=int)])
+    (tmp_path / "train.rvq_1").write_text("1 1 1\n")
+    packed_at = (tmp_path / "train.rvq.codes.json").stat().st_mtime
+    os.utime(tmp_path / "train.rvq_1", (packed_at, packed_at + (10 if newer else -10)))
+    open_labels(tmp_path, "train", COLUMNS)
+    assert ("train.rvq_1 is newer than" in caplog.text) == newer
 
 
 def test_columns_come_in_the_order_asked_for(tmp_path):

@@ -84,7 +84,7 @@ def convert_labels(
         with TextWriter(out_dir, split, columns) as text:
             for codes in watch(_tracks(labels), len(labels)):
                 text.append(codes)
-    _copy_dictionaries(Path(label_dir), out_dir, columns)
+    copy_dictionaries(Path(label_dir), out_dir, columns)
     return labels
 
 
@@ -130,7 +130,7 @@ def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
             raise LabelError(f"{target}: is the file to be read. Write to another folder (--out-dir) or form (--to).")
 
 
-def _copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
+def copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
     for column in columns:
         source, target = label_dir / f"dict.{column}.txt", out_dir / f"dict.{column}.txt"
         if source.is_file() and not target.exists():

@@ -40,8 +40,19 @@ def open_labels(label_dir: str | Path, split: str, columns: Sequence[str], padde
             parts += [TextLabels(folder / f"{split}.{name}", name) for name in names]
         else:
             logger.info(f"labels of {split}: packed, {', '.join(names)} in {packed_files(prefix)[0]}")
+            _warn_of_newer_text(folder, split, names, packed_files(prefix)[2])
             parts.append(PackedLabels(prefix, names))
     return JoinedLabels(parts)
+
+
+def _warn_of_newer_text(folder: Path, split: str, columns: Sequence[str], header: Path) -> None:
+    for text in (folder / f"{split}.{column}" for column in columns):
+        if text.is_file() and text.stat().st_mtime > header.stat().st_mtime:
+            logger.warning(
+                f"{text} is newer than {header}, which is read. If the labels were made again, pack them again with "
+                f"preprocess/convert_labels.py; or remove the packed files."
+            )
+            return
 
 
 def _padded_path(folder: Path, split: str, column: str) -> Path:

@@ -1,0 +1,87 @@
+"""A split cut into shards, so that training holds the manifest and labels of one at a time (task.sharding_data)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.labels import PackedLabels, PackedWriter, TextWriter, open_labels
+from mert_fairseq.labels.convert import copy_dictionaries, family_name
+from mert_fairseq.labels.reader import JoinedLabels, LabelError
+from mert_fairseq.manifest import Manifest
+
+
+def shard_name(split: str, shard: int, shards: int) -> str:
+    return f"{split}_{shard}_{shards}"
+
+
+def deal_tracks(tracks: int, shards: int, seed: int) -> list[np.ndarray]:
+    """Which tracks go to which shard: drawn, so that an album is spread; each shard keeps the manifest's order."""
+    order = np.random.default_rng(seed).permutation(tracks)
+    return [np.sort(order[shard::shards]) for shard in range(shards)]
+
+
+def make_shards(
+    data_dir: str | Path,
+    split: str,
+    shards: int,
+    columns: Sequence[str],
+    out_dir: str | Path,
+    label_dir: str | Path | None = None,
+    seed: int = 0,
+    watch: Callable[[Iterator[int], int, str], Iterator[int]] = lambda tracks, total, name: tracks,
+) -> list[int]:
+    """Write ``{split}_{i}_{n}.tsv``, their sidecars and their labels, packed if the split's are, else text.
+
+    Args:
+        data_dir: folder of ``{split}.tsv``.
+        split: such as ``train``.
+        shards: n.
+        columns: label names; none writes manifests only.
+        out_dir: made if need be.
+        label_dir: folder of labels; ``data_dir`` if None.
+        seed: of the deal.
+        watch: wraps a shard's tracks, for a progress bar; gets their number and the shard's name.
+
+    Returns:
+        Tracks of each shard.
+
+    Raises:
+        ValueError: if there are fewer tracks than shards, or not as many labels as tracks.
+    """
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    path = Path(data_dir) / f"{split}.tsv"
+    manifest = Manifest.read(path)
+    if not 1 <= shards <= len(manifest):
+        raise ValueError(f"{path}: found {len(manifest)} tracks, expected at least one for each of {shards} shards.")
+    labels = open_labels(label_dir or data_dir, split, columns) if columns else None
+    if labels is not None and len(labels) != len(manifest):
+        raise LabelError(
+            f"{labels.source}: found labels of {len(labels)} tracks, expected {len(manifest)}, one for each in {path}. "
+            f"Make the labels again from this manifest."
+        )
+    dealt = deal_tracks(len(manifest), shards, seed)
+    for shard, tracks in enumerate(dealt):
+        name = shard_name(split, shard, shards)
+        settings = {**manifest.settings, "shard": shard, "shards": shards, "shard_seed": seed}
+        paths = [manifest.paths[track] for track in tracks.tolist()]
+        samples, root = manifest.samples[tracks], manifest.root.absolute()
+        if labels is not None:
+            _write_labels(labels, out_dir, name, watch(iter(tracks.tolist()), len(tracks), name))
+        Manifest(root, paths, samples, manifest.sample_rate, settings).write(out_dir / f"{name}.tsv")
+    if columns:
+        copy_dictionaries(Path(label_dir or data_dir), out_dir, columns)
+    return [len(tracks) for tracks in dealt]
+
+
+def _write_labels(labels: JoinedLabels, out_dir: Path, name: str, tracks: Iterator[int]) -> None:
+    first = labels.parts[0]
+    prefix = out_dir / f"{name}.{family_name(labels.columns)}"
+    with (
+        PackedWriter(prefix, labels.columns, first.label_rate_hz, first.settings)
+        if isinstance(first, PackedLabels)
+        else TextWriter(out_dir, name, labels.columns)
+    ) as writer:
+        for track in tracks:
+            writer.append(labels.codes(track))

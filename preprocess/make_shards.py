@@ -1,0 +1,51 @@
+#!/usr/bin/env python
+"""A split into n shards, manifests and labels, for corpora whose manifest and labels should not be held whole.
+
+    python preprocess/make_shards.py data/mine 6
+    fairseq-hydra-train ... task.sharding_data=6 +task.load_random_data_shard=false
+
+Tracks are dealt at random by --seed. Epoch e of a training then sees one shard: the next, or one that is drawn.
+Exit status: 0 written, 1 wrong input, 2 wrong options.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mert_fairseq.labels.convert import label_names
+from mert_fairseq.sharding import make_shards
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("data_dir", type=Path, help="folder of the manifest")
+    options.add_argument("shards", type=int, help="how many; 100,000 tracks a shard are easily held")
+    options.add_argument("--split", default="train")
+    options.add_argument("--label-dir", type=Path, help="else the same folder")
+    options.add_argument("--labels", nargs="*", help="label names; else all with a dictionary; none: manifests only")
+    options.add_argument("--out-dir", type=Path, help="else the same folder")
+    options.add_argument("--seed", type=int, default=0, help="of the deal")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, deal, print; returns the exit status."""
+    options = parser().parse_args(arguments)
+    label_dir, out_dir = options.label_dir or options.data_dir, options.out_dir or options.data_dir
+    try:
+        columns = label_names(label_dir) if options.labels is None else options.labels
+        tracks = make_shards(
+            options.data_dir, options.split, options.shards, columns, out_dir, label_dir, options.seed,
+            watch=lambda tracks, total, name: tqdm(tracks, desc=name, total=total),
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        print(f"make_shards: {error}", file=sys.stderr)
+        return 1
+    print(f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
