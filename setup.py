@@ -40,7 +40,12 @@ setup(
         "seaborn>=0.13",
         "tqdm>=4.66",
     ],
-    entry_points={"console_scripts": ["mert-check-data=mert_fairseq.ingest.checks.command:main"]},
+    entry_points={
+        "console_scripts": [
+            "mert-check-data=mert_fairseq.ingest.checks.command:main",
+            "mert-genre=mert_fairseq.genre.command:main",
+        ]
+    },
     extras_require={
         "hf": ["transformers>=4.40", "safetensors>=0.4"],
         "probe": ["mir_eval>=0.7"],

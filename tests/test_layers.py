@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"frames", "options", "files", "mpeg", "seeking", "reporting"},
+    {"frames", "options", "files", "mpeg", "seeking"},
+    {"reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
     {"ingest", "sharding", "teachers", "modules"},
     {"data", "models", "labelling"},
     {"tasks", "criterions"},
-    {"probing", "hf"},
+    {"probing", "hf", "genre"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 WITHOUT_TORCH = {

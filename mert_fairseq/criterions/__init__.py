@@ -1,5 +1,6 @@
 """Training losses, registered with fairseq."""
 
+from mert_fairseq.criterions.genre import GenreCrossEntropy
 from mert_fairseq.criterions.mert import MERTCriterion
 
-__all__ = ["MERTCriterion"]
+__all__ = ["GenreCrossEntropy", "MERTCriterion"]

@@ -24,10 +24,11 @@ def draw_curves(
     *,
     title: str,
     ylabel: str,
+    xlabel: str = "updates",
     levels: Mapping[str, float] | None = None,
     marks: Mapping[str, int] | None = None,
 ) -> Path:
-    """Curves over updates, each labelled in the legend.
+    """Curves over updates (or what ``xlabel`` says), each labelled in the legend.
 
     Args:
         path: the PNG to write.
@@ -45,7 +46,7 @@ def draw_curves(
         axes.axhline(value, label=label, color=str(0.15 + 0.3 * index), linestyle="--", linewidth=1.2)
     for label, update in (marks or {}).items():
         axes.axvline(update, label=label, color="0.5", linestyle=":", linewidth=1.2)
-    axes.set(xlabel="updates", ylabel=ylabel, title=title)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(color=GRID_GREY)
     axes.legend(fontsize=8, frameon=False)
     return _save(figure, path)

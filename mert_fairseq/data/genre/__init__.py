@@ -1,0 +1,1 @@
+"""Genre classification's data: vocabulary, splits, feature tables."""

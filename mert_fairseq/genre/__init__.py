@@ -1,0 +1,1 @@
+"""Genre classification after training: the command mert-genre, reports, baselines."""

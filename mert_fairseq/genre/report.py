@@ -1,0 +1,63 @@
+"""mert-genre report: test a checkpoint on a split, and write the page."""
+
+import argparse
+import json
+from pathlib import Path
+
+from mert_fairseq.genre.checkpoint import load_classifier
+from mert_fairseq.reporting.classification_report import percent, write_report
+from mert_fairseq.reporting.epoch_history import EpochHistory
+
+EXAMPLE = """example:
+  mert-genre report exp/fma_features/checkpoint_best.pt --out exp/fma_features/report"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    options = subparsers.add_parser(
+        "report",
+        help="scores, confusion matrix and curves of a checkpoint, as HTML, PNG, JSON and CSV",
+        description="Test a checkpoint on a split and write a report. Exit status: 0, or 1 with the error.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("checkpoint", type=Path, help="of a genre task, such as checkpoint_best.pt")
+    options.add_argument("--out", type=Path, required=True, help="folder of the report")
+    options.add_argument("--data", type=Path, help="folder of the data, if it is not where it was in training")
+    options.add_argument("--split", default="test", help="train, valid or test (default test)")
+    options.add_argument("--baselines", type=Path, help="JSON of mert-genre baselines, to set beside the model")
+    options.add_argument("--json", action="store_true", help="print the scores as JSON")
+    options.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict, write, print."""
+    model, task, cfg = load_classifier(arguments.checkpoint, data=arguments.data and str(arguments.data))
+    predictions = task.predict(
+        model,
+        arguments.split,
+        max_sentences=cfg.dataset.batch_size_valid or cfg.dataset.batch_size,
+        max_tokens=cfg.dataset.max_tokens_valid or cfg.dataset.max_tokens,
+    )
+    facts = {
+        "checkpoint": str(arguments.checkpoint),
+        "data": str(cfg.task.data),
+        "split": arguments.split,
+        "task, model": f"{cfg.task._name}, {cfg.model._name}",
+        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        "seed": str(cfg.common.seed),
+    }
+    scores = write_report(
+        arguments.out,
+        predictions,
+        task.vocabulary.titles,
+        title="Genre classification",
+        facts=facts,
+        history=EpochHistory(task.state.history),
+    )
+    if arguments.json:
+        print(json.dumps(scores))
+    else:
+        print(f"{scores['tracks']} tracks: accuracy {percent(scores['accuracy'])}, macro F1 {scores['macro_f1']:.3f}")
+        print(f"Report: {(arguments.out / 'index.html').resolve()}")
+    return 0
