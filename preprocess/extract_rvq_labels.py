@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Manifests -> RVQ labels: fit a residual K-means teacher, apply it, merge shards.
+"""Manifests -> RVQ labels: EnCodec's codes, or those of a residual K-means teacher fitted here.
+
+    python preprocess/extract_rvq_labels.py apply data/mine --teacher encodec --weights encodec_24khz-d7cc33bc.th
 
     python preprocess/extract_rvq_labels.py fit   data/mine --teacher data/mine/rvq.npz
     python preprocess/extract_rvq_labels.py apply data/mine --teacher data/mine/rvq.npz --splits train valid
@@ -12,7 +14,7 @@ import argparse
 import sys
 
 from mert_fairseq.labelling import command
-from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.labelling.source import ENCODEC, TeacherSource
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--codebooks", type=int, default=8)
     fit.add_argument("--codes", type=int, default=1024, help="of each codebook")
     for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
-        command.add_apply_options(verbs.add_parser(verb, help=text))
+        verb_options = verbs.add_parser(verb, help=text)
+        command.add_apply_options(verb_options)
+        command.add_encodec_options(verb_options)
     return options
 
 
@@ -40,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
     def label() -> dict:
-        jobs = command.label_jobs(options, TeacherSource(options.teacher), options.name or "rvq", numbered=True)
+        source = TeacherSource(options.teacher, options.weights, options.sha256, options.batch)
+        name = options.name or ("encodec" if options.teacher == ENCODEC else "rvq")
+        jobs = command.label_jobs(options, source, name, numbered=True)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 
     return command.run_command(f"extract_rvq_labels {options.verb}", label, options.json, command.apply_line)

@@ -16,6 +16,7 @@ from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.source import TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
+from mert_fairseq.teachers.labellers import FeatureLabeller
 
 
 def add_fit_options(options: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def add_fit_options(options: argparse.ArgumentParser) -> None:
 def add_apply_options(options: argparse.ArgumentParser) -> None:
     """What labelling takes, whatever the teacher."""
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
-    options.add_argument("--teacher", required=True, help="the .npz that fit wrote")
+    options.add_argument("--teacher", required=True, help="the .npz that fit wrote, or encodec")
     options.add_argument(
         "--splits", nargs="+", default=["train", "valid"], help="the first one's counts go into the dictionaries"
     )
@@ -65,6 +66,19 @@ def fit(options: argparse.Namespace, codebooks: int, codes: int) -> dict[str, An
     options.teacher.parent.mkdir(parents=True, exist_ok=True)
     teacher.save(options.teacher)
     return {"teacher": str(options.teacher), "codebooks": codebooks, "codes": codes, **teacher.about}
+
+
+def add_encodec_options(options: argparse.ArgumentParser) -> None:
+    """What only EnCodec takes."""
+    options.add_argument("--weights", help="EnCodec's, a file or folder; without it they are downloaded")
+    options.add_argument("--sha256", help="what the weights' SHA-256 begins with (default: what their name says)")
+    options.add_argument("--batch", type=int, default=1, help="tracks side by side: 16 or more on a GPU, 1 on a CPU")
+
+
+def kmeans_name(source: TeacherSource) -> str:
+    """What the labels of a K-means teacher are called: features and classes, such as ``logmel_300``."""
+    teacher = FeatureLabeller.load(source.path)
+    return f"{teacher.features.kind}_{teacher.codebook_sizes[0]}"
 
 
 def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, numbered: bool) -> list[LabelJob]:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mert_fairseq.audio import AudioError, probe, stream_blocks
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.labelling.job import LabelJobError
 from mert_fairseq.labelling.progress import AudioBar
-from mert_fairseq.labelling.track import Refused, TrackTask
+from mert_fairseq.labelling.track import Refused, TrackTask, use_one_thread
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.features import FrameFeatures
 from mert_fairseq.teachers.kmeans import sample_rows
@@ -101,11 +100,8 @@ def _gather(tasks: list[TrackTask], features: FrameFeatures, share: float, seed:
 
 
 def sampled_features(features: FrameFeatures, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:
-    """A uniform share of a track's rows, (n, D) float32, at least one; run in a worker process, on one thread."""
-    import torch
-
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
+    """A uniform share of a track's rows, (n, D) float32, at least one; run in a worker process."""
+    with use_one_thread():
         try:
             if (rate := probe(task.path).sample_rate) != features.sample_rate:
                 return Refused(f"{task.path}: found {rate} Hz, expected {features.sample_rate} Hz.")

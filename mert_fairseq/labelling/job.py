@@ -59,7 +59,7 @@ class LabelJob:
 
     @cached_property
     def teacher(self) -> Labeller:
-        return self.source.load()
+        return self.source.load("cpu")  # workers take the GPU
 
     @property
     def columns(self) -> Sequence[str]:

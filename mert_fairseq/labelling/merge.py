@@ -30,6 +30,7 @@ from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
 from mert_fairseq.labels.packed import packed_files
 
 MAX_LISTED = 10
+TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
 
 
 def merge_shards(job: LabelJob) -> dict[str, Any]:
@@ -186,5 +187,5 @@ def _sidecar(job: LabelJob, statistics: CodeStatistics) -> dict[str, Any]:
         "frames": statistics.frames,
         "hours": round(int(job.manifest.samples.sum()) / job.teacher.sample_rate / 3600, 4),
         "codebooks": statistics.summary(job.teacher.label_rate_hz),
-        "tools": {"mert_fairseq": __version__, **{name: version(name) for name in ("numpy", "torch", "scikit-learn")}},
+        "tools": {"mert_fairseq": __version__, **{name: version(name) for name in TOOLS}},
     }

@@ -1,5 +1,6 @@
 """Label one shard: worker processes make codes, this process keeps them."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,7 +9,10 @@ from mert_fairseq.labelling.job import LabelJob
 from mert_fairseq.labelling.progress import AudioBar
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.store import ShardStore
-from mert_fairseq.labelling.track import Refused, TrackTask, label_track
+from mert_fairseq.labelling.track import Refused, TrackTask, label_tracks
+
+Group = tuple[TrackTask, ...]
+WHOLE = Shard(0, 1)
 
 
 class ShardSummary(NamedTuple):
@@ -21,43 +25,65 @@ class ShardSummary(NamedTuple):
     speed: float  # times real time
 
 
-def run_shard(job: LabelJob, shard: Shard = Shard(0, 1), workers: int = 1) -> ShardSummary:  # noqa: B008
+def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSummary:
     """Label the tracks of a shard that have no codes yet.
 
     Args:
         job: what to label and how.
         shard: which part of the manifest.
-        workers: processes; each takes a track at a time, the longest first.
+        workers: processes; each takes a group of tracks at a time, the longest first.
 
     Raises:
         LabelJobError: if another job works on this shard, it was begun with other settings, or the disk is full.
         WorkerError: if a worker fails for a reason that is not the track's.
     """
-    manifest, rate = job.manifest, job.teacher.sample_rate
-    tracks = shard.tracks(manifest.samples)
+    rate = job.teacher.sample_rate
+    groups = track_groups(job, shard)
+    seconds = sum(task.samples for group in groups for task in group) / rate
     refused: dict[str, str] = {}
+    labelled, hours = 0, 0.0
     with ShardStore(job.parts_dir, shard, job.identity, len(job.teacher.codebook_sizes)) as store:
-        missing = sorted((t for t in tracks if t not in store.entries), key=lambda t: -int(manifest.samples[t]))
-        tasks = (TrackTask(t, str(manifest.audio_path(t)), int(manifest.samples[t])) for t in missing)
-        total = sum(int(manifest.samples[t]) for t in tracks) / rate
-        left = sum(int(manifest.samples[t]) for t in missing) / rate
-        bar = AudioBar(
-            f"{job.split}.{job.name} {shard}" if shard.count > 1 else f"{job.split}.{job.name}", total, total - left
-        )
+        missing = [group for group in groups if any(task.track not in store.entries for task in group)]
+        done = seconds - sum(task.samples for group in missing for task in group) / rate
+        title = f"{job.split}.{job.name}" + (f" {shard}" if shard.count > 1 else "")
+        bar = AudioBar(title, seconds, done)
         try:
-            for task, answer in run_tasks(partial(label_track, job.source), tasks, workers):
-                if reason := _refusal(task, answer):
-                    store.refuse(task.track, reason)
-                    refused[task.path] = reason
-                else:
+            for task, answer in _answers(job, missing, workers):
+                if isinstance(answer, Refused):
+                    store.refuse(task.track, answer.reason)
+                    refused[task.path] = answer.reason
+                elif task.track not in store.entries:
                     store.add(task.track, answer)
-                bar.add(task.samples / rate, bool(reason))
+                    labelled, hours = labelled + 1, hours + task.samples / rate / 3600
+                bar.add(task.samples / rate, isinstance(answer, Refused))
         finally:
             bar.close()
-    return ShardSummary(len(tracks), len(missing) - len(refused), refused, left / 3600, bar.speed)
+    return ShardSummary(sum(map(len, groups)), labelled, refused, hours, bar.speed)
 
 
-def _refusal(task: TrackTask, answer: Any) -> str:
-    if isinstance(answer, Died):
-        return f"{task.path}: the process that decoded it ended with exit code {answer.exit_code}. Convert the file."
-    return answer.reason if isinstance(answer, Refused) else ""
+def track_groups(job: LabelJob, shard: Shard) -> list[Group]:
+    """All tracks of the shard, the longest first, in groups that the teacher encodes side by side.
+
+    They do not depend on what is done already, so that a resumed job rounds as an undisturbed one.
+    """
+    lengths = job.manifest.samples.tolist()
+    order = sorted(shard.tracks(job.manifest.samples), key=lambda track: -lengths[track])
+    tasks = [TrackTask(track, str(job.manifest.audio_path(track)), lengths[track]) for track in order]
+    size = job.source.batch
+    return [tuple(tasks[at : at + size]) for at in range(0, len(tasks), size)]
+
+
+def _answers(job: LabelJob, groups: list[Group], workers: int) -> Iterator[tuple[TrackTask, Any]]:
+    """Each track's codes or refusal; the members of a group whose worker died are tried one by one."""
+    label = partial(label_tracks, job.source)
+    crashed: list[Group] = []
+    for group, answers in run_tasks(label, groups, workers):
+        if isinstance(answers, Died):
+            crashed += [(task,) for task in group]
+        else:
+            yield from zip(group, answers, strict=True)
+    for (task,), answers in run_tasks(label, crashed, 1):
+        if isinstance(answers, Died):
+            yield task, Refused(f"{task.path}: decoding it ended the process with exit code {answers.exit_code}.")
+        else:
+            yield task, answers[0]

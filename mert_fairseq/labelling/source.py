@@ -6,25 +6,39 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mert_fairseq.teachers.encodec import KBITS, EncodecTeacher, load_encodec
 from mert_fairseq.teachers.labellers import FeatureLabeller, Labeller
+
+ENCODEC = "encodec"
 
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A fitted K-means teacher by its file.
+    """A teacher by its files.
 
     Attributes:
-        path: the .npz that ``fit`` wrote.
+        path: the .npz that ``fit`` wrote, or "encodec".
+        weights: of EnCodec, a file or folder; None lets its package download them.
+        sha256: what the weights' SHA-256 has to begin with; None takes it from their file name.
+        batch: tracks that EnCodec encodes side by side: 1 is best on a CPU, 16 or more on a GPU.
     """
 
     path: str
+    weights: str | None = None
+    sha256: str | None = None
+    batch: int = 1
 
-    def load(self) -> Labeller:
-        """The teacher, ready to label."""
+    def load(self, device: str | None = None) -> Labeller:
+        """The teacher, ready to label; EnCodec takes a GPU if there is one and ``device`` does not say otherwise."""
+        if self.path == ENCODEC:
+            return EncodecTeacher(load_encodec(self.weights, self.sha256)[0], device)
         return FeatureLabeller.load(self.path)
 
     def identity(self) -> dict[str, Any]:
         """What the codes depend on beside the audio, for headers and sidecars."""
+        if self.path == ENCODEC:
+            about = {"model": "encodec_24khz", "kbits": KBITS, "batch": self.batch}
+            return {"teacher": "encodec", "sha256": load_encodec(self.weights, self.sha256)[1], "about": about}
         labeller = FeatureLabeller.load(self.path)
         return {"teacher": "k-means", "sha256": file_sha256(self.path), "about": labeller.quantiser.about}
 

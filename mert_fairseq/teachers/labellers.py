@@ -1,6 +1,6 @@
 """What turns a track into codes: the interface that labelling works with, and features with their quantiser as one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,14 +25,15 @@ class Labeller(Protocol):
     label_rate_hz: float
     codebook_sizes: list[int]
 
-    def codes(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Codes of one track in bounded memory.
+    def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Codes of tracks in bounded memory; each track has those that it gets alone.
 
         Args:
-            blocks: (n,) float32 mono, end to end, at least one sample in all.
+            tracks: of each its (n,) float32 mono blocks, end to end, at least one sample in all.
 
         Yields:
-            (frames, Q) uint16, in all ceil(samples x label_rate_hz / sample_rate) frames.
+            (place among the tracks, (frames, Q) uint16): parts of a track's codes, in their order; in all
+            ceil(samples x label_rate_hz / sample_rate) frames a track.
         """
         ...
 
@@ -61,7 +62,12 @@ class FeatureLabeller:
             raise ValueError(f"{path}: does not say which features it was fitted on. Fit the teacher again.")
         return cls(FrameFeatures(**settings), quantiser)
 
+    def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Codes of the tracks, one after the other: (place, (frames, Q) uint16) at a time."""
+        for place, blocks in enumerate(tracks):
+            yield from ((place, codes) for codes in self.codes(blocks))
+
     def codes(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Codes of one track, (frames, Q) uint16 at a time."""
+        """Codes of one track: (n,) float32 blocks to (frames, Q) uint16, some at a time."""
         for rows in self.features.stream(blocks):
             yield self.quantiser.encode(rows)

@@ -1,0 +1,89 @@
+"""K-means labels from the command: MERT-v0's two label sets and HuBERT's first iteration, on a small corpus."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from sklearn.cluster import KMeans
+from tone_corpus import make_tone_corpus
+
+from mert_fairseq.ingest.checks.command import main as check_data
+from mert_fairseq.labels import LabelDictionary, open_labels
+from mert_fairseq.teachers.labellers import FeatureLabeller
+
+SETS = {"logmel": 12, "chroma": 6, "mfcc": 10}
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory, run_command: Callable[..., int]) -> Path:
+    """Ten tracks of 1 s with three label sets."""
+    folder = make_tone_corpus(tmp_path_factory.mktemp("kmeans") / "data", seconds=1, codebooks=0)
+    for kind, classes in SETS.items():
+        npz = folder / f"{kind}.npz"
+        words = ["--features", kind, "--classes", classes, "--workers", 1]
+        assert run_command("kmeans_labels", "fit", folder, "--teacher", npz, *words) == 0
+        assert run_command("kmeans_labels", "apply", folder, "--teacher", npz, "--workers", 1) == 0
+    return folder
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_labels_are_the_classes_that_scikit_learn_predicts(labelled: Path, kind: str) -> None:
+    name = f"{kind}_{SETS[kind]}"
+    teacher = FeatureLabeller.load(labelled / f"{kind}.npz")
+    reference = KMeans(SETS[kind], init=teacher.quantiser.centroids[0], n_init=1, max_iter=1)
+    reference.fit(teacher.quantiser.centroids[0])
+    wave = soundfile.read(labelled / "audio/train_3.wav", dtype="float32")[0]
+    rows = (teacher.features(torch.from_numpy(wave)).numpy() - teacher.quantiser.mean) / teacher.quantiser.scale
+    labels = open_labels(labelled, "train", [name]).codes(3)[:, 0]
+    assert len(labels) == 75
+    assert (labels == reference.predict(rows.astype(np.float32))).mean() > 0.98  # what is left are ties
+
+
+def test_label_sets_have_their_own_files_and_dictionaries(labelled: Path) -> None:
+    for kind, classes in SETS.items():
+        name = f"{kind}_{classes}"
+        assert len(LabelDictionary.read(labelled / f"dict.{name}.txt").counts) == classes
+        assert len((labelled / f"train.{name}").read_text().splitlines()) == 8
+        assert len((labelled / f"valid.{name}").read_text().splitlines()) == 2
+        about = json.loads((labelled / f"train.{name}.json").read_text())["job"]["about"]
+        assert about["features"]["kind"] == kind
+        assert about["fitted_on_frames"] == 8 * 75
+
+
+def test_the_data_check_accepts_all_label_sets(labelled: Path) -> None:
+    assert check_data([str(labelled), "--decode", "all", "--workers", "1"]) == 0
+
+
+def test_chroma_classes_follow_the_note_and_not_the_octave(labelled: Path, tmp_path: Path) -> None:
+    teacher = FeatureLabeller.load(labelled / "chroma.npz")
+    seconds = np.arange(24_000) / 24_000
+    low, high = (
+        np.concatenate(list(teacher.codes([(0.3 * np.sin(2 * np.pi * hz * seconds)).astype(np.float32)])))
+        for hz in (220.0, 440.0)
+    )
+    assert (low == high)[10:-10].mean() > 0.9
+
+
+def test_shards_are_merged_and_a_missing_one_is_refused(
+    labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [labelled, "--teacher", labelled / "chroma.npz", "--label-dir", tmp_path, "--splits", "train"]
+    assert run_command("kmeans_labels", "apply", *words, "--shard", "1/2", "--workers", 1) == 0
+    assert run_command("kmeans_labels", "merge", *words) == 1
+    assert "missing 0/2 of 2 shards. Run each (apply --shard i/2)" in capsys.readouterr().err
+    assert run_command("kmeans_labels", "apply", *words, "--shard", "0/2", "--workers", 1) == 0
+    assert run_command("kmeans_labels", "merge", *words) == 0
+    assert (tmp_path / "train.chroma_6").read_bytes() == (labelled / "train.chroma_6").read_bytes()
+
+
+def test_too_little_music_is_a_clear_error(
+    labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [labelled, "--teacher", tmp_path / "t.npz", "--classes", 5000, "--workers", 1]
+    assert run_command("kmeans_labels", "fit", *words) == 1
+    assert "600 frames cannot make 5000 classes. Fit on more audio or ask for fewer classes" in capsys.readouterr().err
+    assert not (tmp_path / "t.npz").exists()
