@@ -13,7 +13,7 @@ if find_spec("fairseq") is not None:
     # Some of fairseq's own tasks set the root logger to DEBUG when they are imported: put it back.
     _root = logging.getLogger()
     _level, _handlers = _root.level, list(_root.handlers)
-    from mert_fairseq import criterions, models, tasks  # noqa: F401
+    from mert_fairseq import criterions, models, optimizers, tasks  # noqa: F401
 
     _root.setLevel(_level)
     _root.handlers[:] = _handlers

@@ -9,7 +9,7 @@ LEVELS = [
     {"reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
-    {"ingest", "sharding", "teachers", "modules"},
+    {"ingest", "sharding", "teachers", "modules", "optimizers"},
     {"data", "models", "labelling"},
     {"tasks", "criterions"},
     {"probing", "hf", "genre"},

@@ -5,5 +5,6 @@ from mert_fairseq.models import checkpoint
 checkpoint.allow_safe_types()
 
 from mert_fairseq.models.mert import MERTModel  # noqa: E402
+from mert_fairseq.models.mert_genre import MERTGenreModel  # noqa: E402
 
-__all__ = ["MERTModel"]
+__all__ = ["MERTGenreModel", "MERTModel"]

@@ -1,0 +1,72 @@
+"""From the frames of all layers to one vector a clip."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Shape letters: B clips, F frames, D model width, N layers.
+
+
+class LayerMixture(nn.Module):
+    """A learnt weighted mean of layers; the weights, a softmax, start equal.
+
+    Each layer's frames are first brought to zero mean and unit variance, so that a weight means the same for every
+    layer: in pre-norm models the outputs grow with depth.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(layers))
+
+    def weights(self) -> Tensor:
+        """(N,), they sum to 1."""
+        return self.logits.float().softmax(0)
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """Mix N tensors (B, F, D) into one."""
+        weights = self.weights().to(layers[0].dtype)
+        return torch.einsum("n,nbfd->bfd", weights, torch.stack([F.layer_norm(x, x.shape[-1:]) for x in layers]))
+
+
+class MeanPooling(nn.Module):
+    """The mean over a clip's frames, padding left out."""
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Pool (B, F, D), with padding (B, F) bool or None, to (B, D)."""
+        if padding is None:
+            return x.mean(1)
+        real = (~padding).unsqueeze(-1)
+        return (x * real).sum(1) / real.sum(1)
+
+
+class AttentionPooling(nn.Module):
+    """A mean over a clip's frames that a learnt query weighs, padding left out; starts as the plain mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Pool (B, F, D), with padding (B, F) bool or None, to (B, D)."""
+        scores = self.score(x).squeeze(-1).float()
+        if padding is not None:
+            scores = scores.masked_fill(padding, -torch.inf)
+        return torch.bmm(scores.softmax(1).to(x.dtype).unsqueeze(1), x).squeeze(1)
+
+
+def build_pooling(name: str, width: int) -> nn.Module:
+    """``mean`` or ``attention``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    match name:
+        case "mean":
+            return MeanPooling()
+        case "attention":
+            return AttentionPooling(width)
+    raise ValueError(f"model.pooling is {name!r}, expected 'mean' or 'attention'.")
