@@ -2,6 +2,6 @@
 
 import fairseq  # noqa: F401  (first: registration happens at the end of its import)
 
-from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, learns_at
+from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, check_rates, learns_at
 
-__all__ = ["LayerwiseAdam", "learns_at"]
+__all__ = ["LayerwiseAdam", "check_rates", "learns_at"]

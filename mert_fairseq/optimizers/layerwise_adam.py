@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq.optim import register_optimizer
+from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from torch import nn
 
@@ -27,6 +27,21 @@ def learns_at(parameters: Iterable[nn.Parameter], scale: float) -> None:
 def scale_of(parameter: nn.Parameter) -> float:
     """The parameter's share of the scheduled rate, 1 if nothing was said."""
     return getattr(parameter, "optim_overrides", {}).get("optimizer", {}).get("lr_scale", 1.0)
+
+
+def check_rates(parameters: Iterable[nn.Parameter], optimizer: FairseqOptimizer) -> None:
+    """Refuse an optimiser that would pass over the parameters' scales in silence.
+
+    Raises:
+        ValueError: if a parameter that learns has a scale, and the optimiser's groups have none.
+    """
+    scales = {scale_of(parameter) for parameter in parameters if parameter.requires_grad}
+    if scales - {1.0} and not all("lr_scale" in group for group in optimizer.param_groups):
+        raise ValueError(
+            f"optimizer: {type(optimizer).__name__} gives all parameters one learning rate, but the model's layers "
+            f"have their own, {min(scales):g} to {max(scales):g} of the head's. Set optimizer._name: layerwise_adam, "
+            f"or model.encoder_lr_scale: 1 and model.layer_lr_decay: 1."
+        )
 
 
 @register_optimizer("layerwise_adam", dataclass=LayerwiseAdamConfig)

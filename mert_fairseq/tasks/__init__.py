@@ -1,5 +1,6 @@
 """fairseq tasks."""
 
+from mert_fairseq.tasks.genre_audio import GenreAudioTask
 from mert_fairseq.tasks.mert_pretraining import MERTPretrainingTask
 
-__all__ = ["MERTPretrainingTask"]
+__all__ = ["GenreAudioTask", "MERTPretrainingTask"]

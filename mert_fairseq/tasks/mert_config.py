@@ -61,8 +61,8 @@ class MERTPretrainingConfig(FairseqDataclass):
 
 
 REMEDIES = {
-    "fine_tuning": "Fine-tune with the task fma_genre.",
-    "single_target": "Fine-tune with the task fma_genre.",
+    "fine_tuning": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
+    "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "augmentation_effects": "The published code never applied it; leave it out.",
     "augmentation_probs": "The published code never applied it; leave it out.",
     "inbatch_noise_augment_len_range": "The model mixes: set model.inbatch_noise_augment_len_range.",
@@ -102,7 +102,7 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
     if cfg.label_rate <= 0:
         raise ValueError(
             f"task.label_rate: found {cfg.label_rate:g} Hz, expected the labels a second of frame labels, such as 75. "
-            f"Labels of whole tracks belong to the task fma_genre."
+            f"Labels of whole tracks belong to the task genre_audio."
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")

@@ -1,35 +1,29 @@
 """Task ``mert_pretraining``: manifests and frame labels to batches, for fairseq's trainer."""
 
 import logging
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from fairseq.criterions import FairseqCriterion
 from fairseq.data import Dictionary
-from fairseq.data.iterators import EpochBatchIterator
-from fairseq.logging import metrics
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.tasks import register_task
 
 from mert_fairseq.data.checks import check_codes, check_labels, check_sample_rate, usable_tracks
 from mert_fairseq.data.classes import ClassTable
 from mert_fairseq.data.draws import shard_of_epoch
-from mert_fairseq.data.iterators import close
 from mert_fairseq.data.mert_dataset import MERTDataset
-from mert_fairseq.data.unreadable import check_share
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
+from mert_fairseq.tasks.clips import ClipTask, existing_folder
 from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config, refuse_moved_folders
 
 logger = logging.getLogger(__name__)
 
 
 @register_task("mert_pretraining", dataclass=MERTPretrainingConfig)
-class MERTPretrainingTask(FairseqTask):
+class MERTPretrainingTask(ClipTask):
     """Masked prediction of frame labels.
 
     Checkpoints carry the dictionaries as plain lists in the task's state, so that models load without the label folder
@@ -42,8 +36,6 @@ class MERTPretrainingTask(FairseqTask):
         check_config(cfg)
         refuse_moved_folders(cfg)
         super().__init__(cfg)
-        self._unreadable = 0
-        self._training_iterator: EpochBatchIterator | None = None
         self.state.add_factory("label_symbols", self._read_symbols)
 
     @classmethod
@@ -73,9 +65,9 @@ class MERTPretrainingTask(FairseqTask):
 
     @property
     def _label_dir(self) -> Path:
-        return (
-            _folder("task.label_dir", self.cfg.label_dir) if self.cfg.label_dir else _folder("task.data", self.cfg.data)
-        )
+        if self.cfg.label_dir:
+            return existing_folder("task.label_dir", self.cfg.label_dir)
+        return existing_folder("task.data", self.cfg.data)
 
     def has_sharded_data(self, split: str) -> bool:
         """Whether fairseq's trainer loads the split anew for each epoch; validation is never sharded."""
@@ -100,7 +92,7 @@ class MERTPretrainingTask(FairseqTask):
 
     def _open(self, split_file: str, training: bool) -> MERTDataset:
         cfg = self.cfg
-        path = _folder("task.data", cfg.data) / f"{split_file}.tsv"
+        path = existing_folder("task.data", cfg.data) / f"{split_file}.tsv"
         manifest = Manifest.read(path)
         tracks = usable_tracks(
             path, manifest, cfg.min_sample_size, cfg.max_keep_size, hop_samples(cfg.sample_rate, cfg.label_rate)
@@ -138,42 +130,6 @@ class MERTPretrainingTask(FairseqTask):
                     f"({len(known)} classes). Train with the dictionaries that the checkpoint was trained with."
                 )
 
-    def max_positions(self) -> tuple[int, int]:
-        return sys.maxsize, sys.maxsize
-
-    def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
-        """The data set crops, so no clip is too long."""
-        return indices
-
-    def get_batch_iterator(self, dataset: MERTDataset, *args: Any, **kwargs: Any) -> EpochBatchIterator:
-        """Batches of an epoch; the workers of the training epoch before it end."""
-        if dataset.can_reuse_epoch_itr_across_epochs:
-            return super().get_batch_iterator(dataset, *args, **kwargs)
-        if self._training_iterator is not None:
-            close(self._training_iterator)
-        self._training_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
-        return self._training_iterator
-
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        self._unreadable = 0
-
-    def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """A step that also logs how many clips stand for tracks that could not be read."""
-        loss, sample_size, logging_output = super().train_step(sample, *args, **kwargs)
-        return loss, sample_size, {**logging_output, "unreadable": sample.get("unreadable", 0)}
-
-    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: FairseqCriterion) -> None:
-        """Count unreadable tracks over all ranks, which then stop together.
-
-        Raises:
-            TooManyUnreadableError: if more than task.max_unreadable_share of the epoch's tracks failed.
-        """
-        super().reduce_metrics(logging_outputs, criterion)
-        if unreadable := int(sum(log.get("unreadable", 0) for log in logging_outputs)):
-            self._unreadable += unreadable
-            metrics.log_scalar_sum("unreadable", unreadable)
-            check_share(self._unreadable, len(self.datasets[self.cfg.train_subset]), self.cfg.max_unreadable_share)
-
 
 def crop_schedule(cfg: MERTPretrainingConfig, training: bool) -> list[tuple[int, int | None]]:
     """Longest clip in samples from each epoch on; validation keeps one length, so that its losses compare.
@@ -201,15 +157,3 @@ def _fairseq_dictionary(symbols: list[str], counts: list[int]) -> Dictionary:
     for symbol, count in zip(symbols, counts, strict=True):
         dictionary.add_symbol(symbol, n=count)
     return dictionary
-
-
-def _folder(option: str, path: str) -> Path:
-    """A folder that is there.
-
-    Raises:
-        FileNotFoundError: naming the option and the absolute path.
-    """
-    folder = Path(path).absolute()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{option}={path}: no such folder ({folder}). Give an absolute path.")
-    return folder

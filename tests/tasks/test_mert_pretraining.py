@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(("field", "value", "remedy"), [
-    ("fine_tuning", True, "fma_genre"), ("single_target", True, "fma_genre"),
+    ("fine_tuning", True, "genre_audio"), ("single_target", True, "genre_audio"),
     ("augmentation_effects", "['reverb']", "leave it out"), ("augmentation_probs", "[0.5]", "leave it out"),
     ("inbatch_noise_augment_len_range", "[12000, 24000]", "set model.inbatch_noise_augment_len_range"),
     ("inbatch_noise_augment_number_range", "[1, 2]", "set model.inbatch_noise_augment_number_range"),
