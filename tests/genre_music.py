@@ -1,7 +1,7 @@
 """Music of four genres that differ in how notes follow each other, and hardly in which: made where a test needs it.
 
-All genres draw their notes from one chord. They are played upwards or downwards, slowly or fast; a note swells and fades
-evenly. Falling music is rising music backwards, so no mean spectrum tells the two apart.
+All genres draw their notes from one chord. They are played upwards or downwards, slowly or fast; a note swells and
+fades evenly. Falling music is rising music backwards, so no mean spectrum tells them apart.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ def piece(genre: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE * notes_per_second
     note = np.floor(time).astype(int)
     step = CHORD[::direction]
-    semitones = np.take(step, (note + rng.integers(len(CHORD))) % len(CHORD)) + rng.integers(12)
+    semitones = np.take(step, (note + rng.integers(len(CHORD))) % len(CHORD))
     frequency_hz = 220 * 2 ** (semitones / 12)
     phase = 2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE
     swell = np.sin(np.pi * (time - note)) ** 0.5
