@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mert_fairseq.genre.checkpoint import load_classifier
 from mert_fairseq.reporting.classification_report import percent, write_report
-from mert_fairseq.reporting.epoch_history import EpochHistory
+from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
 
 EXAMPLE = """example:
   mert-genre report exp/fma_features/checkpoint_best.pt --out exp/fma_features/report"""
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         task.vocabulary.titles,
         title="Genre classification",
         facts=facts,
-        history=EpochHistory(task.state.history),
+        history=_history(arguments.checkpoint, task.state.history),
     )
     if arguments.json:
         print(json.dumps(scores))
@@ -61,3 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{scores['tracks']} tracks: accuracy {percent(scores['accuracy'])}, macro F1 {scores['macro_f1']:.3f}")
         print(f"Report: {(arguments.out / 'index.html').resolve()}")
     return 0
+
+
+def _history(checkpoint: Path, carried: list[dict[str, float]]) -> EpochHistory:
+    """All epochs, from the file that the training left beside its checkpoints; else those the checkpoint carries."""
+    path = checkpoint.parent / HISTORY_FILE
+    return EpochHistory.read(path) if path.is_file() else EpochHistory(carried)

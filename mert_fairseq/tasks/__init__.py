@@ -1,6 +1,7 @@
 """fairseq tasks."""
 
+from mert_fairseq.tasks.fma_genre import FMAGenreTask
 from mert_fairseq.tasks.genre_audio import GenreAudioTask
 from mert_fairseq.tasks.mert_pretraining import MERTPretrainingTask
 
-__all__ = ["GenreAudioTask", "MERTPretrainingTask"]
+__all__ = ["FMAGenreTask", "GenreAudioTask", "MERTPretrainingTask"]
