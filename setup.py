@@ -39,6 +39,7 @@ setup(
         "matplotlib>=3.8",
         "seaborn>=0.13",
         "tqdm>=4.66",
+        "wrapt>=1.15",
     ],
     entry_points={
         "console_scripts": [

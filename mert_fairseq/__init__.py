@@ -1,19 +1,25 @@
-"""MERT for fairseq: importing this package registers its task, model and criterion when fairseq is installed.
+"""MERT for fairseq: once both packages are imported, in whatever order, its task, model and criterion are registered.
 
 fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is imported
-already, so the three are imported here. The audio and label tools work without fairseq.
+already, so the three are imported here. The audio and label tools import neither fairseq nor its seconds of start-up.
 """
 
 import logging
-from importlib.util import find_spec
+from types import ModuleType
+
+from wrapt import register_post_import_hook
 
 __version__ = "0.1.0"
 
-if find_spec("fairseq") is not None:
+
+def _register(fairseq: ModuleType) -> None:
     # Some of fairseq's own tasks set the root logger to DEBUG when they are imported: put it back.
-    _root = logging.getLogger()
-    _level, _handlers = _root.level, list(_root.handlers)
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     from mert_fairseq import criterions, models, optimizers, tasks  # noqa: F401
 
-    _root.setLevel(_level)
-    _root.handlers[:] = _handlers
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+register_post_import_hook(_register, "fairseq")

@@ -1,5 +1,7 @@
 """fairseq models."""
 
+import fairseq  # noqa: F401  (first: see tests/test_registration.py)
+
 from mert_fairseq.models import checkpoint
 
 checkpoint.allow_safe_types()

@@ -1,6 +1,6 @@
 """Optimisers, registered with fairseq."""
 
-import fairseq  # noqa: F401  (first: registration happens at the end of its import)
+import fairseq  # noqa: F401  (first: see tests/test_registration.py)
 
 from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, check_rates, learns_at
 
