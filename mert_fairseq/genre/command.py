@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mert_fairseq.genre import report
+from mert_fairseq.genre import baselines, check, report
 
-SUBCOMMANDS = (report,)
+SUBCOMMANDS = (check, baselines, report)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from mert_fairseq.genre.baselines import comparison, read_baselines
 from mert_fairseq.genre.checkpoint import load_classifier
 from mert_fairseq.reporting.classification_report import percent, write_report
 from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
@@ -47,6 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
         "seed": str(cfg.common.seed),
     }
+    sections = []
+    if arguments.baselines:
+        baselines = read_baselines(arguments.baselines)
+        sections = [comparison(baselines, cfg.model._name, predictions, arguments.split)]
     scores = write_report(
         arguments.out,
         predictions,
@@ -54,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         title="Genre classification",
         facts=facts,
         history=_history(arguments.checkpoint, task.state.history),
+        sections=sections,
     )
     if arguments.json:
         print(json.dumps(scores))

@@ -113,6 +113,24 @@ def score(predictions: Predictions, names: Sequence[str]) -> dict[str, Any]:
     return scores
 
 
+def rank_scores(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """accuracy, top_3 and macro_f1 of classifiers that rank classes without probabilities.
+
+    Args:
+        scores: (N, K), higher means more probable.
+        targets: (N,) classes.
+    """
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    hits = ranked == targets[:, None]
+    return {
+        "accuracy": float(hits[:, 0].mean()),
+        f"top_{TOP}": float(hits[:, :TOP].any(1).mean()),
+        "macro_f1": float(
+            metrics.f1_score(targets, ranked[:, 0], labels=np.unique(targets), average="macro", zero_division=0)
+        ),
+    }
+
+
 def _log_loss(probabilities: np.ndarray, has: np.ndarray, several: bool) -> float:
     tiny = np.finfo(np.float64).tiny
     right = np.log(np.maximum(probabilities, tiny))[has].sum()

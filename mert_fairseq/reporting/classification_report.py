@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ SCORES_FILE, PREDICTIONS_FILE = "scores.json", "predictions.csv"
 MOST_CONFUSED = 10
 
 
+class Section(NamedTuple):
+    """A further table of the page, and a sentence below it."""
+
+    heading: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
 def write_report(
     folder: Path,
     predictions: Predictions,
@@ -27,7 +36,7 @@ def write_report(
     title: str,
     facts: Mapping[str, str] | None = None,
     history: EpochHistory | None = None,
-    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = (),
+    sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Write ``index.html`` with its pictures, ``scores.json`` and ``predictions.csv``.
 
@@ -38,7 +47,7 @@ def write_report(
         title: of the page.
         facts: what was tested, by label: checkpoint, data, split.
         history: of the training; draws its curves.
-        tables: further (heading, header, rows).
+        sections: further tables, below the scores.
 
     Returns:
         The scores, see :func:`mert_fairseq.reporting.classification.score`.
@@ -54,9 +63,10 @@ def write_report(
         page.table(["tested", ""], [[label, text] for label, text in facts.items()])
     page.heading("Scores")
     _scores(page, scores)
-    for heading, header, rows in tables:
-        page.heading(heading)
-        page.table(header, rows)
+    for section in sections:
+        page.heading(section.heading)
+        page.table(section.header, section.rows)
+        page.paragraph(section.note)
     page.heading("Genres")
     _genres(page, folder, scores, predictions.several)
     if history is not None and history.rows:
@@ -138,7 +148,7 @@ def _training(page: Page, folder: Path, history: EpochHistory) -> None:
         "loss has; validation values are those of the model at the epoch's end."
     )
     page.table(
-        ["epoch", "updates", "training loss", "accuracy", "validation loss", "accuracy"],
+        ["epoch", "updates", "training loss", "training accuracy", "validation loss", "validation accuracy"],
         [
             [
                 str(row["epoch"]),

@@ -109,6 +109,10 @@ class GenreVocabulary:
             raise ValueError(f"a track has the genres {list(titles)}, expected one. Set multi_label: true.")
         return self.index(titles[0])
 
+    def classes(self, genres_of_tracks: Iterable[Sequence[str]]) -> np.ndarray:
+        """(tracks,) int64 classes of tracks that have one genre each."""
+        return np.array([self.one_of(titles) for titles in genres_of_tracks], np.int64)
+
     def several_hot(self, titles: Iterable[str]) -> np.ndarray:
         """(genres,) float32: 1 for each genre of a track, 0 elsewhere."""
         row = np.zeros(len(self), np.float32)

@@ -1,0 +1,113 @@
+"""Baselines: what they are fitted on, what is published beside them, how they stand beside a model."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+from mert_fairseq.data.fma_features import FMADataset
+from mert_fairseq.fma import FMA
+from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
+from mert_fairseq.genre import baselines
+from mert_fairseq.genre.command import main
+from mert_fairseq.reporting.classification import Predictions
+from mert_fairseq.reporting.text_table import text_table
+
+FAST = ["most frequent genre", "logistic regression", "kNN"]
+
+
+@pytest.fixture(scope="module")
+def computed(tiny_fma):
+    return baselines.compute(FMA(tiny_fma), "small", "all", FAST, seed=0)
+
+
+def test_logistic_regression_is_scikit_learns_with_the_setting_best_on_validation(computed, tiny_fma):
+    fma = FMA(tiny_fma)
+    train = FMADataset.from_fma(fma, "small", "training")
+    valid, test = (FMADataset.from_fma(fma, "small", split, like=train) for split in ("validation", "test"))
+    models = [LogisticRegression(C=c, max_iter=1000).fit(*train.arrays()) for c in (0.001, 0.01, 0.1, 1.0)]
+    accuracies = [model.score(*valid.arrays()) for model in models]
+    best = models[int(np.argmax(accuracies))]
+    features, targets = test.arrays()
+    row = computed["rows"][1]
+    assert row["setting"] == f"C={best.C:g}"
+    assert row["valid_accuracy"] == max(accuracies)
+    assert row["accuracy"] == best.score(features, targets)
+    assert row["macro_f1"] == pytest.approx(f1_score(targets, best.predict(features), average="macro"))
+
+
+def test_always_the_most_frequent_genre_gets_its_share(computed):
+    assert computed["rows"][0]["accuracy"] == 1 / 8
+
+
+def test_settings_that_need_more_tracks_than_there_are_are_left_out(computed):
+    assert computed["rows"][2]["setting"] in ("k=10", "k=50")  # 64 training tracks
+
+
+def test_published_accuracies_stand_beside_the_real_fma_only(computed, tiny_fma, monkeypatch):
+    assert not computed["published"]
+    assert {row["published_accuracy"] for row in computed["rows"]} == {None}
+    assert "Not the published FMA: tracks.csv has 200 tracks, the published one 106,574" in baselines.note(computed)
+    monkeypatch.setitem(PUBLISHED_SHAPES, "tracks.csv", (200, 52))
+    monkeypatch.setitem(PUBLISHED_SHAPES, "features.csv", (200, 518))
+    monkeypatch.setitem(PUBLISHED_ACCURACY, ("small", "all"), PUBLISHED_ACCURACY["medium", "all"])
+    real = baselines.compute(FMA(tiny_fma), "small", "all", FAST, seed=0)
+    assert [row["published_accuracy"] for row in real["rows"]] == [None, 0.61, 0.52]
+    assert "Defferrard" in baselines.note(real)
+    assert baselines.cells(real["rows"][1])[-1] == "61.0 %"
+
+
+def test_some_features_alone_are_fitted(tiny_fma):
+    found = baselines.compute(FMA(tiny_fma), "small", "mfcc+spectral_contrast", FAST[1:2], seed=0)
+    assert found["rows"][0]["model"] == "logistic regression"
+    with pytest.raises(ValueError, match="features 'mfccs' are unknown, expected all or some of chroma_cens"):
+        baselines.compute(FMA(tiny_fma), "small", "mfcc+mfccs", FAST, seed=0)
+
+
+def test_the_models_row_stands_below_those_of_its_baselines(computed):
+    ids = computed["test_ids"]
+    perfect = Predictions(list(reversed(ids)), np.eye(8), np.arange(8))
+    section = baselines.comparison(computed, "fma_feature_transformer", perfect, "test")
+    assert section.rows[-1] == ["fma_feature_transformer", "", "-", "100.0 %", "100.0 %", "1.000", "-"]
+    assert [row[0] for row in section.rows[:-1]] == FAST
+    other = Predictions([1, *ids[1:]], np.eye(8), np.arange(8))
+    with pytest.raises(ValueError, match="tested on 8 tracks of subset small, one genre each, the model on 8 others"):
+        baselines.comparison(computed, "fma_feature_transformer", other, "test")
+
+
+def test_the_command_writes_what_the_report_reads(tiny_fma, tmp_path, capsys):
+    out = tmp_path / "new" / "baselines.json"
+    assert main(["baselines", str(tiny_fma), "--subset", "small", "--models", *FAST[:2], "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "logistic regression" in printed
+    assert "Not the published FMA" in printed
+    assert [row["model"] for row in baselines.read_baselines(out)["rows"]] == FAST[:2]
+    out.write_text("{}")
+    with pytest.raises(ValueError, match="no baselines"):
+        baselines.read_baselines(out)
+
+
+def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):
+    assert main(["check", str(tiny_fma), "--subset", "small", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tracks"] == {"training": 64, "validation": 8, "test": 8}
+    assert found["genres"]["Rock"] == {"training": 8, "validation": 1, "test": 1}
+    assert (found["missing"], found["published"]) == (0, False)
+
+
+def test_check_stops_at_a_track_without_features(tiny_fma, tmp_path, capsys):
+    folder = shutil.copytree(tiny_fma, tmp_path / "fma_metadata")
+    track = FMA(tiny_fma).select("small", "test").index[0]
+    lines = (folder / "features.csv").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(f"{track},")]
+    assert len(kept) == len(lines) - 1
+    (folder / "features.csv").write_text("".join(kept))
+    assert main(["check", str(folder), "--subset", "small"]) == 1
+    assert f"1 of 8 tracks have no features, the first is {track}" in capsys.readouterr().err
+
+
+def test_text_tables_align():
+    assert text_table(["a", "bb"], [["ccc", "1"], ["d", "100"]]) == "a     bb\nccc    1\nd    100"
