@@ -1,7 +1,8 @@
 """MERT for fairseq: once both packages are imported, in whatever order, its task, model and criterion are registered.
 
 fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is imported
-already, so the three are imported here. The audio and label tools import neither fairseq nor its seconds of start-up.
+already, so the three are imported here. So is running/, which starts the ranks of a training in fairseq's place. The
+audio and label tools import neither fairseq nor its seconds of start-up.
 """
 
 import logging
@@ -17,9 +18,11 @@ def _register(fairseq: ModuleType) -> None:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     from mert_fairseq import criterions, models, optimizers, tasks  # noqa: F401
+    from mert_fairseq.running import launch
 
     root.setLevel(level)
     root.handlers[:] = handlers
+    launch.install()
 
 
 register_post_import_hook(_register, "fairseq")

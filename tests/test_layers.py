@@ -11,6 +11,7 @@ LEVELS = [
     {"manifest"},
     {"ingest", "sharding", "teachers", "modules", "optimizers"},
     {"data", "models", "labelling"},
+    {"running"},
     {"tasks", "criterions"},
     {"probing", "hf", "genre"},
 ]

@@ -40,8 +40,12 @@ def allow_safe_types() -> None:
     )
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU, loaded without running code from it.
+
+    Args:
+        path: of the file.
+        mapped: leave the weights on the disk until they are used; not for files of torch before 1.6.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -51,7 +55,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint. Give the .pt file that fairseq saved.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many types here, none of them public
         raise ValueError(f"{path}: cannot be read as a checkpoint without trusting its code ({error}).") from error
     if not isinstance(state, dict) or "model" not in state:
