@@ -19,6 +19,7 @@ def allow_safe_types() -> None:
     from collections import defaultdict
     from typing import Any as typing_any
 
+    from fairseq.distributed.utils import _TensorPlaceholder  # what rank 0 sends the others in a tensor's place
     from omegaconf import DictConfig, ListConfig
     from omegaconf.base import ContainerMetadata, Metadata
     from omegaconf.nodes import AnyNode
@@ -26,6 +27,7 @@ def allow_safe_types() -> None:
     torch.serialization.add_safe_globals(
         [
             Dictionary,
+            _TensorPlaceholder,
             DictConfig,
             ListConfig,
             ContainerMetadata,

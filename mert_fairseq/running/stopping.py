@@ -7,6 +7,7 @@ a job is preempted or cancelled. A job that was not cancelled is queued again, t
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
@@ -80,7 +81,16 @@ STOP = Stop()
 
 
 def _leave_signals_to_parent() -> None:
+    """In a process that loads data: Slurm signals it too, but only its parent may end it, lest the update fail."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=_heed_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _heed_parent(parent: int) -> None:
+    while True:
+        sent = signal.sigwaitinfo(SIGNALS)
+        if sent.si_signo == signal.SIGTERM and sent.si_pid == parent:
+            os._exit(0)
 
 
 def stopping_validate_and_save(validate_and_save: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,12 +39,7 @@ def test_parameters_equal_those_of_one_process_on_the_joined_batch(train):
     one = train(*ONE_LAW, "dataset.max_tokens=192000", save_dir="one")
     assert one.status == 0, one.output
     torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node=2", f"--master_port={_free_port()}"]
-    two = train(
-        *ONE_LAW, "dataset.max_tokens=96000", "distributed_training.distributed_backend=gloo",
-        "distributed_training.distributed_no_spawn=true", "distributed_training.distributed_init_method=env://",
-        "distributed_training.distributed_rank=${oc.env:RANK}", "distributed_training.distributed_world_size=2",
-        save_dir="two", launcher=torchrun,
-    )  # fmt: skip
+    two = train(*ONE_LAW, "dataset.max_tokens=96000", save_dir="two", launcher=torchrun)
     assert two.status == 0, two.output
     start, end_one, end_two = (
         read_checkpoint(run.save_dir / name)["model"]

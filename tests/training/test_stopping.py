@@ -1,0 +1,116 @@
+"""Runs that are asked to stop, lose their last checkpoint or their disk, go on as if nothing had been."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mert_fairseq.models.checkpoint import read_checkpoint
+
+pytestmark = pytest.mark.slow
+
+# Four updates an epoch on one rank, no save but the last and those that the tests cause.
+UPDATES = [
+    "optimization.max_update=10",
+    "dataset.max_tokens=48000",
+    "checkpoint.save_interval_updates=100",
+    "checkpoint.save_interval=99",
+]
+TWO_RANKS = ["distributed_training.distributed_world_size=2"]
+
+
+def signalled(update: int, signal: str, rank: int = 0) -> list[str]:
+    return [str(Path(__file__).with_name("train_and_signal.py")), str(update), signal, str(rank)]
+
+
+def torchrun(port: int) -> list[str]:
+    return [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node=2", f"--master_port={port}"]
+
+
+def weights(run) -> dict[str, torch.Tensor]:
+    return read_checkpoint(run.save_dir / "checkpoint_last.pt")["model"]
+
+
+@pytest.fixture
+def undisturbed(train):
+    run = train(*UPDATES, save_dir="undisturbed")
+    assert run.status == 0, run.output
+    return run
+
+
+@pytest.mark.parametrize(("signal", "status", "workers"), [("SIGTERM", 143, 2), ("SIGUSR2", 140, 0)])
+def test_a_run_asked_to_stop_saves_at_once_and_goes_on_bit_for_bit(train, undisturbed, signal, status, workers):
+    stopped = train(
+        *UPDATES,
+        f"dataset.num_workers={workers}",
+        save_dir="stopped",
+        launcher=[sys.executable, *signalled(6, signal)],
+        timeout=100,
+    )
+    assert stopped.status == status, stopped.output
+    assert max(stopped.losses) == 6
+    resumed = train(*UPDATES, save_dir="stopped")
+    assert resumed.status == 0, resumed.output
+    assert "(epoch 2 @ 6 updates)" in resumed.output
+    assert {**stopped.losses, **resumed.losses} == undisturbed.losses
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(undisturbed).items())
+
+
+def test_one_rank_s_signal_stops_all_and_any_number_goes_on(train):
+    straight = train(*UPDATES, *TWO_RANKS, save_dir="straight")
+    assert straight.status == 0, straight.output
+    stopped = train(*UPDATES, save_dir="stopped", launcher=[*torchrun(29_731), *signalled(5, "SIGUSR2", rank=1)])
+    assert max(stopped.losses) == 5
+    (stopped.save_dir / "alone").mkdir()
+    (stopped.save_dir / "alone/checkpoint_last.pt").write_bytes((stopped.save_dir / "checkpoint_last.pt").read_bytes())
+
+    resumed = train(*UPDATES, *TWO_RANKS, save_dir="stopped")
+    assert resumed.status == 0, resumed.output
+    for name, value in weights(straight).items():
+        torch.testing.assert_close(weights(resumed)[name], value, rtol=0, atol=1e-6, msg=name)
+
+    alone = train(*UPDATES, save_dir="stopped/alone")
+    assert alone.status == 0, alone.output
+    # Two ranks make two updates an epoch: after update 5 two of the four batches of epoch 3 are done.
+    assert "(epoch 3 @ 5 updates)" in alone.output
+    assert sorted(alone.losses) == [6, 7, 8, 9, 10]
+    assert re.search(r'"epoch": 3, "update": 2.75, .*"num_updates": "6"', alone.output)
+
+
+def test_a_validation_is_left_for_a_signal(train):
+    stopped = train(
+        *UPDATES, "dataset.disable_validation=false", "dataset.validate_interval=99",
+        "dataset.validate_interval_updates=6", save_dir="stopped",
+        launcher=[sys.executable, str(Path(__file__).with_name("validate_and_signal.py"))],
+    )  # fmt: skip
+    assert stopped.status == 143, stopped.output
+    assert read_checkpoint(stopped.save_dir / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == 6
+
+
+def test_a_cut_checkpoint_costs_the_updates_since_the_one_before(train, undisturbed):
+    saving = [*UPDATES, "checkpoint.save_interval_updates=3", "checkpoint.keep_interval_updates=2"]
+    first = train(*saving, "optimization.max_update=7", "lr_scheduler.total_num_update=10", save_dir="cut")
+    assert first.status == 0, first.output
+    last = first.save_dir / "checkpoint_last.pt"
+    last.write_bytes(last.read_bytes()[:100_000])
+    resumed = train(*saving, save_dir="cut")
+    assert resumed.status == 0, resumed.output
+    assert "cannot go on from the last checkpoint" in resumed.output
+    assert min(resumed.losses) == 7  # 6 was saved
+    assert resumed.losses[10] == undisturbed.losses[10]
+
+
+def test_training_goes_on_with_a_full_disk_and_ends_as_a_failure(train, undisturbed):
+    """Files of at most 100 kB hold logs, but no checkpoint."""
+    full = train(
+        *UPDATES, "checkpoint.save_interval_updates=5", save_dir="full",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert full.losses == undisturbed.losses
+    assert "NOT SAVED at update 5" in full.output
+    assert "the last checkpoint was not saved" in full.output
+    assert full.status == 1
+    assert not list(full.save_dir.glob("*checkpoint*"))
