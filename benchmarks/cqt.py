@@ -1,0 +1,134 @@
+"""The CQT teacher against nnAudio's CQT: time, memory, operations, error.
+
+    python benchmarks/cqt.py [--clips 8] [--seconds 5] [--runs 5] [--recording FILE]
+
+Each run is a process of its own, so that its peak memory is its own; the two sides take turns. The first call includes
+building what the transform needs. Errors are taken over the peak of the clip, in nnAudio's values.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mert_fairseq.audio import probe, read_span, resample_blocks
+from mert_fairseq.teachers.cqt import CQTTeacher
+
+RATE = 24_000
+CALLS = {"nnaudio": 2, "fft": 10}  # after the first; the median counts
+
+
+def music(clips: int, seconds: float) -> Tensor:
+    """(clips, samples) float32: noise and a chord, a different one each."""
+    draws = torch.Generator().manual_seed(0)
+    clock = torch.arange(int(seconds * RATE)) / RATE
+    notes = 110 * 2 ** (torch.randint(0, 36, (clips, 3, 1), generator=draws) / 12)
+    noise = torch.randn(clips, len(clock), generator=draws)
+    return (0.2 * torch.sin(2 * torch.pi * notes * clock).sum(1) + 0.05 * noise).float()
+
+
+def measure(backend: str, clips: int, seconds: float) -> dict[str, float]:
+    """Seconds of the first call and of a later one, and peak MiB above what the imports take."""
+    torch.set_num_threads(2)
+    wave = music(clips, seconds)
+    if backend == "nnaudio":
+        import nnAudio.features.cqt  # noqa: F401  (an import, not a call)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    teacher = CQTTeacher(backend=backend)
+    times = []
+    for _ in range(1 + CALLS[backend]):
+        start = time.perf_counter()
+        teacher(wave)
+        times.append(time.perf_counter() - start)
+    peak_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+    return {"first": times[0], "later": statistics.median(times[1:]), "mib": peak_mib}
+
+
+def operations(seconds: float) -> dict[str, float]:
+    """Floating-point operations of one clip: nnAudio's two dense convolutions, and our FFTs, weights and folds."""
+    teacher = CQTTeacher()
+    samples = int(seconds * RATE)
+    frames = teacher.num_frames(samples)
+    taps = 1 << int(np.ceil(np.log2(teacher.geometry.lengths.max())))
+    plan = teacher.plan(samples, torch.device("cpu"))
+    weights = sum(kernel.values.numel() for kernel in plan.bins)
+    forward = 2.5 * plan.samples * np.log2(plan.samples)  # of real samples
+    inverse = len(plan.bins) * 5 * plan.frames * np.log2(plan.frames)
+    return {"nnaudio": 2.0 * 2 * teacher.bins * taps * frames, "fft": forward + 4.0 * weights + inverse}
+
+
+def signals(recording: str | None) -> dict[str, Tensor]:
+    """(1, samples) each."""
+    clock = torch.arange(5 * RATE, dtype=torch.float64) / RATE
+    sweep = torch.sin(2 * torch.pi * 30 * 5 / np.log(300) * (300 ** (clock / 5) - 1))
+    found = {
+        "sweep, 30 Hz to 9 kHz": sweep,
+        "noise": 0.2 * torch.randn(len(clock), generator=torch.Generator().manual_seed(1)),
+        "silence": torch.zeros(len(clock)),
+    }
+    if recording:
+        rate = probe(recording).sample_rate
+        span = read_span(recording, 20 * rate, 5 * rate, dtype="float32")
+        wave = np.concatenate(list(resample_blocks([span], rate, RATE)))
+        found = {"a recording": torch.from_numpy(wave)} | found
+    return {name: wave.float()[None] for name, wave in found.items()}
+
+
+def print_errors(recording: str | None) -> None:
+    ours, reference = CQTTeacher(), CQTTeacher(backend="nnaudio")
+    print("\n| signal, 5 s | largest error over the peak |\n|---|--:|")
+    for name, wave in signals(recording).items():
+        expected = reference(wave)
+        peak = expected.max().item() or 1.0
+        print(f"| {name} | {(ours(wave) - expected).abs().max().item() / peak:.1e} |")
+
+
+def print_speed(clips: int, seconds: float, runs: int) -> None:
+    measured: dict[str, list[dict[str, float]]] = {"nnaudio": [], "fft": []}
+    for _ in range(runs):
+        for backend, results in measured.items():
+            arguments = ["--child", backend, "--clips", str(clips), "--seconds", str(seconds)]
+            child = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+            results.append(json.loads(child.stdout))
+    gflop = {backend: count * clips / 1e9 for backend, count in operations(seconds).items()}
+    print(f"\n{clips} clips of {seconds:g} s. Medians of {runs} paired runs.\n")
+    print("| | seconds a call | first call | peak MiB | GFLOP |\n|---|--:|--:|--:|--:|")
+    for backend, results in measured.items():
+        later, first, mib = (statistics.median(one[key] for one in results) for key in ("later", "first", "mib"))
+        print(f"| {backend} | {later:.3f} | {first:.2f} | {mib:.0f} | {gflop[backend]:.2f} |")
+    cells = []
+    for key in ("later", "first", "mib"):
+        ratios = [theirs[key] / ours[key] for theirs, ours in zip(measured["nnaudio"], measured["fft"], strict=True)]
+        cells.append(f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+    print(f"| ratio, median (range) | {' | '.join(cells)} | {gflop['nnaudio'] / gflop['fft']:.0f} |")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--clips", type=int, default=8)
+    options.add_argument("--seconds", type=float, default=5.0)
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--recording", help="an audio file of 25 s or more, for the errors")
+    options.add_argument("--child", choices=list(CALLS), help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.child:
+        print(json.dumps(measure(chosen.child, chosen.clips, chosen.seconds)))
+        return
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnAudio"))
+    print(f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, 2 threads, {versions}")
+    print_speed(chosen.clips, chosen.seconds, chosen.runs)
+    print_errors(chosen.recording)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""Look at the teachers: codes used, perplexity, entropy and duration of each label, and the CQT of known tones.
+
+    python preprocess/report_labels.py data/mine --out exp/teachers
+    python preprocess/report_labels.py data/mine --labels logmel_300 chroma_200 --splits train --out exp/teachers --json
+
+Open exp/teachers/index.html. Exit status: 0 done, 1 wrong input, 2 wrong options.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mert_fairseq.labelling.report import label_usage, write_report
+from mert_fairseq.labels.convert import label_names
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
+    options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
+    options.add_argument("--labels", nargs="+", help="default: all that have a dictionary")
+    options.add_argument("--splits", nargs="+", default=["train", "valid"])
+    options.add_argument("--label-rate", type=float, default=75.0, metavar="HZ", help="codes a second (default: 75)")
+    options.add_argument("--tracks", type=int, metavar="N", help="at most so many, spread over a split (default: all)")
+    options.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, count, draw, print; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        labels = options.labels or label_names(options.label_dir)
+        usages = [
+            label_usage(options.label_dir, split, labels, options.label_rate, options.tracks)
+            for split in options.splits
+        ]
+        page = write_report(usages, options.out)
+    except (ValueError, OSError) as error:
+        print(f"report_labels: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"report": str(page), **{usage.split: usage.rows for usage in usages}}))
+    else:
+        print(f"open {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
