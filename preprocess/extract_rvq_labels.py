@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "fit":
         return command.run_command(
             "extract_rvq_labels fit",
-            lambda: command.fit(options, options.codebooks, options.codes),
+            lambda: command.fit(options, command.frame_features(options), options.codebooks, options.codes),
             options.json,
             command.fit_line,
         )

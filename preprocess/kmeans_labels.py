@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Manifests -> K-means labels, as MERT-v0 and HuBERT's first iteration had them: fit, apply, merge shards.
+"""Manifests -> K-means labels, as MERT-v0 and HuBERT's iterations had them: fit, apply, merge shards.
 
     python preprocess/kmeans_labels.py fit   data/mine --teacher data/mine/logmel.npz --features logmel --classes 300
     python preprocess/kmeans_labels.py apply data/mine --teacher data/mine/logmel.npz
@@ -7,15 +7,27 @@
     python preprocess/kmeans_labels.py apply data/mine --teacher data/mine/chroma.npz
     fairseq-hydra-train ... 'task.labels=[logmel_300,chroma_200]'
 
+The second iteration clusters a layer of the model that the first one trained:
+
+    python preprocess/kmeans_labels.py fit   data/mine --teacher data/mine/second.npz \\
+        --features mert --checkpoint exp/first/checkpoint_last.pt --layer 6 --classes 500
+    python preprocess/kmeans_labels.py apply data/mine --teacher data/mine/second.npz
+
 Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130 interrupted.
 See docs/teachers.md.
 """
 
 import argparse
 import sys
+from functools import partial
+from typing import Any
 
 from mert_fairseq.labelling import command
 from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
+from mert_fairseq.teachers.rvq import ResidualKMeans
+
+LAYER = "mert"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,11 +35,36 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = options.add_subparsers(dest="verb", required=True)
     fit = verbs.add_parser("fit", help="fit a K-means teacher")
-    command.add_fit_options(fit)
+    command.add_fit_options(fit, (LAYER,))
     fit.add_argument("--classes", type=int, default=300)
+    fit.add_argument("--checkpoint", help="for --features mert: a pretrained MERT, which sets the rates")
+    fit.add_argument("--layer", type=int, help="for --features mert: from 1; HuBERT took 6 of 12, then 9")
     for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
-        command.add_apply_options(verbs.add_parser(verb, help=text))
+        verb_options = verbs.add_parser(verb, help=text)
+        command.add_apply_options(verb_options)
+        verb_options.add_argument("--checkpoint", help="of a layer's features, if the file has moved since the fit")
     return options
+
+
+def asked_features(options: argparse.Namespace) -> Features:
+    """What to cluster."""
+    if options.features != LAYER:
+        return command.frame_features(options)
+    if not options.checkpoint or options.layer is None:
+        raise ValueError("--features mert: expected --checkpoint and --layer, those of a pretrained MERT.")
+    from mert_fairseq.models.layer_features import LayerFeatures  # fairseq, which the other features do without
+
+    return LayerFeatures(options.checkpoint, options.layer)
+
+
+def source_of(options: argparse.Namespace) -> TeacherSource:
+    """The fitted teacher; if it clusters a layer, with what makes its features."""
+    about: dict[str, Any] = ResidualKMeans.load(options.teacher).about
+    if about.get(FEATURES_KEY, {}).get("kind") != LAYER:
+        return TeacherSource(options.teacher)
+    from mert_fairseq.models.layer_features import features_of
+
+    return TeacherSource(options.teacher, make_features=partial(features_of, checkpoint=options.checkpoint))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,13 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "fit":
         return command.run_command(
             "kmeans_labels fit",
-            lambda: command.fit(options, 1, options.classes),
+            lambda: command.fit(options, asked_features(options), 1, options.classes),
             options.json,
             command.fit_line,
         )
 
-    def label() -> dict:
-        source = TeacherSource(options.teacher)
+    def label() -> dict[str, Any]:
+        source = source_of(options)
         jobs = command.label_jobs(options, source, options.name or command.kmeans_name(source), numbered=False)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 

@@ -16,15 +16,15 @@ from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.source import TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
-from mert_fairseq.teachers.labellers import FeatureLabeller
+from mert_fairseq.teachers.labellers import FeatureLabeller, Features
 
 
-def add_fit_options(options: argparse.ArgumentParser) -> None:
+def add_fit_options(options: argparse.ArgumentParser, more_features: tuple[str, ...] = ()) -> None:
     """What both kinds of K-means take, but for the numbers of codebooks and codes."""
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
     options.add_argument("--teacher", type=Path, required=True, metavar="NPZ", help="file to write")
     options.add_argument("--split", default="train", help="fit on this split")
-    options.add_argument("--features", choices=tuple(DEFAULT_WIDTH), default="logmel")
+    options.add_argument("--features", choices=(*DEFAULT_WIDTH, *more_features), default="logmel")
     options.add_argument("--width", type=int, default=0, help="mel bands, cepstra or chroma bins; 0: 128, 13 or 12")
     options.add_argument("--sample-rate", type=int, default=24_000, help="of the audio, in Hz")
     options.add_argument("--label-rate", type=float, default=75, help="codes a second")
@@ -50,9 +50,13 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
-def fit(options: argparse.Namespace, codebooks: int, codes: int) -> dict[str, Any]:
+def frame_features(options: argparse.Namespace) -> FrameFeatures:
+    """The log-mel, MFCC or chroma that the options ask for."""
+    return FrameFeatures(options.features, options.sample_rate, options.label_rate, options.width)
+
+
+def fit(options: argparse.Namespace, features: Features, codebooks: int, codes: int) -> dict[str, Any]:
     """Fit a teacher and save it; gives the summary."""
-    features = FrameFeatures(options.features, options.sample_rate, options.label_rate, options.width)
     teacher = fit_teacher(
         options.data / f"{options.split}.tsv",
         features,
@@ -76,9 +80,9 @@ def add_encodec_options(options: argparse.ArgumentParser) -> None:
 
 
 def kmeans_name(source: TeacherSource) -> str:
-    """What the labels of a K-means teacher are called: features and classes, such as ``logmel_300``."""
-    teacher = FeatureLabeller.load(source.path)
-    return f"{teacher.features.kind}_{teacher.codebook_sizes[0]}"
+    """What the labels of a K-means teacher are called, such as ``logmel_300`` or ``mert6_500``."""
+    teacher = FeatureLabeller.load(source.path, source.make_features)
+    return f"{teacher.features.name}_{teacher.codebook_sizes[0]}"
 
 
 def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, numbered: bool) -> list[LabelJob]:

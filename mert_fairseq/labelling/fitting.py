@@ -14,15 +14,14 @@ from mert_fairseq.labelling.job import LabelJobError
 from mert_fairseq.labelling.progress import AudioBar
 from mert_fairseq.labelling.track import Refused, TrackTask, use_one_thread
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.teachers.features import FrameFeatures
 from mert_fairseq.teachers.kmeans import sample_rows
-from mert_fairseq.teachers.labellers import FEATURES_KEY
+from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
 from mert_fairseq.teachers.rvq import ResidualKMeans
 
 
 def fit_teacher(
     manifest_path: Path,
-    features: FrameFeatures,
+    features: Features,
     codebooks: int,
     codes: int,
     seed: int = 0,
@@ -82,7 +81,7 @@ def draw_tracks(samples: np.ndarray, max_samples: int, seed: int) -> list[int]:
     return sorted(order[: max(1, int(np.searchsorted(totals, max_samples, side="right")))].tolist())
 
 
-def _gather(tasks: list[TrackTask], features: FrameFeatures, share: float, seed: int, workers: int) -> np.ndarray:
+def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int, workers: int) -> np.ndarray:
     """The sampled rows of all tracks in their order, (N, D) float32."""
     function = partial(sampled_features, features, share, seed)
     bar = AudioBar("features", sum(task.samples for task in tasks) / features.sample_rate)
@@ -99,7 +98,7 @@ def _gather(tasks: list[TrackTask], features: FrameFeatures, share: float, seed:
     return np.concatenate([parts.pop(task.track) for task in tasks])
 
 
-def sampled_features(features: FrameFeatures, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:
+def sampled_features(features: Features, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:
     """A uniform share of a track's rows, (n, D) float32, at least one; run in a worker process."""
     with use_one_thread():
         try:
@@ -111,5 +110,5 @@ def sampled_features(features: FrameFeatures, share: float, seed: int, task: Tra
             return Refused(str(error))
 
 
-def _rows(path: str, features: FrameFeatures) -> Iterator[np.ndarray]:
+def _rows(path: str, features: Features) -> Iterator[np.ndarray]:
     return features.stream(stream_blocks(path))

@@ -73,6 +73,11 @@ class FrameFeatures:
         return asdict(self)
 
     @property
+    def name(self) -> str:
+        """For label names."""
+        return self.kind
+
+    @property
     def dim(self) -> int:
         """Length of a row."""
         return self.width * (3 if self.kind == "mfcc" else 1)

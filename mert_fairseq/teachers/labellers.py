@@ -1,6 +1,6 @@
 """What turns a track into codes: the interface that labelling works with, and features with their quantiser as one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +10,45 @@ from mert_fairseq.teachers.features import FrameFeatures
 from mert_fairseq.teachers.rvq import ResidualKMeans
 
 FEATURES_KEY = "features"
+
+
+class Features(Protocol):
+    """What K-means clusters: rows of numbers on a clock."""
+
+    @property
+    def name(self) -> str:
+        """For label names."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Plain values, with the ``kind``, from which the features are made again."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, in Hz."""
+
+    @property
+    def label_rate_hz(self) -> float:
+        """Rows a second."""
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one row to the next."""
+
+    def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """(n,) float32 blocks of a track to (rows, D) float32, ceil(samples / hop) rows in all."""
+
+
+MakeFeatures = Callable[[dict[str, Any]], Features]
+
+
+def frame_features(settings: dict[str, Any]) -> FrameFeatures:
+    """Log-mel, MFCC or chroma from their settings.
+
+    Raises:
+        ValueError: if they are of another kind, or do not fit.
+    """
+    return FrameFeatures(**settings)
 
 
 class Labeller(Protocol):
@@ -39,9 +78,9 @@ class Labeller(Protocol):
 
 
 class FeatureLabeller:
-    """Frame features and the (residual) K-means fitted on them."""
+    """Features and the (residual) K-means fitted on them."""
 
-    def __init__(self, features: FrameFeatures, quantiser: ResidualKMeans):
+    def __init__(self, features: Features, quantiser: ResidualKMeans):
         self.features = features
         self.quantiser = quantiser
         self.sample_rate = features.sample_rate
@@ -49,8 +88,8 @@ class FeatureLabeller:
         self.codebook_sizes = quantiser.codebook_sizes
 
     @classmethod
-    def load(cls, path: str | Path) -> "FeatureLabeller":
-        """Read a fitted teacher; the file says which features it takes.
+    def load(cls, path: str | Path, make_features: MakeFeatures = frame_features) -> "FeatureLabeller":
+        """Read a fitted teacher; the file says which features it takes, ``make_features`` makes them.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -60,7 +99,7 @@ class FeatureLabeller:
         settings: dict[str, Any] | None = quantiser.about.get(FEATURES_KEY)
         if not isinstance(settings, dict):
             raise ValueError(f"{path}: does not say which features it was fitted on. Fit the teacher again.")
-        return cls(FrameFeatures(**settings), quantiser)
+        return cls(make_features(settings), quantiser)
 
     def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
         """Codes of the tracks, one after the other: (place, (frames, Q) uint16) at a time."""

@@ -9,11 +9,14 @@ import pytest
 import soundfile
 import torch
 from sklearn.cluster import KMeans
+from tiny_checkpoint import write_checkpoint
 from tone_corpus import make_tone_corpus
 
 from mert_fairseq.ingest.checks.command import main as check_data
 from mert_fairseq.labels import LabelDictionary, open_labels
+from mert_fairseq.models.layer_features import LayerFeatures
 from mert_fairseq.teachers.labellers import FeatureLabeller
+from mert_fairseq.teachers.rvq import ResidualKMeans
 
 SETS = {"logmel": 12, "chroma": 6, "mfcc": 10}
 
@@ -87,3 +90,23 @@ def test_too_little_music_is_a_clear_error(
     assert run_command("kmeans_labels", "fit", *words) == 1
     assert "600 frames cannot make 5000 classes. Fit on more audio or ask for fewer classes" in capsys.readouterr().err
     assert not (tmp_path / "t.npz").exists()
+
+
+def test_a_second_iteration_clusters_a_layer_of_the_first_model(
+    labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "first/checkpoint_last.pt")
+    words = ["--teacher", tmp_path / "second.npz", "--workers", 1]
+    asked = [*words, "--features", "mert", "--classes", 5]
+    assert run_command("kmeans_labels", "fit", labelled, *asked) == 1
+    assert "--features mert: expected --checkpoint and --layer" in capsys.readouterr().err
+    assert run_command("kmeans_labels", "fit", labelled, *asked, "--checkpoint", checkpoint, "--layer", 2) == 0
+    moved = checkpoint.rename(tmp_path / "moved.pt")
+    assert run_command("kmeans_labels", "apply", labelled, *words, "--label-dir", tmp_path) == 1
+    assert "no such checkpoint" in capsys.readouterr().err
+    assert run_command("kmeans_labels", "apply", labelled, *words, "--label-dir", tmp_path, "--checkpoint", moved) == 0
+    features = LayerFeatures(str(moved), 2)
+    wave = soundfile.read(labelled / "audio/train_0.wav", dtype="float32")[0]
+    expected = ResidualKMeans.load(tmp_path / "second.npz").encode(features(torch.from_numpy(wave)).numpy())
+    np.testing.assert_array_equal(open_labels(tmp_path, "train", ["mert2_5"]).codes(0), expected)
+    assert check_data([str(labelled), "--label-dir", str(tmp_path), "--decode", "all", "--workers", "1"]) == 0
