@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SLOW = -m "not slurm and not gpu"
 
-.PHONY: install demo test test-slow lint format clean
+.PHONY: install demo test test-slow test-kill lint format clean
 
 install: $(STAMP)
 
@@ -28,6 +28,10 @@ test: install
 # everything this machine can run, trainings included
 test-slow: install
 	$(BIN)/python -m pytest $(SLOW)
+
+# label jobs that are killed 20 times at random moments, meet each other, or find the disk full
+test-kill: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/labelling/test_label_kills.py
 
 lint: install
 	$(BIN)/ruff check .

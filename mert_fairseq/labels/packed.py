@@ -10,6 +10,7 @@ A million tracks of 30 s with 8 codebooks are 36 GB on disk, and 8 MB in memory.
 import json
 from array import array
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -105,9 +106,10 @@ class PackedWriter:
         self._max_codes = np.zeros(len(self.columns), dtype=np.int64)
 
     def __enter__(self) -> "PackedWriter":
-        self._replacing = replacing(self._files[0])
-        self._file = self._replacing.__enter__().open("wb")
-        self._write_npy_header()
+        with ExitStack() as stack:
+            self._file = stack.enter_context(stack.enter_context(replacing(self._files[0])).open("wb"))
+            self._write_npy_header()
+            self._open_files = stack.pop_all()  # closes the file and renames it, or removes it if that fails too
         return self
 
     def append(self, codes: np.ndarray) -> None:
@@ -138,19 +140,19 @@ class PackedWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is not None:
+            self._open_files.__exit__(kind, error, trace)
+            return
+        with self._open_files:
             self._file.seek(0)
             self._write_npy_header()
             self._files[2].unlink(missing_ok=True)  # the header vouches for the arrays: it goes first and comes last
-        self._file.close()
-        self._replacing.__exit__(kind, error, trace)
-        if kind is None:
-            with replacing(self._files[1]) as partial, partial.open("wb") as file:
-                np.save(file, np.array(self._offsets, dtype=np.int64))
-            sizes = {"tracks": len(self._offsets) - 1, "frames": self._offsets[-1]}
-            header = {**FORMAT, **self._header, **sizes, "max_codes": self._max_codes.tolist()}
-            with replacing(self._files[2]) as partial:
-                partial.write_text(json.dumps(header, indent=2, sort_keys=True) + "\n")
+        with replacing(self._files[1]) as partial, partial.open("wb") as file:
+            np.save(file, np.array(self._offsets, dtype=np.int64))
+        sizes = {"tracks": len(self._offsets) - 1, "frames": self._offsets[-1]}
+        header = {**FORMAT, **self._header, **sizes, "max_codes": self._max_codes.tolist()}
+        with replacing(self._files[2]) as partial:
+            partial.write_text(json.dumps(header, indent=2, sort_keys=True) + "\n")
 
     def _write_npy_header(self) -> None:
         """Numpy leaves room in it for the first axis to grow, so that the final one is as long as the first."""

@@ -3,35 +3,53 @@
 import multiprocessing
 import os
 import random
-import signal
-import subprocess
-import sys
+import resource
 import time
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from label_corpus import label_files, make_job
+from label_corpus import label_files, make_job, write_audio
 
-from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, merge_shards, run_shard
+from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.labelling.store import ShardStore
 
-DRIVER = Path(__file__).with_name("label_driver.py")
+FORK = multiprocessing.get_context("fork")  # a fork needs no second to import torch in: kills meet the job at work
 
 
-def start(folder: Path, label_dir: Path, file_format: str, *more: str) -> subprocess.Popen:
-    label_dir.mkdir(exist_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(DRIVER.parents[2])}
-    command = [sys.executable, str(DRIVER), str(folder), str(label_dir), file_format, *more]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
-    assert process.stdout is not None
-    if process.stdout.readline() != "ready\n":
-        raise AssertionError(process.communicate()[1])
-    return process
+def label(job: LabelJob, answers: Connection, most_bytes: int) -> None:
+    """What a job's process does: label, merge, tell how far it came; no file may grow beyond ``most_bytes``."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+    try:
+        run_shard(job, workers=2)
+        answers.send("labelled")
+        merge_shards(job)
+        answers.send("merged")
+    except LabelJobError as error:
+        answers.send(str(error))
+
+
+def start(job: LabelJob, most_bytes: int = resource.RLIM_INFINITY) -> tuple[BaseProcess, Connection]:
+    """The process of a job, at work, and what it tells."""
+    job.label_dir.mkdir(exist_ok=True)
+    ours, theirs = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=label, args=(job, theirs, most_bytes))
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def told(answers: Connection) -> list[str]:
+    """All that a process told until it ended."""
+    lines = []
+    with suppress(EOFError):
+        while True:
+            lines.append(answers.recv())
+    return lines
 
 
 def undisturbed(job: LabelJob, label_dir: Path) -> dict[str, bytes]:
@@ -42,30 +60,42 @@ def undisturbed(job: LabelJob, label_dir: Path) -> dict[str, bytes]:
     return label_files(label_dir)
 
 
-@pytest.mark.slow
-def test_twenty_kills_at_random_moments_leave_the_bytes_of_an_undisturbed_job(tmp_path: Path) -> None:
-    job = make_job(tmp_path, [16_000 + 997 * track for track in range(150)], file_format="both")
+def kill_twenty_times(job: LabelJob, folder: Path) -> None:
+    """Label again and again with kills in between; every job that ends must leave an undisturbed one's bytes."""
     begun = time.monotonic()
-    expected = undisturbed(job, tmp_path / "undisturbed")
+    expected = undisturbed(job, folder / "undisturbed")
     seconds = time.monotonic() - begun
     draw = random.Random(0)
     kills, attempt = 0, 0
     while kills < 20:
-        label_dir, attempt = tmp_path / f"attempt{attempt}", attempt + 1
-        while True:
-            process = start(tmp_path, label_dir, "both")
-            try:
-                process.communicate(timeout=draw.uniform(0, seconds))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
+        trial, attempt = replace(job, label_dir=folder / f"attempt{attempt}"), attempt + 1
+        answers: list[str] = []
+        while not answers:
+            process, connection = start(trial)
+            process.join(draw.uniform(0, seconds))
+            if process.is_alive():
+                process.kill()
                 kills += 1
-                continue
-            assert process.returncode == 0
-            break
-        assert label_files(label_dir) == expected
-        assert not list(label_dir.glob(".*"))
-        assert not list(label_dir.glob("*.parts"))
+            else:
+                answers = told(connection)
+            process.join()
+        assert answers == ["labelled", "merged"]
+        assert label_files(trial.label_dir) == expected
+        assert not list(trial.label_dir.glob(".*"))
+        assert not list(trial.label_dir.glob("*.parts"))
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_leave_the_bytes_of_an_undisturbed_job(tmp_path: Path) -> None:
+    kill_twenty_times(make_job(tmp_path, [16_000 + 997 * track for track in range(150)], file_format="both"), tmp_path)
+
+
+@pytest.mark.slow
+def test_twenty_kills_do_not_change_a_code_of_encodec(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "encodec.th").symlink_to(weights)
+    manifest = write_audio(tmp_path, [12_000 + 997 * track for track in range(30)], sample_rate=24_000)
+    source = TeacherSource("encodec", str(tmp_path / "encodec.th"))
+    kill_twenty_times(LabelJob(manifest, tmp_path, "encodec", source, "packed"), tmp_path)
 
 
 def test_half_written_codes_and_lines_are_made_again(tmp_path: Path) -> None:
@@ -95,34 +125,21 @@ def test_damaged_codes_do_not_reach_the_labels(tmp_path: Path) -> None:
     assert not label_files(tmp_path)
 
 
-def attempt(job: LabelJob, answer: Connection) -> None:
-    try:
-        run_shard(job)
-        answer.send("labelled")
-    except LabelJobError as error:
-        answer.send(str(error))
-
-
 def test_a_second_job_on_a_shard_is_turned_away(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 2)
-    ours, theirs = multiprocessing.Pipe()
     with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2):
-        second = multiprocessing.get_context("fork").Process(target=attempt, args=(job, theirs))
-        second.start()
-        second.join()
-    assert "shard-0-of-1.lock: another job is at work here. Wait for it to end" in ours.recv()
+        _, answers = start(job)
+        assert "shard-0-of-1.lock: another job is at work here. Wait for it to end" in told(answers)[0]
 
 
 @pytest.mark.slow
 def test_two_jobs_at_once_leave_the_bytes_of_one(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 40)
     expected = undisturbed(job, tmp_path / "undisturbed")
-    label_dir = tmp_path / "shared"
-    first, second = start(tmp_path, label_dir, "text"), start(tmp_path, label_dir, "text")
-    first.communicate()
-    second.communicate()
-    assert 0 in (first.returncode, second.returncode)
-    assert label_files(label_dir) == expected
+    job = replace(job, label_dir=tmp_path / "shared")
+    both = [start(job), start(job)]
+    assert ["labelled", "merged"] in [told(answers) for _, answers in both]
+    assert label_files(job.label_dir) == expected
 
 
 @pytest.mark.slow
@@ -131,16 +148,13 @@ def test_a_full_disk_is_a_clear_error_with_nothing_half_written(tmp_path: Path, 
     # 40 tracks of 50 codes of 2 books are 8000 bytes of codes; the packed file has a header of 128 more
     job = make_job(tmp_path, [8000] * 40, file_format="both")
     expected = undisturbed(job, tmp_path / "undisturbed")
-    label_dir = tmp_path / "small"
-    process = start(tmp_path, label_dir, "both", str(limit))
-    said, message = process.communicate()
-    assert process.returncode == 1
-    assert ("labelled" in said) == (stage == "the labels")
+    job = replace(job, label_dir=tmp_path / "small")
+    *before, message = told(start(job, limit)[1])
+    assert before == (["labelled"] if stage == "the labels" else [])
     assert "no room to write (File too large). Nothing is half-written: free some space" in message
-    assert not label_files(label_dir)
-    again = start(tmp_path, label_dir, "both")
-    assert "done" in again.communicate()[0]
-    assert label_files(label_dir) == expected
+    assert not label_files(job.label_dir)
+    assert told(start(job)[1]) == ["labelled", "merged"]
+    assert label_files(job.label_dir) == expected
 
 
 def test_a_write_that_finds_no_room_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
