@@ -1,28 +1,32 @@
-"""The command mert-genre; each subcommand is a module with ``add_parser``."""
+"""The command mert-genre; each subcommand is a module of this package with ``add_parser``."""
 
 import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
-from mert_fairseq.genre import baselines, check, report
-
-SUBCOMMANDS = (check, baselines, report)
+SUBCOMMANDS = ("check", "baselines", "report")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of all subcommands."""
+def parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
+    """The options of some subcommands; their modules are imported here, which takes seconds."""
     options = argparse.ArgumentParser(prog="mert-genre", description="Classify music by genre: tests and reports.")
     subparsers = options.add_subparsers(required=True, metavar="command")
-    for module in SUBCOMMANDS:
-        module.add_parser(subparsers)
+    for name in names:
+        import_module(f"mert_fairseq.genre.{name}").add_parser(subparsers)
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit status: 0, 1 for wrong data, 2 for wrong options."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    chosen = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
+    for noise in ("`torch.jit.script` is deprecated", "'pin_memory' argument"):  # fairseq's, of no use to users
+        warnings.filterwarnings("ignore", message=noise)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    named = [name for name in SUBCOMMANDS if arguments[:1] == [name]]
+    chosen = parser(named or SUBCOMMANDS).parse_args(arguments)
     try:
         return chosen.run(chosen)
     except (ValueError, KeyError, OSError) as error:

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Genres of FMA, from the archive to tested classifiers. Every stage may be typed again.
+#
+#   examples/fma_genre/run.sh                        # from features: stages 1 to 6
+#   examples/fma_genre/run.sh --stage 4 --stop-stage 4
+#   examples/fma_genre/run.sh --subset small         # 8 balanced genres in place of medium's 16
+#   examples/fma_genre/run.sh -- optimization.max_epoch=20 criterion.class_weights=balanced    # options of the training
+#
+#   1 download   fma_metadata.zip, with resume and SHA-1              342 MiB
+#   2 unpack     tracks.csv, genres.csv, features.csv, echonest.csv   1.4 GiB
+#   3 check      genres, features, splits; tracks of each genre
+#   4 baselines  logistic regression, kNN, SVM and MLP on the 518 features
+#   5 train      a Transformer on the same features, 10 epochs
+#   6 report     test split: confusion matrix, F1 of each genre, curves, baselines
+set -euo pipefail
+
+subset=medium
+archives=data/fma    # gets the zip file and what is in it
+out=                 # gets what is trained; exp/fma_genre_SUBSET if empty
+stage=1
+stop_stage=6
+python=${PYTHON:-python}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0;;
+    --subset|--archives|--out|--stage|--stop-stage)
+      [ $# -ge 2 ] || { echo "$0: $1 needs a value" >&2; exit 2; }
+      name=${1#--}; printf -v "${name//-/_}" %s "$2"; shift 2;;
+    --) shift; break;;
+    *) echo "$0: unknown option $1; see $0 --help" >&2; exit 2;;
+  esac
+done
+here=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }
+archives=$(absolute "$archives")
+out=$(absolute "${out:-exp/fma_genre_$subset}")
+metadata=$archives/fma_metadata
+features=$out/features
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+
+wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
+title() { echo "== stage $1: $2" >&2; }
+genre() { "$python" -m mert_fairseq.genre.command "$@"; }
+train() { # CONFIG OPTIONS...
+  local config=$1; shift
+  "$python" -m fairseq_cli.hydra_train --config-dir "$PWD/config/genre" --config-name "$config" "$@"
+}
+
+if wanted 1; then
+  title 1 "download"
+  "$python" preprocess/fetch_fma.py metadata --to "$archives" --step download
+fi
+if wanted 2; then
+  title 2 "unpack"
+  "$python" preprocess/fetch_fma.py metadata --to "$archives" --step unpack
+fi
+if wanted 3; then
+  title 3 "check"
+  genre check "$metadata" --subset "$subset"
+fi
+if wanted 4; then
+  title 4 "baselines"
+  genre baselines "$metadata" --subset "$subset" --out "$out/baselines.json"
+fi
+if wanted 5; then
+  title 5 "train"
+  train fma_features task.data="$metadata" task.subset="$subset" checkpoint.save_dir="$features" "$@"
+fi
+if wanted 6; then
+  title 6 "report"
+  genre report "$features/checkpoint_best.pt" --data "$metadata" --baselines "$out/baselines.json" --out "$features/report"
+fi

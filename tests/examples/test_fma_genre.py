@@ -1,0 +1,66 @@
+"""Every stage of examples/fma_genre from features but the download, on a made-up archive."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mert_fairseq.fma.testing import build_fma_tree
+
+QUICK = ["optimization.max_epoch=2", "model.encoder_layers=1", "dataset.batch_size=16"]
+
+
+def run(repo_root: Path, *arguments: object) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    command = [repo_root / "examples/fma_genre/run.sh", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stage 1 leaves: a zip file."""
+    folder = tmp_path_factory.mktemp("fma")
+    metadata = build_fma_tree(folder, per_genre=20, medium_extra=0, audio_subset=None, bad=False).metadata_dir
+    with zipfile.ZipFile(folder / "fma_metadata.zip", "w") as archive:
+        for file in sorted(metadata.iterdir()):
+            archive.write(file, file.relative_to(folder))
+    shutil.rmtree(metadata)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_stages_from_features_end_in_a_report_beside_baselines(archives, tmp_path, repo_root):
+    done = run(repo_root, "--stage", 2, "--subset", "small", "--archives", archives, "--out", tmp_path, "--", *QUICK)
+    assert done.returncode == 0, done.stderr[-3000:]
+    stages = [line for line in done.stderr.splitlines() if line.startswith("== ")][:5]
+    assert stages == [
+        "== stage 2: unpack",
+        "== stage 3: check",
+        "== stage 4: baselines",
+        "== stage 5: train",
+        "== stage 6: report",
+    ]
+    assert "These are not FMA's published tables." in done.stdout
+    scores = json.loads((tmp_path / "features/report/scores.json").read_text())
+    assert scores["tracks"] == 16
+    page = (tmp_path / "features/report/index.html").read_text()
+    for text in ("logistic regression", "fma_feature_transformer", "Not the published FMA"):
+        assert text in page
+    assert json.loads((tmp_path / "features/history.json").read_text())["epoch"] == [1, 2]
+
+
+def test_a_wrong_option_is_told(repo_root):
+    assert "unknown option --stages" in run(repo_root, "--stages", 3).stderr
+    assert "--subset needs a value" in run(repo_root, "--subset").stderr
+
+
+def test_a_stage_whose_input_is_missing_stops_the_run(repo_root, tmp_path):
+    done = run(repo_root, "--stage", 2, "--archives", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "fma_metadata.zip: no such file. Download it first" in done.stderr
+    assert "stage 3" not in done.stderr
