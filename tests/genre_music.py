@@ -1,6 +1,6 @@
 """Music of four genres that differ in how notes follow each other, and hardly in which: made where a test needs it.
 
-All genres draw their notes from one chord. They are played upwards or downwards, slowly or fast; a note swells and
+All genres play the same five notes. Upwards or downwards, slowly or fast; a note swells and
 fades evenly. Falling music is rising music backwards, so no mean spectrum tells them apart.
 """
 
@@ -12,16 +12,16 @@ import soundfile
 SAMPLE_RATE = 24_000
 GENRES = {15: "Electronic", 17: "Folk", 21: "Hip-Hop", 12: "Rock"}  # FMA's ids of four of its roots
 RECIPES = {15: (1, 10.0), 17: (1, 5.0), 21: (-1, 10.0), 12: (-1, 5.0)}  # direction, notes a second
-CHORD = (0, 4, 7, 11, 14)  # semitones above the root
+NOTES = (0, 9, 18, 27, 36)  # semitones above 220 Hz
 
 
 def piece(genre: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """(T,) float of a genre: its chord's root, place to start and loudness are drawn."""
+    """(T,) float of a genre: where it starts and how loud it is are drawn."""
     direction, notes_per_second = RECIPES[genre]
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE * notes_per_second
     note = np.floor(time).astype(int)
-    step = CHORD[::direction]
-    semitones = np.take(step, (note + rng.integers(len(CHORD))) % len(CHORD))
+    step = NOTES[::direction]
+    semitones = np.take(step, (note + rng.integers(len(NOTES))) % len(NOTES))
     frequency_hz = 220 * 2 ** (semitones / 12)
     phase = 2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE
     swell = np.sin(np.pi * (time - note)) ** 0.5

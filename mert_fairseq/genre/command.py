@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
-SUBCOMMANDS = ("check", "baselines", "report")
+SUBCOMMANDS = ("check", "baselines", "report", "predict")
 
 
 def parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
     """The options of some subcommands; their modules are imported here, which takes seconds."""
-    options = argparse.ArgumentParser(prog="mert-genre", description="Classify music by genre: tests and reports.")
+    options = argparse.ArgumentParser(prog="mert-genre", description="Classify music by genre: predict, test, report.")
     subparsers = options.add_subparsers(required=True, metavar="command")
     for name in names:
         import_module(f"mert_fairseq.genre.{name}").add_parser(subparsers)

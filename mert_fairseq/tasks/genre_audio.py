@@ -70,6 +70,10 @@ class GenreAudioTask(ClipTask, GenreTask):
             )
         super().__init__(cfg)
 
+    @classmethod
+    def setup_task(cls, cfg: GenreAudioConfig, **kwargs: Any) -> "GenreAudioTask":
+        return cls(cfg)
+
     @property
     def several_genres(self) -> bool:
         return self.cfg.multi_label
