@@ -36,7 +36,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_argument("checkpoint", type=Path, help="of the task genre_audio, such as checkpoint_best.pt")
     options.add_argument("files", type=Path, nargs="+", metavar="file", help="audio files, or folders of them")
     options.add_argument("--top", type=int, default=3, help="genres to report a file (default 3)")
-    options.add_argument("--clips", type=int, help="most clips a file, evenly spaced; default: as in its training's test")
+    options.add_argument(
+        "--clips", type=int, help="most clips a file, evenly spaced; default: as in its training's test"
+    )
     options.add_argument("--json", action="store_true", help="print a JSON list, one object a file")
     options.set_defaults(run=run)
 
@@ -58,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         genres = [{"genre": titles[place], "probability": round(float(probabilities[place]), 6)} for place in best]
         results.append({"path": str(path), "genres": genres})
     failed = [result["error"] for result in results if "error" in result]
-    print(json.dumps(results, indent=1, ensure_ascii=False) if arguments.json else as_table(results), end="\n")
-    for error in failed:
-        print(f"mert-genre: {error}", file=sys.stderr)
+    print(json.dumps(results, indent=1, ensure_ascii=False) if arguments.json else as_table(results))
+    for message in failed:
+        print(f"mert-genre: {message}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -125,6 +127,8 @@ def read_clips(path: Path, sample_rate: int, clip_samples: int, most: int) -> li
     Raises:
         AudioError: if the file cannot be read, or is shorter than 800 samples at that rate.
     """
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file. Correct its name.")
     info = probe(path)
     # the length that an MP3's header gives may be an estimate
     samples = count_samples(path) if info.format.startswith("MP3") else info.samples

@@ -1,0 +1,205 @@
+"""Genre labels of any music: a table of paths and genres, matched to manifests."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.files import replacing
+from mert_fairseq.ingest.fma_labels import GENRES_DIR
+from mert_fairseq.ingest.names import escape
+from mert_fairseq.ingest.tracks import TRACKS_FILE
+from mert_fairseq.manifest import Manifest
+
+SPLITS = ("train", "valid", "test")
+SEPARATOR = "|"  # of several genres in a cell
+UNLABELLED_FILE = "unlabelled.txt"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a table says of a track."""
+
+    genres: tuple[str, ...]
+    split: str | None
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What was matched.
+
+    Attributes:
+        tracks: with genres, by split.
+        genres: tracks of each genre, in all splits.
+        unlabelled: paths of the manifests that the table lacks.
+        unmatched: paths of the table that no manifest has.
+    """
+
+    tracks: dict[str, int]
+    genres: dict[str, int]
+    unlabelled: list[str]
+    unmatched: list[str]
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{split} {count}" for split, count in self.tracks.items())
+        genres = ", ".join(f"{title} {count}" for title, count in self.genres.items())
+        notes = f"{len(self.unlabelled)} tracks without a genre ({UNLABELLED_FILE}); " if self.unlabelled else ""
+        first = f", the first {self.unmatched[0]}" if self.unmatched else ""
+        return f"{splits}; {genres}; {notes}{len(self.unmatched)} rows of the table match no track{first}"
+
+
+def read_table(path: Path) -> dict[str, Row]:
+    """Read a table with a header: ``path`` and ``genre``, by tabs; ``split`` (train, valid or test) if it is there.
+
+    Several genres in a cell are separated by ``|``; a track without any has an empty cell.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the line, what was found and what was expected.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such table. Expected a text file with the columns path and genre, by tabs."
+        )
+    rows: dict[str, Row] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if missing := {"path", "genre"} - set(reader.fieldnames or ()):
+            raise ValueError(
+                f"{path}:1: found the columns {reader.fieldnames}, expected path and genre, by tabs, and split if the "
+                f"table divides the tracks; {' and '.join(sorted(missing))} is missing."
+            )
+        for number, cells in enumerate(reader, start=2):
+            name, split = cells["path"], cells.get("split")
+            genres = tuple(title.strip() for title in (cells["genre"] or "").split(SEPARATOR) if title.strip())
+            if name in rows:
+                raise ValueError(f"{path}:{number}: {name!r} stands there twice. Give each track one row.")
+            if "split" in (reader.fieldnames or ()) and split not in SPLITS:
+                raise ValueError(f"{path}:{number}: found the split {split!r}, expected one of {', '.join(SPLITS)}.")
+            rows[name] = Row(genres, split)
+    return rows
+
+
+def label_genres(data: Path, table: Path, out: Path | None = None) -> LabelSummary:
+    """Write ``genres/`` for the manifests of a folder; if the table divides the tracks, new manifests too.
+
+    Args:
+        data: folder of manifests, and of tracks.tsv where make_manifest converted the audio: a row of the table matches
+            a path in a manifest, or that of the file it was made from.
+        table: see `read_table`.
+        out: gets the manifests and ``genres/``; ``data`` if None, which is allowed only if the table has no splits.
+
+    Returns:
+        What was matched; ``unlabelled.txt`` lists what was not.
+
+    Raises:
+        FileNotFoundError: if there is no table, or no manifest.
+        ValueError: if the table is wrong, or nothing matches.
+    """
+    rows = read_table(table)
+    divides = any(row.split for row in rows.values())
+    if divides and (out is None or out.resolve() == data.resolve()):
+        raise ValueError(f"{table}: has splits, so the manifests are written anew. Give another folder (--out).")
+    manifests = {split: Manifest.read(data / f"{split}.tsv") for split in SPLITS if (data / f"{split}.tsv").is_file()}
+    if not manifests:
+        raise FileNotFoundError(f"{data}: holds no {{split}}.tsv. Make manifests first (preprocess/make_manifest.py).")
+    sources = _sources(data / TRACKS_FILE)
+    matched, unlabelled = _match(manifests, sources, rows)
+    if not any(row.genres for _, row in matched.values()):
+        raise ValueError(
+            f"{table}: none of its {len(rows)} paths with a genre is one of the manifests in {data}. Paths are "
+            f"relative to the music folder; the table's first is {next(iter(rows), '')!r}, the manifests' first "
+            f"{unlabelled[0]!r}."
+        )
+    folder = data if out is None else out
+    if divides:
+        manifests = _divide(manifests, matched)
+        folder.mkdir(parents=True, exist_ok=True)
+        for split, manifest in manifests.items():
+            manifest.write(folder / f"{split}.tsv")
+    summary = _write_genres(folder, manifests, {path: row for path, (_, row) in matched.items()})
+    _write(folder / GENRES_DIR / UNLABELLED_FILE, [escape(path) for path in unlabelled])
+    used = {name for name, _ in matched.values()}
+    return LabelSummary(*summary, unlabelled, [path for path in rows if path not in used])
+
+
+def _sources(tracks: Path) -> dict[str, str]:
+    """Path in the manifest -> path of the file it was made from, both escaped."""
+    if not tracks.is_file():
+        return {}
+    with tracks.open(encoding="utf-8", newline="") as file:
+        return {row["path"]: row["source"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
+
+
+def _match(
+    manifests: dict[str, Manifest], sources: dict[str, str], rows: dict[str, Row]
+) -> tuple[dict[str, tuple[str, Row]], list[str]]:
+    """For each path of a manifest its row and the row's own path; and the paths without a genre."""
+    escaped = {escape(name): name for name in rows}
+    matched: dict[str, tuple[str, Row]] = {}
+    unlabelled = []
+    for manifest in manifests.values():
+        for path in manifest.paths:
+            name = escaped.get(sources.get(escape(path), ""), escaped.get(escape(path)))
+            if name is not None:
+                matched[path] = (name, rows[name])
+            if name is None or not rows[name].genres:
+                unlabelled.append(path)
+    return matched, unlabelled
+
+
+def _divide(manifests: dict[str, Manifest], matched: dict[str, tuple[str, Row]]) -> dict[str, Manifest]:
+    """The manifests of the table's splits, tracks by path; those without a row belong to none."""
+    tracks: dict[str, list[tuple[str, int]]] = {split: [] for split in SPLITS}
+    for manifest in manifests.values():
+        for path, samples in zip(manifest.paths, manifest.samples.tolist(), strict=True):
+            if path in matched and (split := matched[path][1].split):
+                tracks[split].append((path, samples))
+    first = next(iter(manifests.values()))
+    return {
+        split: Manifest(
+            first.root.resolve(),
+            [path for path, _ in sorted(members)],
+            np.array([samples for _, samples in sorted(members)], dtype=np.int64),
+            first.sample_rate,
+            first.settings,
+        )
+        for split, members in tracks.items()
+        if members
+    }
+
+
+def _write_genres(
+    out: Path, manifests: dict[str, Manifest], rows: dict[str, Row]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Write the label files as prepare_fma does: genres, and genre_top where a track has one alone."""
+    folder = out / GENRES_DIR
+    folder.mkdir(parents=True, exist_ok=True)
+    titles = sorted({title for row in rows.values() for title in row.genres})
+    ids = {title: number for number, title in enumerate(titles, start=1)}
+    labelled = {
+        split: [rows[path].genres if path in rows else () for path in manifest.paths]
+        for split, manifest in manifests.items()
+    }
+    for label, genres_of in (
+        ("genre_top", lambda genres: genres if len(genres) == 1 else ()),
+        ("genres", lambda genres: genres),
+    ):
+        counts: Counter[str] = Counter()
+        for split, tracks in labelled.items():
+            lines = [[str(ids[title]) for title in genres_of(genres)] for genres in tracks]
+            counts.update(genre for line in lines for genre in line)
+            _write(folder / f"{split}.{label}", [" ".join(line) for line in lines])
+        used = [number for number in ids.values() if label == "genres" or counts[str(number)]]
+        _write(folder / f"dict.{label}.txt", [f"{number} {counts[str(number)]}" for number in used])
+    _write(folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *(f"{i}\t{t}\t{i}\t{t}" for t, i in ids.items())])
+    total = Counter(title for tracks in labelled.values() for genres in tracks for title in genres)
+    return {split: sum(map(bool, tracks)) for split, tracks in labelled.items()}, {t: total[t] for t in titles}
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with replacing(path) as partial:
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

@@ -1,0 +1,44 @@
+#!/usr/bin/env python
+"""A table of paths and genres, and the manifests of any music -> genre labels for the task genre_audio.
+
+    python preprocess/make_manifest.py ~/music data/mine --convert-to data/mine/audio
+    python preprocess/label_genres.py data/mine genres.tsv
+
+The table has a header and is separated by tabs: path (relative to the music folder), genre (several: Folk|Blues) and,
+if it is to divide the tracks, split (train, valid or test); new manifests then go to --out. See docs/genre.md.
+Exit status: 0 written, 1 nothing matches or wrong input, 2 wrong options.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from mert_fairseq.ingest.genre_table import label_genres
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("data_dir", type=Path, help="holds {train,valid,test}.tsv, as make_manifest.py writes them")
+    options.add_argument("table", type=Path, help="path, genre and, if wanted, split, with a header, by tabs")
+    options.add_argument("--out", type=Path, help="gets manifests of the table's splits, and genres/")
+    options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, label, print; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        summary = label_genres(options.data_dir, options.table, options.out)
+    except (ValueError, OSError) as error:
+        print(f"label_genres: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(summary)) if options.json else f"{options.out or options.data_dir}: {summary}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""mert-genre predict: any file to genres, from a checkpoint that needs no other file."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from omegaconf import OmegaConf
+from tiny_mert import save_tiny_mert
+
+from mert_fairseq.genre.command import main
+from mert_fairseq.genre.predict import read_clips
+from mert_fairseq.models.mert_genre import MERTGenreModel
+from mert_fairseq.models.mert_genre_config import MERTGenreConfig
+from mert_fairseq.tasks.genre_audio import GenreAudioConfig
+
+TITLES = ["Electronic", "Folk", "Hip-Hop", "Rock"]
+RATE = 24_000
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A fine-tuned checkpoint as fairseq saves it; that of the pretraining is gone, and the data too."""
+    folder = tmp_path_factory.mktemp("exp")
+    save_tiny_mert(folder / "mert.pt")
+    options = {"data": "/no/such/data", "max_sample_size": 12_000, "seed": 1, "train_subset": "train"}
+    task_cfg = {**vars(GenreAudioConfig()), **options, "history_dir": "/no/such/dir", "_name": "genre_audio"}
+    model_cfg = {**vars(MERTGenreConfig(checkpoint=str(folder / "mert.pt"))), "_name": "mert_genre"}
+    task = SimpleNamespace(vocabulary=TITLES, cfg=SimpleNamespace(**task_cfg), state=SimpleNamespace(state_dict={}))
+    torch.manual_seed(0)
+    model = MERTGenreModel.build_model(OmegaConf.create(model_cfg), task)
+    (folder / "mert.pt").unlink()
+    state = {**task.state.state_dict, "genres": TITLES, "genre_counts": [1] * 4, "history": []}
+    path = folder / "checkpoint_best.pt"
+    saved = {"cfg": {"task": task_cfg, "model": model_cfg}, "model": model.state_dict(), "task_state": state}
+    torch.save({"args": None, **saved, "optimizer_history": [{"num_updates": 1, "best_loss": 1.0}], "extra_state": {}}, path)
+    return path
+
+
+@pytest.fixture
+def tone(tmp_path):
+    def write(name, rate, seconds=1.0, **options):
+        wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+        channels = options.pop("channels", 1)
+        soundfile.write(tmp_path / name, np.tile(wave[:, None], channels), rate, **options)
+        return tmp_path / name
+
+    return write
+
+
+def predict(capsys, *arguments):
+    status = main(["predict", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_probabilities_add_up_whatever_the_rate_format_and_channels(checkpoint, tone, capsys):
+    files = [
+        tone("a.wav", RATE, subtype="FLOAT"),
+        tone("b.flac", 44_100, channels=2),
+        tone("c.ogg", 48_000),
+        tone("d.mp3", 44_100, channels=2),
+    ]
+    status, out, _ = predict(capsys, checkpoint, *files, "--top", 4, "--json")
+    results = json.loads(out)
+    assert status == 0
+    assert [result["path"] for result in results] == [str(file) for file in files]
+    for result in results:
+        assert {genre["genre"] for genre in result["genres"]} == set(TITLES)
+        values = [genre["probability"] for genre in result["genres"]]
+        assert values == sorted(values, reverse=True)
+        assert sum(values) == pytest.approx(1, abs=1e-5)
+        # the same tone, but for the coding
+        assert values == pytest.approx([genre["probability"] for genre in results[0]["genres"]], abs=0.02)
+
+
+def test_a_table_has_a_line_a_genre_and_folders_are_searched(checkpoint, tone, tmp_path, capsys):
+    (tmp_path / "disc").mkdir()
+    tone("disc/2.wav", RATE)
+    tone("disc/1.wav", RATE)
+    (tmp_path / "disc/notes.txt").write_text("no audio")
+    status, out, _ = predict(capsys, checkpoint, tmp_path / "disc", "--top", 2)
+    lines = out.splitlines()
+    assert status == 0
+    assert len(lines) == 4
+    assert lines[0].startswith(str(tmp_path / "disc/1.wav"))
+    assert lines[2].startswith(str(tmp_path / "disc/2.wav"))
+    assert all(line.endswith(" %") and any(title in line for title in TITLES) for line in lines)
+
+
+def test_files_that_cannot_be_read_are_named_and_the_others_reported(checkpoint, tone, tmp_path, capsys):
+    (tmp_path / "broken.mp3").write_bytes(b"no music")
+    files = [tone("good.wav", RATE), tmp_path / "broken.mp3", tmp_path / "none.wav", tone("short.wav", RATE, 0.01)]
+    status, out, err = predict(capsys, checkpoint, *files, "--json")
+    results = json.loads(out)
+    assert status == 1
+    assert ["error" in result for result in results] == [False, True, True, True]
+    for text in ("broken.mp3: cannot be decoded", "none.wav: no such file", "short.wav: found 0.010 s of audio"):
+        assert text in err
+    assert "cannot be read" in predict(capsys, checkpoint, *files)[1]
+
+
+def test_clips_are_spans_of_the_file_at_the_models_rate(tone):
+    path = tone("a.wav", 48_000, seconds=3.0)
+    clips = read_clips(path, RATE, 24_000, most=3)
+    assert [len(clip) for clip in clips] == [24_000] * 3
+    whole = read_clips(path, RATE, 10 * RATE, most=3)
+    assert [len(clip) for clip in whole] == [3 * RATE]
+    middle = slice(1_000, 23_000)  # away from the edges, where the resampler's filter sees zeros
+    for second, clip in enumerate(clips):
+        np.testing.assert_allclose(clip[middle], whole[0][second * RATE :][:RATE][middle], atol=1e-3)
+
+
+def test_a_checkpoint_of_another_kind_and_wrong_options_end_with_status_1(checkpoint, tmp_path, tone, capsys):
+    assert predict(capsys, tmp_path / "none.pt", "a.wav")[0] == 1
+    status, _, err = predict(capsys, checkpoint, tone("a.wav", RATE), "--top", 0)
+    assert status == 1
+    assert "--top is 0" in err
