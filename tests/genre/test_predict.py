@@ -35,7 +35,9 @@ def checkpoint(tmp_path_factory):
     state = {**task.state.state_dict, "genres": TITLES, "genre_counts": [1] * 4, "history": []}
     path = folder / "checkpoint_best.pt"
     saved = {"cfg": {"task": task_cfg, "model": model_cfg}, "model": model.state_dict(), "task_state": state}
-    torch.save({"args": None, **saved, "optimizer_history": [{"num_updates": 1, "best_loss": 1.0}], "extra_state": {}}, path)
+    torch.save(
+        {"args": None, **saved, "optimizer_history": [{"num_updates": 1, "best_loss": 1.0}], "extra_state": {}}, path
+    )
     return path
 
 
