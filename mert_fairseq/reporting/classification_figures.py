@@ -30,7 +30,7 @@ def draw_confusion(path: Path, counts: np.ndarray, tracks: Sequence[int], names:
     axes = figure.add_subplot()
     drawn = axes.imshow(percent, vmin=0, vmax=100, cmap="Blues")
     figure.colorbar(drawn, ax=axes, label="% of the genre's tracks", shrink=0.8)
-    size = 9 if len(names) <= MOST_WITH_NUMBERS else 5
+    size = 9 if len(names) <= 60 else 5  # points; a cell of 60 is 30 points wide
     rows = [f"{name} ({count:,})" for name, count in zip(names, tracks, strict=True)]
     axes.set_yticks(range(len(names)), rows, fontsize=size)
     axes.set_xticks(range(len(names)), list(names), rotation=45, ha="right", rotation_mode="anchor", fontsize=size)

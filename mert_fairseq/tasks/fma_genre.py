@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, List
 
-import pandas as pd
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from mert_fairseq.data.genre.dataset import FMADataset, features_of, layout_of
+from mert_fairseq.data.genre.dataset import FMADataset, echonest_table, features_of, layout_of, rows_known
 from mert_fairseq.data.genre.labels import LabelledTracks, labelled_tracks, several_genres, without_rare
 from mert_fairseq.data.genre.preprocessor import Preprocessor
 from mert_fairseq.data.genre.splits import check_counts, check_disjoint
@@ -20,7 +19,6 @@ from mert_fairseq.data.genre.tokens import WIDTH
 from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.fma.card import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.layout import ECHONEST_GROUPS
 from mert_fairseq.tasks.genre import GenreConfig, GenreTask
 
 OFFICIAL_SPLITS = {short: official for official, short in MANIFEST_SPLITS.items()}  # train: training, ...
@@ -71,9 +69,6 @@ class FMAGenreTask(GenreTask):
 
     def __init__(self, cfg: FMAGenreConfig) -> None:
         super().__init__(cfg)
-        if strange := [group for group in cfg.echonest if group not in ECHONEST_GROUPS or group == "metadata"]:
-            known = ", ".join(group for group in ECHONEST_GROUPS if group != "metadata")
-            raise ValueError(f"task.echonest: group {strange[0]!r} is unknown, expected some of {known}.")
         self.state.add_factory("preprocessor", self._fit)
         self.state.add_factory("echonest_preprocessor", self._fit_echonest)
 
@@ -121,13 +116,8 @@ class FMAGenreTask(GenreTask):
         return self._new_preprocessor().fit(features_of(self.fma.features, ids)).state_dict()
 
     def _fit_echonest(self) -> dict[str, Any]:
-        table = self._echonest_table()
-        known = [track for track in self.tracks_of("train").ids if track in table.index]
-        return self._new_preprocessor().fit(table.loc[known]).state_dict()
-
-    def _echonest_table(self) -> pd.DataFrame:
-        groups = self.fma.echonest["echonest"]
-        return groups[[column for column in groups.columns if column[0] in self.cfg.echonest]]
+        table = rows_known(echonest_table(self.fma, self.cfg.echonest), self.tracks_of("train").ids)
+        return self._new_preprocessor().fit(table).state_dict()
 
     def tracks_of(self, split: str) -> LabelledTracks:
         """Tracks of a split with their genres; the rare ones are left out if the options say so.
@@ -169,7 +159,7 @@ class FMAGenreTask(GenreTask):
             self.vocabulary,
             self.preprocessor,
             several=self.several_genres,
-            echonest=self._echonest_table() if self.cfg.echonest else None,
+            echonest=echonest_table(self.fma, self.cfg.echonest) if self.cfg.echonest else None,
             echonest_preprocessor=self.echonest_preprocessor,
             seed=self.cfg.seed,
             training=split == self.cfg.train_subset,

@@ -83,7 +83,9 @@ class GenreTask(FairseqTask):
         return None
 
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
+        """Remember the epoch; a damaged history is told now, before hours are spent."""
         self._epoch = epoch
+        EpochHistory(self.state.history)
 
     def begin_valid_epoch(self, epoch: int, model: nn.Module) -> None:
         self._epoch, self._recorded = epoch, False

@@ -119,18 +119,9 @@ def test_batches_are_padded_masked_and_encoded():
 
 
 def test_echonest_gives_further_tokens_to_the_tracks_it_knew(fma):
-    tracks = labelled_tracks(fma, "small", "training")
-    table = fma.echonest["echonest"][["audio_features"]]
+    dataset = FMADataset.from_fma(fma, "small", "training", echonest=["audio_features"])
+    tracks, table = labelled_tracks(fma, "small", "training"), fma.echonest["echonest"]
     known = [track for track in tracks.ids if track in table.index]
-    preprocessor = Preprocessor().fit(fma.features.loc[tracks.ids])
-    dataset = FMADataset(
-        tracks,
-        fma.features,
-        GenreVocabulary.of(SMALL),
-        preprocessor,
-        echonest=table,
-        echonest_preprocessor=Preprocessor().fit(table.loc[known]),
-    )
     lengths = [len(entry["tokens"]) for entry in dataset]
     assert lengths == [78 if track in known else 77 for track in tracks.ids]
     assert lengths == [dataset.num_tokens(place) for place in range(len(dataset))]
@@ -181,3 +172,13 @@ def test_tables_that_do_not_fit_are_told(fma):
     fma.tracks["track", "genre_top"] = pd.Series(np.nan, index=fma.tracks.index, dtype=object)
     with pytest.raises(ValueError, match="no track of subset small, split test, has genre_top"):
         labelled_tracks(fma, "small", "test")
+
+
+def test_echonests_numbers_are_scaled_by_the_training_split(fma):
+    training = FMADataset.from_fma(fma, "small", "training", echonest=["audio_features"])
+    test = FMADataset.from_fma(fma, "small", "test", echonest=["audio_features"], like=training)
+    track = next(track for track in test.ids if track in fma.echonest.index)
+    energy = fma.echonest["echonest", "audio_features", "energy"].astype(float)
+    known = energy[[track for track in training.ids if track in energy.index]]
+    expected = (energy[track] - known.mean()) / known.std(ddof=0)
+    assert float(test[test.ids.index(track)]["tokens"][77, 2]) == pytest.approx(expected, rel=1e-4)

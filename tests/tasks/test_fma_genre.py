@@ -125,6 +125,12 @@ def test_epochs_are_recorded_once_also_after_a_resume(metadata_dir, tmp_path):
     assert EpochHistory.read(tmp_path / "history.json").arrays()["valid_accuracy"] == [0.1]
 
 
+def test_a_damaged_history_is_told_before_the_epoch(metadata_dir, tmp_path):
+    (tmp_path / "history.json").write_text("[]")
+    with pytest.raises(ValueError, match="no history of a training"):
+        make_task(metadata_dir, tmp_path).begin_epoch(2, None)
+
+
 def test_rare_genres_are_an_error_or_left_out(metadata_dir):
     strict = make_task(metadata_dir, subset="large", labels="genres_all")
     strict.fma.tracks.at[strict.fma.select("large", "test").index[0], ("track", "genres_all")] = [178, 4]
@@ -139,8 +145,8 @@ def test_rare_genres_are_an_error_or_left_out(metadata_dir):
 
 
 def test_wrong_options_are_told(metadata_dir):
-    with pytest.raises(ValueError, match="task.echonest: group 'metadata' is unknown, expected some of audio_features"):
-        make_task(metadata_dir, echonest=["metadata"])
+    with pytest.raises(ValueError, match="Echonest's group 'metadata' is unknown, expected some of audio_features"):
+        make_task(metadata_dir, echonest=["metadata"]).load_dataset("train")
     with pytest.raises(ValueError, match="split 'dev' is unknown, expected one of train, valid, test"):
         make_task(metadata_dir).load_dataset("dev")
     with pytest.raises(FileNotFoundError, match="no such file. It is part of"):

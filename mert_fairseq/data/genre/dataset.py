@@ -15,6 +15,7 @@ from mert_fairseq.data.genre.preprocessor import Preprocessor
 from mert_fairseq.data.genre.tokens import TokenLayout
 from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.fma.corpus import FMA
+from mert_fairseq.fma.layout import ECHONEST_GROUPS
 
 
 class FMADataset(FairseqDataset):
@@ -64,10 +65,10 @@ class FMADataset(FairseqDataset):
         self._features = preprocessor.transform(features_of(features, tracks.ids))
         self._known: dict[int, int] = {}
         if echonest is not None and echonest_preprocessor is not None:
-            known = [track for track in tracks.ids if track in echonest.index]
-            self._known = {track: row for row, track in enumerate(known)}
+            known = rows_known(echonest, tracks.ids)
+            self._known = {int(track): row for row, track in enumerate(known.index)}
             self._echonest_layout = layout_of(echonest_preprocessor)
-            self._echonest = echonest_preprocessor.transform(echonest.loc[known])
+            self._echonest = echonest_preprocessor.transform(known)
 
     @classmethod
     def from_fma(
@@ -77,6 +78,7 @@ class FMADataset(FairseqDataset):
         split: str = "training",
         labels: str = "genre_top",
         *,
+        echonest: Sequence[str] = (),
         like: "FMADataset | None" = None,
         preprocessor: Preprocessor | None = None,
     ) -> "FMADataset":
@@ -87,13 +89,15 @@ class FMADataset(FairseqDataset):
             subset: small, medium or large.
             split: training, validation or test.
             labels: genre_top, roots or genres_all, see :func:`mert_fairseq.data.genre.labels.labelled_tracks`.
-            like: the training data set, whose vocabulary and preprocessor are used; None for the training itself.
+            echonest: groups of echonest.csv to add, such as audio_features.
+            like: the training data set, whose vocabulary and preprocessors are used; None for the training itself.
             preprocessor: to fit on the training split; None for one with default options.
 
         Raises:
             ValueError: if another split than training is opened without ``like``.
         """
         tracks = labelled_tracks(fma, subset, split, labels)
+        table = echonest_table(fma, echonest) if echonest else None
         if like is None:
             if split != "training":
                 raise ValueError(
@@ -102,14 +106,17 @@ class FMADataset(FairseqDataset):
                 )
             vocabulary = GenreVocabulary.of(title for genres in tracks.genres for title in genres)
             preprocessor = (preprocessor or Preprocessor()).fit(features_of(fma.features, tracks.ids))
+            known = None if table is None else Preprocessor().fit(rows_known(table, tracks.ids))
         else:
-            vocabulary, preprocessor = like.vocabulary, like.preprocessor
+            vocabulary, preprocessor, known = like.vocabulary, like.preprocessor, like.echonest_preprocessor
         return cls(
             tracks,
             fma.features,
             vocabulary,
             preprocessor,
             several=several_genres(labels),
+            echonest=table,
+            echonest_preprocessor=known,
             training=split == "training",
         )
 
@@ -197,3 +204,21 @@ def features_of(features: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
             f"tracks.csv and features.csv must come from the same archive."
         )
     return features.loc[list(ids)]
+
+
+def echonest_table(fma: FMA, groups: Sequence[str]) -> pd.DataFrame:
+    """Columns of echonest.csv by (group, name), numbers only.
+
+    Raises:
+        ValueError: if a group is unknown, or is metadata, which is text.
+    """
+    known = [group for group in ECHONEST_GROUPS if group != "metadata"]
+    if strange := [group for group in groups if group not in known]:
+        raise ValueError(f"Echonest's group {strange[0]!r} is unknown, expected some of {', '.join(known)}.")
+    table = fma.echonest["echonest"]
+    return table[[column for column in table.columns if column[0] in groups]]
+
+
+def rows_known(table: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
+    """The rows of those tracks that the table has."""
+    return table.loc[[track for track in ids if track in table.index]]
