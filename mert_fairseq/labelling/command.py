@@ -45,9 +45,17 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--label-dir", type=Path, help="where labels go (default: data)")
     options.add_argument("--name", help="of the labels")
     options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
-    options.add_argument("--shard", type=Shard.parse, metavar="i/n", help="label one of n parts, from 0; merge later")
+    options.add_argument("--shard", type=shard_option, metavar="i/n", help="label one of n parts, from 0; merge later")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def shard_option(text: str) -> Shard:
+    """Read i/n; argparse shows the text of this kind of error alone."""
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def frame_features(options: argparse.Namespace) -> FrameFeatures:

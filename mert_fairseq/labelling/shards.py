@@ -22,7 +22,7 @@ class Shard:
         """
         match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
         if not match or int(match[1]) >= int(match[2]):
-            raise ValueError(f"--shard {text}: expected i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4 and 3/4.")
+            raise ValueError(f"found {text}, expected i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4 and 3/4.")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:

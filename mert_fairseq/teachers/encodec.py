@@ -7,6 +7,7 @@ codes that it has alone.
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,7 +165,8 @@ def load_encodec(weights: str | Path | None = None, sha256: str | None = None) -
             f"{path}: found SHA-256 {found}, expected it to begin with {expected}. The file is damaged or another "
             f"one; fetch it again."
         )
-    model = EncodecModel.encodec_model_24khz(pretrained=False)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of the package's weight norm
+        model = EncodecModel.encodec_model_24khz(pretrained=False)
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many types here, none of them public

@@ -83,6 +83,15 @@ def test_shards_are_merged_and_a_missing_one_is_refused(
     assert (tmp_path / "train.chroma_6").read_bytes() == (labelled / "train.chroma_6").read_bytes()
 
 
+def test_a_senseless_shard_is_told_what_was_expected(
+    labelled: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_command("kmeans_labels", "apply", labelled, "--teacher", labelled / "chroma.npz", "--shard", "2/2")
+    assert stopped.value.code == 2
+    assert "argument --shard: found 2/2, expected i/n with i from 0 to n - 1" in capsys.readouterr().err
+
+
 def test_too_little_music_is_a_clear_error(
     labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,9 @@
 """The EnCodec teacher against the package's own encode, a whole track at a time."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +166,21 @@ def test_the_gpu_gives_the_codes_of_the_cpu_but_for_rounding(model: Any) -> None
     wave = music(240_000)
     found = np.concatenate(list(EncodecTeacher(model, "cuda").codes(blocks(wave))))
     assert (found != reference(model.cpu(), wave)).mean() < 1e-2
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_track() -> None:
+    """In a process of its own, because a peak only ever rises."""
+    script = (
+        "import numpy as np, torch; from random_encodec import random_encodec\n"
+        "from mert_fairseq.teachers.encodec import EncodecTeacher\n"
+        "torch.set_num_threads(1); teacher = EncodecTeacher(random_encodec(), 'cpu')\n"
+        "status = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024\n"
+        "block = 0.1 * np.random.default_rng(0).standard_normal(24_000).astype(np.float32)\n"
+        "for seconds in (30, 240): print(sum(map(len, teacher.codes(block for _ in range(seconds)))), status())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    short, long = (line.split() for line in done.stdout.splitlines())
+    assert (int(short[0]), int(long[0])) == (30 * 75, 240 * 75)
+    assert float(long[1]) < 1.05 * float(short[1]) < 2000  # MiB; the longer wave alone would take 22 more
