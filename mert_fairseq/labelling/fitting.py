@@ -63,7 +63,7 @@ def fit_teacher(
     about: dict[str, Any] = {FEATURES_KEY: features.settings, "fitted_on_tracks": len(tracks)}
     about["fitted_on_hours"] = round(total / features.sample_rate / 3600, 4)
     try:
-        return ResidualKMeans.fit([rows], codebooks, codes, seed, max_frames, about, lambda _: bar.update())
+        return ResidualKMeans.fit(rows, codebooks, codes, seed, max_frames, about, lambda _: bar.update())
     finally:
         bar.close()
 
@@ -81,8 +81,8 @@ def draw_tracks(samples: np.ndarray, max_samples: int, seed: int) -> list[int]:
     return sorted(order[: max(1, int(np.searchsorted(totals, max_samples, side="right")))].tolist())
 
 
-def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int, workers: int) -> np.ndarray:
-    """The sampled rows of all tracks in their order, (N, D) float32."""
+def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int, workers: int) -> Iterator[np.ndarray]:
+    """The sampled rows of all tracks in their order, (n, D) float32 each, given away as they are drawn."""
     function = partial(sampled_features, features, share, seed)
     bar = AudioBar("features", sum(task.samples for task in tasks) / features.sample_rate)
     parts: dict[int, np.ndarray] = {}
@@ -95,7 +95,7 @@ def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int,
             bar.add(task.samples / features.sample_rate)
     finally:
         bar.close()
-    return np.concatenate([parts.pop(task.track) for task in tasks])
+    return (parts.pop(task.track) for task in tasks)
 
 
 def sampled_features(features: Features, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.teachers.kmeans import fit_kmeans, nearest, sample_rows
+from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, sample_rows
 
 FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
 MAX_CODES = 1 << 16
@@ -50,7 +50,7 @@ class ResidualKMeans:
         """Fit all codebooks on a uniform sample of a stream that is read once.
 
         Args:
-            stream: (frames, D) float32 arrays; memory stays at a few times ``max_frames`` x D floats.
+            stream: (frames, D) float32 arrays; memory stays near ``max_frames`` x D floats.
             codebooks: Q.
             codes: K of each codebook, 2 to 65,536.
             seed: the same stream and seed give the same codebooks.
@@ -67,16 +67,19 @@ class ResidualKMeans:
             )
         residual = sample_rows(stream, max_frames, seed)
         mean = residual.mean(0, dtype=np.float64).astype(np.float32)
-        scale = residual.std(0, dtype=np.float64).astype(np.float32)
-        scale[scale < CONSTANT] = 1
         residual -= mean
+        scale = np.sqrt(squares(residual) / len(residual)).astype(np.float32)
+        scale[scale < CONSTANT] = 1
         residual /= scale
         centroids = np.empty((codebooks, codes, residual.shape[1]), dtype=np.float32)
         for q in range(codebooks):
             centroids[q] = fit_kmeans(residual, codes, seed + q)
-            residual -= centroids[q][nearest(residual, centroids[q])]
+            best = nearest(residual, centroids[q])
+            for at in range(0, len(residual), ROWS_AT_ONCE):
+                residual[at : at + ROWS_AT_ONCE] -= centroids[q][best[at : at + ROWS_AT_ONCE]]
             progress(q + 1)
-        fitted = {"seed": seed, "fitted_on_frames": len(residual), "residual_share": float(np.square(residual).mean())}
+        share = float(squares(residual).sum() / residual.size)
+        fitted = {"seed": seed, "fitted_on_frames": len(residual), "residual_share": share}
         return cls(centroids, mean, scale, {**(about or {}), **fitted})
 
     @property
@@ -146,3 +149,8 @@ class ResidualKMeans:
         if {key: header.pop(key, None) for key in FORMAT} != FORMAT:
             raise ValueError(f"{path}: expected {FORMAT}. Fit the teacher again with this version.")
         return cls(centroids, mean, scale, header)
+
+
+def squares(rows: np.ndarray) -> np.ndarray:
+    """Sums of squares of the columns of (N, D) float32, in float64 without a copy: (D,)."""
+    return np.einsum("nd,nd->d", rows, rows, dtype=np.float64)
