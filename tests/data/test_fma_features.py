@@ -1,5 +1,7 @@
 """FMA's tracks as feature tokens with genres: data set, batches, and what is wrong with tables."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,14 +24,17 @@ SMALL = sorted(ROOTS[root] for root in SMALL_ROOTS)
 
 
 @pytest.fixture(scope="module")
-def metadata_dir(tmp_path_factory):
-    return build_fma_tree(tmp_path_factory.mktemp("fma"), audio_subset=None, bad=False).metadata_dir
+def tables(tmp_path_factory):
+    """The tables of 200 tracks, read."""
+    opened = FMA(build_fma_tree(tmp_path_factory.mktemp("fma"), audio_subset=None, bad=False).metadata_dir)
+    opened.check_references()
+    return opened
 
 
 @pytest.fixture
-def fma(metadata_dir):
-    """Read once a test, so that a test may spoil the tables in memory."""
-    return FMA(metadata_dir)
+def fma(tables):
+    """A copy that a test may spoil."""
+    return copy.deepcopy(tables)
 
 
 def test_the_518_numbers_become_77_tokens_of_their_own_columns(fma):
