@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SLOW = -m "not slurm and not gpu"
 
-.PHONY: install demo test test-slow test-kill lint format clean
+.PHONY: install demo test test-slow test-kill test-slurm lint format clean
 
 install: $(STAMP)
 
@@ -32,6 +32,11 @@ test-slow: install
 # label jobs that are killed 20 times at random moments, meet each other, or find the disk full
 test-kill: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/labelling/test_label_kills.py
+
+# launches, preemption, lost nodes on a Slurm that it starts on this machine; says which apt packages that takes
+test-slurm: install
+	$(BIN)/python tests/slurm/local_slurm.py check
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: install
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@
     python preprocess/extract_rvq_labels.py fit   data/mine --teacher data/mine/rvq.npz
     python preprocess/extract_rvq_labels.py apply data/mine --teacher data/mine/rvq.npz --splits train valid
 
+On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
+
 Fitting reads at most --hours of audio. Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong
 input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 """

@@ -13,6 +13,8 @@ The second iteration clusters a layer of the model that the first one trained:
         --features mert --checkpoint exp/first/checkpoint_last.pt --layer 6 --classes 500
     python preprocess/kmeans_labels.py apply data/mine --teacher data/mine/second.npz
 
+On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
+
 Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130 interrupted.
 See docs/teachers.md.
 """

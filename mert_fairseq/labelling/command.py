@@ -11,6 +11,7 @@ from typing import Any
 from mert_fairseq.ingest.pool import WorkerError
 from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
+from mert_fairseq.labelling.launch import add_launch_options, label_launched
 from mert_fairseq.labelling.merge import merge_shards, read_sidecar
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
@@ -46,6 +47,7 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--name", help="of the labels")
     options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
     options.add_argument("--shard", type=shard_option, metavar="i/n", help="label one of n parts, from 0; merge later")
+    add_launch_options(options)
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
@@ -103,10 +105,16 @@ def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, nu
 
 
 def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
-    """Label all splits, or one shard of each; gives the summary."""
+    """Label all splits, here or as jobs, or one shard of each; gives the summary."""
     summary: dict[str, Any] = {}
     for job in jobs:
         job.label_dir.mkdir(parents=True, exist_ok=True)
+    if options.launcher:
+        if options.shard:
+            raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
+        label_launched(jobs, options.launcher, options.shards, options.workers, options.job_options)
+        return merge(jobs)
+    for job in jobs:
         if read_sidecar(job):
             summary[job.split] = merge_shards(job)
             continue

@@ -1,6 +1,7 @@
 """A real Slurm on this machine: two virtual nodes with accounting, as root, without systemd.
 
     python tests/slurm/local_slurm.py check           # exit status 2 and the apt packages if programs are missing
+    python tests/slurm/local_slurm.py packages        # the command that installs them
     python tests/slurm/local_slurm.py run COMMAND...  # start it, run the command with it, stop it
 
 Each daemon has a host name and an /etc/hosts of its own, in namespaces: node1 and node2 resolve to 127.0.0.1 for the
@@ -264,7 +265,10 @@ def running() -> Iterator[LocalSlurm]:
 
 def main(arguments: list[str]) -> int:
     """The commands of the module's text."""
-    if arguments not in (["check"],) and arguments[:1] != ["run"]:
+    if arguments == ["packages"]:
+        print(INSTALL)
+        return 0
+    if arguments != ["check"] and arguments[:1] != ["run"]:
         print(__doc__, file=sys.stderr)
         return 64
     if problem := missing():

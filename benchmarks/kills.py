@@ -1,0 +1,202 @@
+#!/usr/bin/env python
+"""SIGKILLs trainings and label jobs at random moments, goes on, and compares the end with an undisturbed run's.
+
+    python benchmarks/kills.py --kills 100 --folder /tmp/kills
+    python benchmarks/kills.py --kills 10 --only labels --json
+
+Each run is a child of this process, which has imported everything already, so that kills fall into the work and not
+into the start. Exit status 1 if anything was lost beyond the updates since the last save, or an end differs.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+UPDATES, SAVE_EVERY = 150, 5
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100, help="of each kind")
+    parser.add_argument("--only", choices=("training", "labels"))
+    parser.add_argument("--folder", type=Path, help="for data and runs (default: a temporary one)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def run_child(work: Callable[[], None], log: Path, seconds: float | None = None) -> int | None:
+    """Run ``work`` in a child, killed after ``seconds``; gives its exit status, or None if it was killed."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        status = 1
+        try:
+            work()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    end = time.monotonic() + seconds if seconds is not None else float("inf")
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def repeat(
+    kills: int, draw: random.Random, new_run: Callable[[int], tuple[Callable[[], None], Path]], seconds: float
+) -> tuple[int, int, list[Path]]:
+    """Kill until it was done so often, each run to its end; gives kills, runs and their logs."""
+    done_kills, logs = 0, []
+    while done_kills < kills:
+        work, log = new_run(len(logs))
+        logs.append(log)
+        while (status := run_child(work, log, draw.uniform(0.1, seconds))) is None:
+            done_kills += 1
+            with log.open("a") as file:
+                file.write("\n== killed\n")
+        if status:
+            raise SystemExit(f"{log}: exit status {status}")
+    return done_kills, len(logs), logs
+
+
+def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
+    """Train a tiny MERT with loader processes, a save every few updates."""
+    from fairseq_cli.hydra_train import cli_main
+    from tone_corpus import make_tone_corpus
+    from training.conftest import SMALL
+
+    import mert_fairseq  # noqa: F401
+    from mert_fairseq.models.checkpoint import read_checkpoint
+
+    data = make_tone_corpus(folder / "corpus", {"train": 40, "valid": 2})
+
+    def new_run(number: int) -> tuple[Callable[[], None], Path]:
+        save_dir = folder / f"training{number}"
+
+        def work() -> None:
+            os.chdir(ROOT)
+            sys.argv = [
+                "fairseq-hydra-train", f"--config-dir={ROOT}/config/pretrain", "--config-name=mert_95m",
+                f"task.data={data}", f"checkpoint.save_dir={save_dir}", *SMALL, "dataset.num_workers=1",
+                f"optimization.max_update={UPDATES}", f"checkpoint.save_interval_updates={SAVE_EVERY}",
+                "checkpoint.keep_interval_updates=2", "checkpoint.save_interval=99",
+            ]  # fmt: skip
+            cli_main()
+
+        return work, folder / f"training{number}.log"
+
+    work, log = new_run(-1)
+    begun = time.monotonic()
+    if run_child(work, log):
+        raise SystemExit(f"{log}: the undisturbed run failed")
+    seconds = time.monotonic() - begun
+    expected = read_checkpoint(folder / "training-1/checkpoint_last.pt")["model"]
+    done_kills, runs, logs = repeat(kills, draw, new_run, seconds)
+    differing, lost, within_save = 0, [], 0
+    for number, log in enumerate(logs):
+        found = read_checkpoint(folder / f"training{number}/checkpoint_last.pt")["model"]
+        differing += not all(torch.equal(value, found[name]) for name, value in expected.items())
+        attempts = log.read_text().split("== killed")
+        within_save += sum(
+            each.count("Saving checkpoint to") > each.count("Saved checkpoint") for each in attempts[:-1]
+        )
+        reached = 0
+        for attempt in attempts:
+            loaded = re.findall(r"Loaded checkpoint .*@ (\d+) updates", attempt)
+            begun_at = int(loaded[0]) if loaded else 0
+            updates = [int(u) for u in re.findall(r'train_inner.*"num_updates": "(\d+)"', attempt)]
+            if loaded or updates:
+                lost.append(max(0, reached - begun_at))
+                reached = max([begun_at, *updates])
+    return {
+        "what": "training", "kills": done_kills, "runs": runs, "seconds_undisturbed": round(seconds, 1),
+        "kills_within_a_save": within_save, "updates_lost_most": max(lost), "updates_between_saves": SAVE_EVERY,
+        "updates_lost_mean": round(sum(lost) / len(lost), 2), "ends_that_differ": differing,
+        "failed": bool(differing or max(lost) > SAVE_EVERY),
+    }  # fmt: skip
+
+
+def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
+    """Label noise with a residual K-means by two processes, and merge."""
+    from labelling.label_corpus import label_files, write_audio, write_teacher
+
+    from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_shard
+
+    manifest = write_audio(folder, [16_000 + 997 * track for track in range(150)])
+    source = TeacherSource(str(write_teacher(folder)))
+
+    def new_run(number: int) -> tuple[Callable[[], None], Path]:
+        label_dir = folder / f"labels{number}"
+        label_dir.mkdir()
+
+        def work() -> None:
+            job = LabelJob(manifest, label_dir, "rvq", source, "both")
+            run_shard(job, workers=2)
+            merge_shards(job)
+
+        return work, folder / f"labels{number}.log"
+
+    work, log = new_run(-1)
+    begun = time.monotonic()
+    if run_child(work, log):
+        raise SystemExit(f"{log}: the undisturbed job failed")
+    seconds = time.monotonic() - begun
+    done_kills, runs, logs = repeat(kills, draw, new_run, seconds)
+    expected = label_files(folder / "labels-1")
+    differing = sum(label_files(folder / f"labels{number}") != expected for number in range(len(logs)))
+    return {
+        "what": "labels", "kills": done_kills, "runs": runs, "seconds_undisturbed": round(seconds, 1),
+        "ends_that_differ": differing, "failed": bool(differing),
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Kill both kinds; returns the exit status."""
+    chosen = options().parse_args()
+    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kills-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    results = []
+    for kind, kill in (("training", kill_trainings), ("labels", kill_labels)):
+        if chosen.only in (None, kind):
+            (folder / kind).mkdir()
+            results.append(kill(folder / kind, chosen.kills, random.Random(chosen.seed)))
+            if not chosen.json:
+                print("\n".join(f"{name:>24}  {value}" for name, value in results[-1].items()), flush=True)
+    if chosen.json:
+        print(json.dumps(results))
+    failed = any(result["failed"] for result in results)
+    if not chosen.folder and not failed:
+        shutil.rmtree(folder)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Trainings and label jobs on a real Slurm: what is launched trains, and what is pushed aside or lost goes on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from labelling.label_corpus import label_files, write_audio, write_teacher
+
+from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_shard
+from mert_fairseq.models.checkpoint import read_checkpoint
+
+pytestmark = pytest.mark.slurm
+TRAIN = "examples/slurm/train.sbatch"
+
+
+def weights(folder: Path) -> tuple[int, dict[str, torch.Tensor]]:
+    """Updates and parameters of the last checkpoint."""
+    state = read_checkpoint(folder / "checkpoint_last.pt")
+    return state["optimizer_history"][-1]["num_updates"], state["model"]
+
+
+def train_here(slurm, repo_root, save_dir: Path, arguments: list[str]) -> dict[str, torch.Tensor]:
+    """Train without Slurm; gives the parameters."""
+    command = ["fairseq-hydra-train", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m"]
+    environ = {name: value for name, value in slurm.environ.items() if name != "SLURM_CONF"}
+    done = subprocess.run(
+        [*command, f"checkpoint.save_dir={save_dir}", *arguments],
+        cwd=repo_root,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return weights(save_dir)[1]
+
+
+def test_every_layout_trains_its_ranks_or_refuses(sbatch, wait, overrides, tmp_path):
+    few = [*overrides, "optimization.max_update=3"]
+    four = sbatch("--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", TRAIN, "mert_95m",
+                  f"checkpoint.save_dir={tmp_path}/four", *few)  # fmt: skip
+    two = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", TRAIN, "mert_95m",
+                 f"checkpoint.save_dir={tmp_path}/two", *few)  # fmt: skip
+    command = "fairseq-hydra-train --config-dir $PWD/config/pretrain --config-name mert_95m common.cpu=true task.data=x"
+    forgot = sbatch("--ntasks=2", "--cpus-per-task=1", f"--wrap={command}")
+    stated = sbatch("--ntasks=1", f"--wrap=srun {command} distributed_training.distributed_world_size=4")
+    for job in (four, two, forgot, stated):
+        wait(job.ended, lambda job=job: job.output)
+    assert [job.state for job in (four, two, forgot, stated)] == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
+    assert "4 rank(s), started by srun (2 nodes, 4 tasks): ranks 0 to 1 on node1" in four.output
+    assert "4 rank(s) x 1 step(s) x 48000 samples = 8.0 s of audio" in four.output
+    assert "2 rank(s), started by srun (2 nodes, 2 tasks): rank 0 on node1 (CPU x86_64); rank 1 on node2" in two.output
+    assert weights(tmp_path / "four")[0] == weights(tmp_path / "two")[0] == 3
+    assert "has 2 tasks, but this process is none of them" in forgot.output
+    assert "distributed_world_size=4, but srun (1 nodes, 1 tasks) started 1 ranks" in stated.output
+
+
+def test_a_sweep_of_two_jobs_has_two_folders(slurm, repo_root, overrides, tmp_path):
+    done = subprocess.run(
+        ["fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m",
+         "+run=slurm", f"hydra.sweep.dir={tmp_path}/sweep", "hydra.launcher.gpus_per_node=null",
+         "hydra.launcher.cpus_per_task=1",
+         "hydra.launcher.mem_gb=1", *overrides, "optimization.max_update=2", "common.seed=1,2"],
+        cwd=repo_root, env=slurm.environ, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (first, one), (second, other) = (weights(tmp_path / f"sweep/{number}") for number in (0, 1))
+    assert first == second == 2
+    assert not torch.equal(one["final_proj.weight"], other["final_proj.weight"])
+
+
+def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(
+    slurm, sbatch, wait, overrides, repo_root, tmp_path
+):
+    long = [*overrides, "optimization.max_update=120"]
+    ours = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", TRAIN, "mert_95m",
+                  f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
+    wait(lambda: "train_inner" in ours.output, lambda: ours.output)
+    urgent = sbatch("--partition=urgent", "--nodes=2", "--cpus-per-task=4", "--wrap=sleep 1")
+    wait(urgent.ended, lambda: ours.output)
+    assert urgent.state == "COMPLETED"
+    wait(ours.ended, lambda: ours.output)
+    assert ours.state == "COMPLETED", ours.output
+    assert "SIGTERM: saving update" in ours.output
+    assert f"job {ours.number} is queued again" in ours.output
+    assert "Loaded checkpoint" in ours.output
+    expected = train_here(slurm, repo_root, tmp_path / "here", [*long, "distributed_training.distributed_world_size=2"])
+    updates, found = weights(tmp_path / "ours")
+    assert updates == 120
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=name)
+
+
+def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, overrides, repo_root, tmp_path):
+    long = [*overrides, "optimization.max_update=200"]
+    sweep = subprocess.Popen(
+        ["fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m",
+         "+run=slurm", f"hydra.sweep.dir={tmp_path}/sweep", "hydra.launcher.gpus_per_node=null",
+         "hydra.launcher.cpus_per_task=1",
+         "hydra.launcher.mem_gb=1", "hydra.launcher.name=timed", "hydra.launcher.signal_delay_s=55", *long],
+        cwd=repo_root, env=slurm.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def output() -> str:
+        return "".join(log.read_text() for log in tmp_path.glob("sweep/submitit/*/*log.out"))
+
+    wait(lambda: "train_inner" in output(), output)
+    job = slurm.call("squeue", "-h", "--name=timed", "-o", "%A").strip()
+    slurm.call("scontrol", "update", f"jobid={job}", "timelimit=1")
+    wait(lambda: "queued again through submitit" in output(), output)
+    slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
+    assert sweep.wait(240) == 0, output()
+    assert "SIGUSR2: saving update" in output()
+    updates, found = weights(tmp_path / "sweep/0")
+    assert updates == 200
+    expected = train_here(slurm, repo_root, tmp_path / "here", long)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_labels_of_a_lost_node_equal_those_made_here(slurm, wait, repo_root, tmp_path):
+    manifest = write_audio(tmp_path, [24_000 + 97 * track for track in range(400)])
+    teacher = write_teacher(tmp_path)
+    here = LabelJob(manifest, tmp_path, "rvq", TeacherSource(str(teacher)), "both")
+    run_shard(here)
+    merge_shards(here)
+    there = tmp_path / "there"
+    command = subprocess.Popen(
+        [sys.executable, f"{repo_root}/preprocess/extract_rvq_labels.py", "apply", tmp_path, "--teacher", teacher,
+         "--splits", "train", "--format", "both", "--label-dir", there, "--launcher", "slurm", "--shards", "2",
+         "--workers", "1", "--job-options", "cpus_per_task=4", "mem_gb=1",],
+        cwd=repo_root, env=slurm.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    journal = there / "train.rvq.parts/shard-1-of-2.journal"
+    wait(lambda: journal.exists() and journal.read_text().count("\n") > 5)
+    lost = slurm.call("squeue", "-h", "-r", "--name=labels", "-o", "%K %N")
+    node = dict(line.split() for line in lost.splitlines())["1"]
+    slurm.fail_node(node)
+    slurm.revive_node(node)
+    output, _ = command.communicate(timeout=240)
+    assert command.returncode == 0, output
+    restarted = [log for log in there.glob("label-jobs/*_1/*log.out") if log.read_text().count("Loading pickle") == 2]
+    assert restarted
+    assert label_files(there) == label_files(tmp_path)
