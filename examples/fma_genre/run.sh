@@ -5,6 +5,7 @@
 #   examples/fma_genre/run.sh --stage 4 --stop-stage 4
 #   examples/fma_genre/run.sh --subset small         # 8 balanced genres in place of medium's 16
 #   examples/fma_genre/run.sh -- optimization.max_epoch=20 criterion.class_weights=balanced    # options of the training
+#   examples/fma_genre/run.sh --stage 7 --mert exp/mert_95m/checkpoint_last.pt    # from audio: 7 and 8
 #
 #   1 download   fma_metadata.zip, with resume and SHA-1              342 MiB
 #   2 unpack     tracks.csv, genres.csv, features.csv, echonest.csv   1.4 GiB
@@ -12,19 +13,23 @@
 #   4 baselines  logistic regression, kNN, SVM and MLP on the 518 features
 #   5 train      a Transformer on the same features, 10 epochs
 #   6 report     test split: confusion matrix, F1 of each genre, curves, baselines
+#   7 finetune   a pretrained MERT on the audio that examples/fma_small/run.sh prepared (data/fma_SUBSET)
+#   8 report     the same report from audio
 set -euo pipefail
 
 subset=medium
 archives=data/fma    # gets the zip file and what is in it
 out=                 # gets what is trained; exp/fma_genre_SUBSET if empty
+mert=                # a pretrained MERT; without it the run ends after stage 6
+audio=               # manifests and genres/ of the same subset; data/fma_SUBSET if empty
 stage=1
-stop_stage=6
+stop_stage=          # 6, or 8 with --mert
 python=${PYTHON:-python}
 
 while [ $# -gt 0 ]; do
   case $1 in
     -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0;;
-    --subset|--archives|--out|--stage|--stop-stage)
+    --subset|--archives|--out|--stage|--stop-stage|--mert|--audio)
       [ $# -ge 2 ] || { echo "$0: $1 needs a value" >&2; exit 2; }
       name=${1#--}; printf -v "${name//-/_}" %s "$2"; shift 2;;
     --) shift; break;;
@@ -36,6 +41,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }
 archives=$(absolute "$archives")
 out=$(absolute "${out:-exp/fma_genre_$subset}")
+audio=$(absolute "${audio:-data/fma_$subset}")
+[ -z "$mert" ] || mert=$(absolute "$mert")
+stop_stage=${stop_stage:-$([ -n "$mert" ] && echo 8 || echo 6)}
+if [ "$stage" -gt 6 ] && [ -z "$mert" ]; then
+  echo "$0: stages 7 and 8 need --mert CHECKPOINT, a pretrained MERT (config/pretrain)" >&2
+  exit 2
+fi
 metadata=$archives/fma_metadata
 features=$out/features
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
@@ -71,4 +83,12 @@ fi
 if wanted 6; then
   title 6 "report"
   genre report "$features/checkpoint_best.pt" --data "$metadata" --baselines "$out/baselines.json" --out "$features/report"
+fi
+if wanted 7; then
+  title 7 "finetune"
+  train mert_finetune task.data="$audio" model.checkpoint="$mert" checkpoint.save_dir="$out/mert" "$@"
+fi
+if wanted 8; then
+  title 8 "report"
+  genre report "$out/mert/checkpoint_best.pt" --data "$audio" --out "$out/mert/report"
 fi

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_mert import save_tiny_mert
 
 from mert_fairseq.fma.testing import build_fma_tree
 
@@ -52,6 +53,32 @@ def test_the_stages_from_features_end_in_a_report_beside_baselines(archives, tmp
     for text in ("logistic regression", "fma_feature_transformer", "Not the published FMA"):
         assert text in page
     assert json.loads((tmp_path / "features/history.json").read_text())["epoch"] == [1, 2]
+
+
+@pytest.mark.slow
+def test_the_stages_from_audio_end_in_a_report_on_the_test_split(tmp_path, repo_root):
+    tree = build_fma_tree(tmp_path, bad=False)
+    data, mert, out = tmp_path / "data", tmp_path / "mert.pt", tmp_path / "exp"
+    prepare = [sys.executable, repo_root / "preprocess/prepare_fma.py", tree.metadata_dir, tree.audio_dir, data]
+    environment = os.environ | {"PYTHONPATH": str(repo_root)}
+    subprocess.run([*map(str, prepare), "--min-seconds", "1", "--workers", "1"], env=environment, check=True)
+    save_tiny_mert(mert)
+    quick = ["common.cpu=true", "common.fp16=false", "dataset.num_workers=0", "optimization.max_update=4"]
+    arguments = ["--stage", 7, "--subset", "small", "--mert", mert, "--audio", data, "--out", out, "--", *quick]
+    done = run(repo_root, *arguments)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert [line for line in done.stderr.splitlines() if line.startswith("== ")] == [
+        "== stage 7: finetune",
+        "== stage 8: report",
+    ]
+    tracks = len((data / "test.tsv").read_text().splitlines()) - 1
+    assert json.loads((out / "mert/report/scores.json").read_text())["tracks"] == tracks > 0
+
+
+def test_stages_from_audio_need_a_pretrained_mert(repo_root):
+    done = run(repo_root, "--stage", 7)
+    assert done.returncode == 2
+    assert "stages 7 and 8 need --mert CHECKPOINT" in done.stderr
 
 
 def test_a_wrong_option_is_told(repo_root):
