@@ -1,8 +1,4 @@
-"""Two processes over gloo end with the parameters of one process on the joined batch."""
-
-import socket
-import sys
-from pathlib import Path
+"""Several processes over gloo end with the parameters of one process on the joined batch."""
 
 import pytest
 import torch
@@ -28,18 +24,13 @@ ONE_LAW = [
 ]
 
 
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.mark.slow
-def test_parameters_equal_those_of_one_process_on_the_joined_batch(train):
+@pytest.mark.parametrize(("ranks", "max_tokens"), [(2, 96_000), (4, 48_000)])
+def test_parameters_equal_those_of_one_process_on_the_joined_batch(train, ranks, max_tokens):
     one = train(*ONE_LAW, "dataset.max_tokens=192000", save_dir="one")
     assert one.status == 0, one.output
-    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node=2", f"--master_port={_free_port()}"]
-    two = train(*ONE_LAW, "dataset.max_tokens=96000", save_dir="two", launcher=torchrun)
+    world = f"distributed_training.distributed_world_size={ranks}"
+    two = train(*ONE_LAW, f"dataset.max_tokens={max_tokens}", world, save_dir="two")
     assert two.status == 0, two.output
     start, end_one, end_two = (
         read_checkpoint(run.save_dir / name)["model"]
