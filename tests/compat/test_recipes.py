@@ -5,6 +5,7 @@ import torch
 from fairseq import tasks
 from fairseq.dataclass.initialize import add_defaults, hydra_init
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from tone_corpus import make_tone_corpus
@@ -96,18 +97,25 @@ def _flat(config, prefix: str = "") -> dict:
     return flat
 
 
+def _as_launched(repo_root, name: str) -> dict:
+    """A recipe over fairseq's schema, which ``fairseq-hydra-train`` stores under the recipe's name."""
+    GlobalHydra.instance().clear()
+    stored = ConfigStore.instance().repo
+    for other in ("mert_95m", "mert_330m"):
+        stored.pop(f"{other}.yaml", None)
+    hydra_init(name)
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
+        return _flat(OmegaConf.to_container(compose(name, ["task.data=/data"]), resolve=True))
+
+
 def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
-    folder = repo_root / "config/pretrain"
-    sizes = {}
-    for name in ("mert_95m", "mert_330m"):
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(folder), version_base="1.1"):
-            sizes[name] = _flat(OmegaConf.to_container(compose(name, ["task.data=/data"]), resolve=True))
+    sizes = {name: _as_launched(repo_root, name) for name in ("mert_330m", "mert_95m")}
     changed = {k: v for k, v in sizes["mert_330m"].items() if sizes["mert_95m"].get(k, "absent") != v}
     assert sizes["mert_95m"].keys() == sizes["mert_330m"].keys()
     assert changed == {
         "checkpoint.save_dir": "exp/mert_330m",
         "dataset.max_tokens": 900_000,
+        "dataset.max_tokens_valid": 900_000,  # fairseq lets it follow
         "optimization.lr": [0.0015],
         "optimization.clip_norm": 1.0,
         "optimization.update_freq": [8],
@@ -133,9 +141,7 @@ def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
 def test_our_recipes_keep_the_published_values_of_model_and_optimisation(size, name, shared_dir, repo_root):
     recipes = OmegaConf.load(shared_dir / "reference/published_recipes.yaml")
     published = _flat(OmegaConf.to_container(recipes[size]))
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
-        ours = _flat(OmegaConf.to_container(compose(name, ["task.data=/data"]), resolve=True))
+    ours = _as_launched(repo_root, name)
     groups = ("model.", "optimization.", "optimizer.", "lr_scheduler.")
     for key, value in published.items():
         if key.startswith(groups) and key != "model.label_rate" and key in ours:
