@@ -93,7 +93,8 @@ def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(
 
 
 def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, overrides, repo_root, tmp_path):
-    long = [*overrides, "optimization.max_update=200"]
+    # Slurm looks at time limits every half minute: the training has to outlast that
+    long = [*overrides, "optimization.max_update=200", "optimization.update_freq=[8]"]
     sweep = subprocess.Popen(
         ["fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m",
          "+run=slurm", f"hydra.sweep.dir={tmp_path}/sweep", "hydra.launcher.gpus_per_node=null",
@@ -110,7 +111,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, ov
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=1")
     wait(lambda: "queued again through submitit" in output(), output)
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
-    assert sweep.wait(240) == 0, output()
+    assert sweep.wait(400) == 0, output()
     assert "SIGUSR2: saving update" in output()
     updates, found = weights(tmp_path / "sweep/0")
     assert updates == 200
