@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 SAMPLE_RATE, FRAME_RATE, CODEBOOKS, CROP_SECONDS = 24_000, 75, 8, 5
 CORPORA_HOURS = (10, 1_000, 20_000, 160_000)
-# measured: benchmarks/loading.md, docs/teachers.md
+# measured: benchmarks/loading.md, labelling.md
 CLIPS_A_SECOND = 378  # a loader process: 5 s from 30 s FLAC, 8 packed codebooks
-ENCODEC_SPEED, KMEANS_SPEED = 20 / 2, 200 / 2  # times real time, a core
+ENCODEC_SPEED, KMEANS_SPEED = 14, 434 / 2  # times real time, a core
 PCM_BYTES_A_SECOND = 2 * SAMPLE_RATE
 FMA_LARGE_BYTES_A_SECOND = 93 * 2**30 / (106_574 * 30)  # its MP3s
 LABEL_BYTES_A_SECOND = 2 * FRAME_RATE * CODEBOOKS  # packed, uint16
