@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """SIGKILLs trainings and label jobs at random moments, goes on, and compares the end with an undisturbed run's.
 
-    python benchmarks/kills.py --kills 100 --folder /tmp/kills
+    python benchmarks/kills.py --kills 100 --folder exp/kills
     python benchmarks/kills.py --kills 10 --only labels --json
 
 Each run is a child of this process, which has imported everything already, so that kills fall into the work and not
