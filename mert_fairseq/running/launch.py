@@ -2,9 +2,7 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,12 @@ import torch
 from fairseq.distributed import utils as fairseq_distributed
 from omegaconf import DictConfig, open_dict
 
-from mert_fairseq.running import hooks
+from mert_fairseq.running import group, hooks
 from mert_fairseq.running.layout import Layout, LayoutError, Wishes, find_layout
 from mert_fairseq.running.report import batch_line, ranks_line
 from mert_fairseq.running.saving import raise_if_unsaved
 from mert_fairseq.running.stopping import STOP
 
-TIMEOUT_SECONDS = 600.0  # torch's for NCCL; for gloo it would be half an hour
 logger = logging.getLogger(__name__)
 fairseq_call_main = fairseq_distributed.call_main
 
@@ -96,7 +93,7 @@ def run_rank(index: int, layout: Layout, cfg: DictConfig, main: Callable[..., No
     if on_gpu:
         torch.cuda.set_device(device)
     if layout.world_size > 1:
-        _meet(cfg, layout, rank, timeout_seconds)
+        group.meet(layout, rank, cfg.distributed_training.distributed_backend, timeout_seconds)
     logging.getLogger().setLevel(logging.INFO if rank == 0 else logging.WARNING)
     if layout.world_size == 1 and not on_gpu and not cfg.common.cpu:
         logger.warning("found no GPU: training on the CPU. Set common.cpu=true to say that this is meant")
@@ -104,44 +101,23 @@ def run_rank(index: int, layout: Layout, cfg: DictConfig, main: Callable[..., No
     logger.info(batch_line(cfg))
     hooks.install()
     STOP.listen()
-    main(cfg, **kwargs)
-    raise_if_unsaved()
-    if layout.world_size > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    with group.naming_lost_ranks(rank, timeout_seconds):
+        main(cfg, **kwargs)
+        raise_if_unsaved()
+        if layout.world_size > 1:
+            group.leave()
 
 
 def _describe(cfg: DictConfig, layout: Layout, rank: int, device: int, on_gpu: bool) -> float:
     """Write the layout into the configuration that fairseq reads; gives the longest wait in seconds."""
     training = cfg.distributed_training
+    timeout_seconds = training.heartbeat_timeout if training.heartbeat_timeout > 0 else group.TIMEOUT_SECONDS
     with open_dict(cfg):
+        training.heartbeat_timeout = -1  # the group keeps the time; fairseq's watch would interrupt without a word
         training.distributed_world_size, training.distributed_rank = layout.world_size, rank
         training.distributed_init_method, training.distributed_no_spawn = layout.init_method, True
         training.distributed_num_procs, training.device_id = 1, device
         if not on_gpu:
             training.distributed_backend, training.ddp_backend = "gloo", "legacy_ddp"  # the only ones for CPUs
-    return training.heartbeat_timeout if training.heartbeat_timeout > 0 else TIMEOUT_SECONDS
+    return timeout_seconds
 
-
-def _meet(cfg: DictConfig, layout: Layout, rank: int, timeout_seconds: float) -> None:
-    """Join the process group.
-
-    Raises:
-        LayoutError: if not all ranks came in time.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.distributed.init_process_group(
-                cfg.distributed_training.distributed_backend,
-                init_method=layout.init_method,
-                world_size=layout.world_size,
-                rank=rank,
-                timeout=timedelta(seconds=timeout_seconds),
-            )
-    except RuntimeError as error:  # torch's DistError and its kin
-        raise LayoutError(
-            f"rank {rank} of {layout.world_size} waited up to {timeout_seconds:g} s at {layout.init_method} and did "
-            f"not meet the others ({error}). See which rank did not start, or raise "
-            f"distributed_training.heartbeat_timeout."
-        ) from error

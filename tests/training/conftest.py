@@ -39,6 +39,11 @@ SMALL = [
 ]
 
 
+def torchrun(ranks: int) -> list[str]:
+    """What starts a script so many times on this machine, at a port of its own."""
+    return [str(Path(sys.executable).parent / "torchrun"), "--standalone", f"--nproc_per_node={ranks}"]
+
+
 @dataclass
 class Run:
     """What a training left behind."""

@@ -1,27 +1,59 @@
-"""Several processes over gloo end with the parameters of one process on the joined batch."""
+"""Several processes over gloo have the gradients of one process on the joined batch, and end with its parameters."""
+
+from pathlib import Path
 
 import pytest
 import torch
+from training.conftest import torchrun
 
 from mert_fairseq.models.checkpoint import read_checkpoint
 
-# All eight clips in one update; what is drawn a process (dropout, mixture) is off, and each clip has two spans of five
-# masked frames, since the feature penalty is a mean over a process's clips weighed by its masked frames. Adam's large
-# epsilon makes its step proportional to the gradient, so that rounding is not blown up where the gradient is zero.
-ONE_LAW = [
-    "optimization.max_update=5",
-    "checkpoint.no_epoch_checkpoints=false",
+# All eight clips in one update; what is drawn a process (dropout, mixture) is off.
+ONE_BATCH = [
     "model.dropout=0",
     "model.attention_dropout=0",
     "model.dropout_input=0",
+    "model.dropout_features=0",
     "model.encoder_layerdrop=0",
     "model.mixture_prob=-1",
+]
+# Each clip has two spans of five masked frames, since the feature penalty is a mean over a process's clips weighed by
+# its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding is not blown up
+# where the gradient is zero.
+ONE_LAW = [
+    *ONE_BATCH,
+    "optimization.max_update=5",
+    "checkpoint.no_epoch_checkpoints=false",
     "model.mask_prob=0.01",
     "model.mask_length=5",
     "+model.no_mask_overlap=true",
     "optimizer.adam_eps=1.0",
     "optimization.lr=[1.0]",
 ]
+
+
+@pytest.mark.slow
+def test_gradients_of_1_2_and_4_ranks_are_equal(train, tmp_path):
+    """Clips have as many masked frames as they drew, so that only a norm over all ranks' frames gives this."""
+    gradients = {}
+    for ranks in (1, 2, 4):
+        file = tmp_path / f"gradients{ranks}.pt"
+        launcher = [*torchrun(ranks), str(Path(__file__).with_name("train_and_keep_gradients.py")), str(file)]
+        run = train(
+            *ONE_BATCH, "criterion.features_pen_weight=0", "optimization.max_update=1", "checkpoint.no_save=true",
+            f"dataset.max_tokens={192_000 // ranks}", launcher=launcher,
+        )  # fmt: skip
+        assert run.status == 0, run.output
+        gradients[ranks] = torch.load(file)
+    one = gradients.pop(1)
+    norm = torch.cat([gradient.flatten() for gradient in one.values()]).norm()
+    assert norm > 0.1
+    for ranks, found in gradients.items():
+        assert found.keys() == one.keys()
+        for name, gradient in one.items():
+            torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-6, msg=f"{name} of {ranks} ranks")
+        difference = torch.cat([(found[name] - gradient).flatten() for name, gradient in one.items()]).norm()
+        assert difference / norm < 1e-6
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from training.conftest import torchrun
 
 from mert_fairseq.models.checkpoint import read_checkpoint
 
@@ -24,10 +25,6 @@ TWO_RANKS = ["distributed_training.distributed_world_size=2"]
 
 def signalled(update: int, signal: str, rank: int = 0) -> list[str]:
     return [str(Path(__file__).with_name("train_and_signal.py")), str(update), signal, str(rank)]
-
-
-def torchrun(port: int) -> list[str]:
-    return [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node=2", f"--master_port={port}"]
 
 
 def weights(run) -> dict[str, torch.Tensor]:
@@ -62,7 +59,7 @@ def test_a_run_asked_to_stop_saves_at_once_and_goes_on_bit_for_bit(train, undist
 def test_one_rank_s_signal_stops_all_and_any_number_goes_on(train):
     straight = train(*UPDATES, *TWO_RANKS, save_dir="straight")
     assert straight.status == 0, straight.output
-    stopped = train(*UPDATES, save_dir="stopped", launcher=[*torchrun(29_731), *signalled(5, "SIGUSR2", rank=1)])
+    stopped = train(*UPDATES, save_dir="stopped", launcher=[*torchrun(2), *signalled(5, "SIGUSR2", rank=1)])
     assert max(stopped.losses) == 5
     (stopped.save_dir / "alone").mkdir()
     (stopped.save_dir / "alone/checkpoint_last.pt").write_bytes((stopped.save_dir / "checkpoint_last.pt").read_bytes())
@@ -78,6 +75,36 @@ def test_one_rank_s_signal_stops_all_and_any_number_goes_on(train):
     assert "(epoch 3 @ 5 updates)" in alone.output
     assert sorted(alone.losses) == [6, 7, 8, 9, 10]
     assert re.search(r'"epoch": 3, "update": 2.75, .*"num_updates": "6"', alone.output)
+
+
+def test_no_rank_waits_for_a_hanging_one_longer_than_stated(train):
+    """Rank 1 stands still after update 3; rank 0 says so when its 5 s are over, and not after gloo's half hour."""
+    left = train(
+        *UPDATES, "distributed_training.heartbeat_timeout=5", save_dir="left",
+        launcher=[*torchrun(2), *signalled(3, "SIGSTOP", rank=1)], timeout=120,
+    )  # fmt: skip
+    assert left.status == 1
+    assert max(left.losses) == 3
+    assert "LostRankError: rank 0 was left alone: another rank is gone, or did not answer within 5 s" in left.output
+
+
+def test_a_killed_rank_ends_the_others_and_costs_the_updates_since_the_last_save(train):
+    saving = [*UPDATES, "checkpoint.save_interval_updates=2"]
+    killed = train(*saving, save_dir="killed", launcher=[*torchrun(2), *signalled(5, "SIGKILL", rank=1)], timeout=60)
+    assert killed.status == 1
+    resumed = train(*saving, *TWO_RANKS, save_dir="killed")
+    assert resumed.status == 0, resumed.output
+    assert sorted(resumed.losses) == [5, 6, 7, 8, 9, 10]  # 4 was saved
+
+
+def test_a_rank_that_never_comes_is_waited_for_as_long_as_stated(train):
+    alone = train(
+        *TWO_RANKS, "distributed_training.distributed_init_method=tcp://127.0.0.1:29735",
+        "distributed_training.distributed_no_spawn=true", "distributed_training.distributed_rank=0",
+        "distributed_training.heartbeat_timeout=3", timeout=60,
+    )  # fmt: skip
+    assert alone.status == 1
+    assert "LayoutError: rank 0 of 2 waited up to 3 s" in alone.output
 
 
 def test_a_validation_is_left_for_a_signal(train):

@@ -1,0 +1,28 @@
+"""``fairseq-hydra-train`` whose rank 0 writes the gradients of the first update, as the optimizer will meet them.
+
+train_and_keep_gradients.py FILE COMMAND ARGUMENTS...
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from fairseq.trainer import Trainer
+from fairseq_cli.hydra_train import cli_main
+
+clip_grad_norm = Trainer.clip_grad_norm
+
+
+def keep_and_clip(trainer: Trainer, clip_norm: float) -> torch.Tensor:
+    """The gradients are summed over ranks and divided by all masked frames by now, and not clipped yet."""
+    if trainer.data_parallel_rank == 0 and trainer.get_num_updates() == 0:
+        gradients = {name: p.grad for name, p in trainer.get_model().named_parameters() if p.grad is not None}
+        torch.save(gradients, file)
+    return clip_grad_norm(trainer, clip_norm)
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    sys.argv = sys.argv[2:]
+    Trainer.clip_grad_norm = keep_and_clip
+    cli_main()
