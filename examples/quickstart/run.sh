@@ -5,13 +5,15 @@
 # Options: --out DIR (default demo), --updates N (default 1500), --quick (100 updates, and no check that it learnt)
 set -euo pipefail
 
+FEWEST_UPDATES=40 # the recipe logs every 20, and both halves of the training must log
+refuse() { echo "run.sh: $1" >&2; exit 2; }
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
 HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 AUDIO="" OUT="$ROOT/demo" UPDATES=1500 CHECK=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --audio) AUDIO=$(cd "${2:?--audio needs a folder}" && pwd); shift 2 ;;
+        --audio) AUDIO=$(realpath -m "${2:?--audio needs a folder}"); shift 2 ;;
         --out) OUT=$(realpath -m "${2:?--out needs a folder}"); shift 2 ;;
         --updates) UPDATES=${2:?--updates needs a number}; shift 2 ;;
         --quick) UPDATES=100; CHECK=(--no-check); shift ;;
@@ -19,6 +21,14 @@ while [ $# -gt 0 ]; do
         *) echo "run.sh: unknown option $1" >&2; usage >&2; exit 2 ;;
     esac
 done
+
+[ -z "$AUDIO" ] || [ -d "$AUDIO" ] || refuse "--audio $AUDIO: no such folder; give the one that holds your music"
+[[ $UPDATES =~ ^[1-9][0-9]*$ ]] && [ "$UPDATES" -ge $FEWEST_UPDATES ] ||
+    refuse "--updates is '$UPDATES', expected a whole number from $FEWEST_UPDATES on"
+# What lies in OUT is replaced, so it must be a folder that this script made: those have the mark.
+MARK=$OUT/.quickstart
+[ -e "$MARK" ] || [ -z "$(ls -A "$OUT" 2>/dev/null)" ] ||
+    refuse "--out $OUT: holds files that no quickstart made and that could be overwritten; give a new or empty folder"
 
 # The environment that `make install` made, unless another one with fairseq is active.
 command -v fairseq-hydra-train >/dev/null || PATH="$ROOT/.venv/bin:$PATH"
@@ -28,8 +38,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 cd "$ROOT"
 
 DATA=$OUT/data RUN=$OUT/run REPORT=$OUT/report HALF=$((UPDATES / 2))
-rm -rf "$RUN" "$REPORT"
 mkdir -p "$OUT"
+touch "$MARK"
 step() { printf '\n[%3d s] %s\n' "$SECONDS" "$1" >&2; }
 
 if [ -z "$AUDIO" ]; then
@@ -59,10 +69,12 @@ train() { # LAST_UPDATE FIRST_UPDATE LOG
         optimization.max_update="$1" lr_scheduler.total_num_update="$UPDATES"
 }
 step "5/7 Pretraining: $HALF updates, a stop, then on from the checkpoint to $UPDATES"
+rm -rf "$RUN"
 train "$HALF" 0 "$OUT/train_1.log"
 train "$UPDATES" "$HALF" "$OUT/train_2.log"
 
 step "6/7 The checkpoint on held-out music"
+rm -rf "$REPORT"
 python "$HERE/measure.py" "$RUN/checkpoint_last.pt" "$REPORT"
 
 step "7/7 Report"

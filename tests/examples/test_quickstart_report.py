@@ -160,10 +160,3 @@ def test_the_bar_follows_the_updates_in_the_log(tmp_path):
     assert "7/9" in done.stderr
     assert "loss=5.5" in done.stderr
     assert "accuracy_0=0.25" in done.stderr
-
-
-def test_an_unknown_option_is_refused_with_the_usage():
-    done = subprocess.run([str(QUICKSTART / "run.sh"), "--nope"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "unknown option --nope" in done.stderr
-    assert "--audio DIR" in done.stderr
