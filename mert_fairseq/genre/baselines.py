@@ -116,16 +116,35 @@ def cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def comparison(baselines: dict[str, Any], model: str, predictions: Predictions, split: str) -> Section:
+def check_comparable(split: str, several: bool) -> None:
+    """Refuse what has no baselines.
+
+    Args:
+        split: on which a model is to be tested.
+        several: whether its tracks may have several genres.
+
+    Raises:
+        ValueError: if it is not the test split, or several.
+    """
+    if split != "test" or several:
+        raise ValueError(
+            f"--baselines are of one genre a track on the split test, but the model is of "
+            f"{'several' if several else 'one'}, on {split}. Leave --baselines out."
+        )
+
+
+def comparison(baselines: dict[str, Any], model: str, predictions: Predictions) -> Section:
     """The table with the model below its baselines.
 
     Raises:
         ValueError: if the model was tested on other tracks.
     """
-    if split != "test" or predictions.several or set(predictions.ids) != set(baselines["test_ids"]):
+    tested = set(baselines["test_ids"])
+    if tested != set(predictions.ids):
         raise ValueError(
-            f"--baselines: they were tested on {len(baselines['test_ids'])} tracks of subset {baselines['subset']}, "
-            f"one genre each, the model on {len(predictions.ids)} others. Compute them with the model's --subset."
+            f"--baselines: they were tested on {len(tested)} tracks of subset {baselines['subset']}, the model on "
+            f"{len(predictions.ids)}, of which {len(tested & set(predictions.ids))} are the same. Compute them with "
+            f"the model's --subset."
         )
     own = rank_scores(predictions.probabilities, predictions.targets)
     row = {"model": model, "setting": "", "valid_accuracy": None, "published_accuracy": None, **own}
@@ -142,7 +161,10 @@ def read_baselines(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. mert-genre baselines --out writes it.")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        stored = json.loads(path.read_bytes())
+    except ValueError:
+        stored = None
     if not isinstance(stored, dict) or not {"rows", "test_ids", "subset", "features", "published"} <= stored.keys():
         raise ValueError(f"{path}: no baselines. Give the file that mert-genre baselines --out wrote.")
     return stored

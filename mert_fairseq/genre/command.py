@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 SUBCOMMANDS = ("check", "baselines", "report", "predict")
+# beginnings of warnings about fairseq's code, of no use to users
+NOISES = ("`torch.jit.script` is deprecated", "'pin_memory' argument", "`torch.nn.utils.weight_norm` is deprecated")
 
 
 def parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
@@ -22,7 +24,7 @@ def parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit status: 0, 1 for wrong data, 2 for wrong options."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
-    for noise in ("`torch.jit.script` is deprecated", "'pin_memory' argument"):  # fairseq's, of no use to users
+    for noise in NOISES:
         warnings.filterwarnings("ignore", message=noise)
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     named = [name for name in SUBCOMMANDS if arguments[:1] == [name]]

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_audio_classifier(path: Path) -> Classifier:
-    """Load a checkpoint that hears audio, on a GPU if there is one.
+    """Load a checkpoint that hears audio.
 
     Raises:
         FileNotFoundError, ValueError: if there is none, or it is one of another task.
@@ -78,8 +78,6 @@ def load_audio_classifier(path: Path) -> Classifier:
             f"{path}: is a checkpoint of the task {classifier.cfg.task._name}, which does not take audio, expected "
             f"genre_audio (config/genre/mert_finetune.yaml)."
         )
-    if torch.cuda.is_available():
-        classifier.model.cuda()
     return classifier
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mert_fairseq.genre.baselines import comparison, read_baselines
+from mert_fairseq.genre.baselines import check_comparable, comparison, read_baselines
 from mert_fairseq.genre.checkpoint import load_classifier
 from mert_fairseq.reporting.classification_report import percent, write_report
 from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
@@ -33,7 +33,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, write, print."""
+    baselines = read_baselines(arguments.baselines) if arguments.baselines else None
     model, task, cfg = load_classifier(arguments.checkpoint, data=arguments.data and str(arguments.data))
+    if baselines:
+        check_comparable(arguments.split, task.several_genres)
     predictions = task.predict(
         model,
         arguments.split,
@@ -48,10 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
         "seed": str(cfg.common.seed),
     }
-    sections = []
-    if arguments.baselines:
-        baselines = read_baselines(arguments.baselines)
-        sections = [comparison(baselines, cfg.model._name, predictions, arguments.split)]
+    sections = [comparison(baselines, cfg.model._name, predictions)] if baselines else []
     scores = write_report(
         arguments.out,
         predictions,

@@ -59,7 +59,10 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many types here, none of them public
-        raise ValueError(f"{path}: cannot be read as a checkpoint without trusting its code ({error}).") from error
+        raise ValueError(
+            f"{path}: damaged, or no fairseq checkpoint, or one with objects whose code would have to be trusted. "
+            f"Fetch it again, from where it was trained."
+        ) from error
     if not isinstance(state, dict) or "model" not in state:
         raise ValueError(f"{path}: holds no 'model'. Give a checkpoint that fairseq saved, such as checkpoint_last.pt.")
     return state

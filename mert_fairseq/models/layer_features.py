@@ -18,6 +18,7 @@ from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from torch import Tensor
 
 from mert_fairseq.frames import parse_conv_layers, receptive_field
+from mert_fairseq.models.checkpoint import read_checkpoint
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.teachers.blocks import windows
 
@@ -125,6 +126,7 @@ class LayerFeatures:
 
     @cached_property
     def _loaded(self) -> Pretrained:
+        read_checkpoint(self.checkpoint)  # says in plain words what is no checkpoint at all
         try:
             models, cfg, _ = load_model_ensemble_and_task([self.checkpoint])
         except Exception as error:  # torch and fairseq raise many types here, none of them public

@@ -65,6 +65,14 @@ def test_the_report_tests_each_track_of_the_split_once(trained, tmp_path, capsys
         assert (tmp_path / name).is_file()
 
 
+def test_a_checkpoint_of_features_is_told_that_it_predicts_no_audio(trained, capsys):
+    assert main(["predict", str(trained.save_dir / "checkpoint_best.pt"), "song.mp3"]) == 1
+    assert (
+        "is a checkpoint of the task fma_genre, which does not take audio, expected genre_audio"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_checkpoint_that_is_none_is_told(tmp_path, capsys):
     assert main(["report", str(tmp_path / "none.pt"), "--out", str(tmp_path)]) == 1
     assert "none.pt: no such checkpoint" in capsys.readouterr().err

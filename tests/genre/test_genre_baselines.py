@@ -70,12 +70,12 @@ def test_some_features_alone_are_fitted(tiny_fma):
 def test_the_models_row_stands_below_those_of_its_baselines(computed):
     ids = computed["test_ids"]
     perfect = Predictions(list(reversed(ids)), np.eye(8), np.arange(8))
-    section = baselines.comparison(computed, "fma_feature_transformer", perfect, "test")
+    section = baselines.comparison(computed, "fma_feature_transformer", perfect)
     assert section.rows[-1] == ["fma_feature_transformer", "", "-", "100.0 %", "100.0 %", "1.000", "-"]
     assert [row[0] for row in section.rows[:-1]] == FAST
     other = Predictions([1, *ids[1:]], np.eye(8), np.arange(8))
-    with pytest.raises(ValueError, match="tested on 8 tracks of subset small, one genre each, the model on 8 others"):
-        baselines.comparison(computed, "fma_feature_transformer", other, "test")
+    with pytest.raises(ValueError, match="tested on 8 tracks of subset small, the model on 8, of which 7 are the same"):
+        baselines.comparison(computed, "fma_feature_transformer", other)
 
 
 def test_the_command_writes_what_the_report_reads(tiny_fma, tmp_path, capsys):
@@ -85,9 +85,23 @@ def test_the_command_writes_what_the_report_reads(tiny_fma, tmp_path, capsys):
     assert "logistic regression" in printed
     assert "Not the published FMA" in printed
     assert [row["model"] for row in baselines.read_baselines(out)["rows"]] == FAST[:2]
-    out.write_text("{}")
-    with pytest.raises(ValueError, match="no baselines"):
-        baselines.read_baselines(out)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"# Notes", b"\xff\xfe", b"[]"])
+def test_what_is_no_baselines_is_told_before_the_model_is_loaded(content, tmp_path, capsys):
+    (tmp_path / "README.md").write_bytes(content)
+    command = ["report", str(tmp_path / "none.pt"), "--out", str(tmp_path), "--baselines", str(tmp_path / "README.md")]
+    assert main(command) == 1
+    assert "README.md: no baselines. Give the file that mert-genre baselines --out wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("split", "several", "found"), [("valid", False, "of one, on valid"), ("test", True, "of several, on test")]
+)
+def test_baselines_stand_beside_one_genre_a_track_on_the_test_split_alone(split, several, found):
+    baselines.check_comparable("test", several=False)
+    with pytest.raises(ValueError, match=found):
+        baselines.check_comparable(split, several)
 
 
 def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):

@@ -8,8 +8,10 @@ import pytest
 import soundfile
 import torch
 from omegaconf import OmegaConf
+from tiny_checkpoint import write_checkpoint
 from tiny_mert import save_tiny_mert
 
+from mert_fairseq.genre.checkpoint import load_classifier
 from mert_fairseq.genre.command import main
 from mert_fairseq.genre.predict import read_clips
 from mert_fairseq.models.mert_genre import MERTGenreModel
@@ -113,6 +115,54 @@ def test_clips_are_spans_of_the_file_at_the_models_rate(tone):
     middle = slice(1_000, 23_000)  # away from the edges, where the resampler's filter sees zeros
     for second, clip in enumerate(clips):
         np.testing.assert_allclose(clip[middle], whole[0][second * RATE :][:RATE][middle], atol=1e-3)
+
+
+def test_a_model_goes_to_a_gpu_where_there_is_one(checkpoint, monkeypatch):
+    moved = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda model: moved.append(model) or model)
+    assert moved == [load_classifier(checkpoint).model]
+
+
+def test_no_warning_about_foreign_code_is_shown(checkpoint, tone, capsys, recwarn):
+    assert predict(capsys, checkpoint, tone("a.wav", RATE))[0] == 0
+    assert [str(warning.message) for warning in recwarn if issubclass(warning.category, FutureWarning)] == []
+
+
+def write_wrong_checkpoint(kind, path, checkpoint):
+    if kind == "text":
+        path.write_text("epoch 1, accuracy 0.5")
+    elif kind == "cut":
+        path.write_bytes(checkpoint.read_bytes()[:-1000])
+    elif kind == "foreign":
+        torch.save({"state_dict": {}, "epoch": 3}, path)
+    elif kind == "another library's":
+        torch.save({"model": {}, "cfg": "resnet50"}, path)
+    elif kind == "pretraining":
+        write_checkpoint(path)
+    else:
+        torch.save({**torch.load(checkpoint), "task_state": {}, "optimizer_history": []}, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("text", "damaged, or no fairseq checkpoint"),
+        ("cut", "damaged, or no fairseq checkpoint"),
+        ("foreign", "holds no 'model'"),
+        ("another library's", "found a checkpoint of the task None, expected one that classifies genres"),
+        ("pretraining", "found a checkpoint of the task mert_pretraining, expected one that classifies genres"),
+        ("stripped", "lacks task_state and optimizer_history"),
+    ],
+)
+def test_a_wrong_checkpoint_is_told_by_predict_and_report(kind, message, checkpoint, tone, tmp_path, capsys):
+    path = tmp_path / "wrong.pt"
+    write_wrong_checkpoint(kind, path, checkpoint)
+    for command in (["predict", path, tone("a.wav", RATE)], ["report", path, "--out", tmp_path / "report"]):
+        assert main([str(word) for word in command]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"mert-genre: {path}: {message}")
+        assert "weights_only" not in error
 
 
 def test_a_checkpoint_of_another_kind_and_wrong_options_end_with_status_1(checkpoint, tmp_path, tone, capsys):

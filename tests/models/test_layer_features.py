@@ -74,7 +74,7 @@ def test_what_is_no_such_checkpoint_is_refused(checkpoint: Path, tmp_path: Path)
     with pytest.raises(FileNotFoundError, match="no such checkpoint. Give the .pt file"):
         LayerFeatures(str(tmp_path / "none.pt"), 1)
     (tmp_path / "junk.pt").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="cannot be read as a checkpoint of MERT"):
+    with pytest.raises(ValueError, match="junk.pt: damaged, or no fairseq checkpoint"):
         LayerFeatures(str(tmp_path / "junk.pt"), 1)
     with pytest.raises(ValueError, match="fitted on the features of another checkpoint"):
         features_of(LayerFeatures(str(checkpoint), 2).settings, str(write_checkpoint(tmp_path / "other.pt", seed=1)))
