@@ -78,8 +78,9 @@ def score(predictions: Predictions, names: Sequence[str]) -> dict[str, Any]:
         Plain numbers and lists, for JSON: tracks; accuracy (the most probable class is right); top_3 (a right class is
         among the three most probable); macro_f1 (mean over the classes that have tracks); log_loss (nats a track);
         majority (accuracy of always saying the most frequent class of these tracks); genres: for each its tracks,
-        precision, recall, f1; confusion: (K, K) counts, row: has the class, column: said to have it. For several
-        classes a track also micro_f1 and mean_average_precision.
+        precision, recall, f1; confusion: (K, K) counts of tracks that have the row's class: on the diagonal those that
+        are said to have it, elsewhere those that are said to have the column's and lack it. For several classes a track
+        also micro_f1 and mean_average_precision.
 
     Raises:
         ValueError: if there are no tracks, or the numbers of classes differ.
@@ -102,7 +103,7 @@ def score(predictions: Predictions, names: Sequence[str]) -> dict[str, Any]:
             {"genre": name, "tracks": int(count), "precision": float(p), "recall": float(r), "f1": float(f)}
             for name, count, p, r, f in zip(names, tracks_of, precision, recall, f1, strict=True)
         ],
-        "confusion": (has.astype(np.int64).T @ said.astype(np.int64)).tolist(),
+        "confusion": _confusion(has, said).tolist(),
     }
     if predictions.several:
         occurring = tracks_of > 0
@@ -129,6 +130,12 @@ def rank_scores(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
             metrics.f1_score(targets, ranked[:, 0], labels=np.unique(targets), average="macro", zero_division=0)
         ),
     }
+
+
+def _confusion(has: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """(K, K) counts of (N, K) bool; a class that a track has beside the row's is no confusion."""
+    wrongly = has.astype(np.int64).T @ (said & ~has).astype(np.int64)
+    return wrongly + np.diag((said & has).sum(0))
 
 
 def _log_loss(probabilities: np.ndarray, has: np.ndarray, several: bool) -> float:

@@ -111,7 +111,11 @@ def _genres(page: Page, folder: Path, scores: Mapping[str, Any], several: bool) 
             folder / "confusion.png", counts, [genre["tracks"] for genre in genres], names, "Confusion matrix"
         ),
         "Rows: tracks that have a genre; columns: what they are said to be, in percent of the row's tracks."
-        + (f" A track may have several genres; said to have those of probability {THRESHOLD} or more." * several),
+        + (
+            f" A track may have several genres, and is said to have those of probability {THRESHOLD} or more. Off the "
+            f"diagonal stand only genres that the tracks lack."
+        )
+        * several,
     )
     f1 = [genre["f1"] for genre in genres]
     page.picture(draw_scores(folder / "f1.png", names, f1, "F1 of each genre", "F1"), "F1 of each genre.")
@@ -164,10 +168,11 @@ def _training(page: Page, folder: Path, history: EpochHistory) -> None:
 
 
 def _write_predictions(path: Path, predictions: Predictions, names: Sequence[str]) -> None:
-    """A line a track: id, its genres, the most probable genre, and each genre's probability."""
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    """A line a track: id, its genres, those it is said to have (see `Predictions.predicted`), all probabilities."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "genres", "predicted", *names])
-        for track, row, has in zip(predictions.ids, predictions.probabilities, predictions.has, strict=True):
-            genres = ", ".join(names[place] for place in np.flatnonzero(has).tolist())
-            writer.writerow([track, genres, names[int(row.argmax())], *(f"{value:.5f}" for value in row)])
+        rows = zip(predictions.ids, predictions.has, predictions.predicted, predictions.probabilities, strict=True)
+        for track, has, said, probabilities in rows:
+            genres = (", ".join(names[place] for place in np.flatnonzero(chosen).tolist()) for chosen in (has, said))
+            writer.writerow([track, *genres, *(f"{value:.5f}" for value in probabilities)])

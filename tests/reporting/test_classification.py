@@ -21,6 +21,9 @@ ONE = Predictions(
 )
 
 
+SEVERAL = Predictions([1, 2], np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]]))
+
+
 def test_one_genre_a_track_is_scored():
     scores = score(ONE, NAMES)
     assert scores["accuracy"] == 0.5  # the first two
@@ -35,14 +38,14 @@ def test_one_genre_a_track_is_scored():
 
 
 def test_several_genres_a_track_are_scored():
-    several = Predictions([1, 2], np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]]))
-    scores = score(several, ["A", "B", "C"])
+    scores = score(SEVERAL, ["A", "B", "C"])
     assert scores["accuracy"] == 1.0
     # A: 1 of 2 found, none wrong; B: 1 of 1 found, 1 wrong; C has no track
     assert scores["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
     assert scores["macro_f1"] == pytest.approx(2 / 3)
     assert scores["mean_average_precision"] == 1.0
-    assert scores["confusion"] == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
+    # of two tracks with A, one is said to have A, and one to have B that it lacks: the other's B is right
+    assert scores["confusion"] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     expected = 0.9 * 0.4 * 0.9 * 0.2 * 0.7 * 0.6
     assert scores["log_loss"] == pytest.approx(-math.log(expected) / 2)
 
@@ -113,3 +116,10 @@ def test_the_report_holds_scores_curves_pictures_and_every_tracks_probabilities(
         lines = list(csv.DictReader(file))
     assert [line["id"] for line in lines] == ["11", "12", "13", "14"]
     assert (lines[2]["genres"], lines[2]["predicted"], float(lines[2]["Rock"])) == ("Rock", "Folk", 0.2)
+
+
+def test_of_several_genres_those_of_probability_one_half_on_are_predicted(tmp_path):
+    write_report(tmp_path, SEVERAL._replace(ids=["a.flac", "b\udce9.flac"]), ["A", "B", "C"], title="Test")
+    lines = (tmp_path / "predictions.csv").read_bytes().splitlines()
+    assert lines[1] == b'a.flac,A,"A, B",0.90000,0.60000,0.10000'
+    assert lines[2] == b'b\xe9.flac,"A, B",B,0.20000,0.70000,0.40000'  # a name that is no UTF-8 stays what it is
