@@ -36,8 +36,8 @@ class GenreCrossEntropy(FairseqCriterion):
 
     The model is called as ``model(**sample["net_input"])`` and gives logits (B, K). ``sample["target"]`` decides:
     (B,) int64 is one genre a track, and the loss softmax cross entropy; (B, K) float of 0 and 1 is several, and the
-    loss the sum of K binary cross entropies. ``accuracy`` is the share of tracks whose most probable genre is one of
-    theirs.
+    loss the sum of K binary cross entropies. Class weights and label smoothing shape the training; in evaluation the
+    loss is without them. ``accuracy`` is the share of tracks whose most probable genre is one of theirs.
 
     Args:
         task: with class weights, its ``genre_counts`` are the training tracks of each genre.
@@ -67,7 +67,12 @@ class GenreCrossEntropy(FairseqCriterion):
         """
         logits, target = model(**sample["net_input"]).float(), sample["target"]
         several = _check_shapes(logits, target)
-        loss = self._several(logits, target.float()) if several else self._one(logits, target)
+        weights, smoothing = (self.weights, self.label_smoothing) if model.training else (None, 0.0)
+        weights = None if weights is None else weights.float()
+        if several:
+            loss = _several_genres_loss(logits, target.float(), weights, smoothing)
+        else:
+            loss = F.cross_entropy(logits, target, weights, label_smoothing=smoothing, reduction="sum")
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {float(loss)} on tracks {_first(sample['id'])}; expected a finite number. Lower "
@@ -85,16 +90,6 @@ class GenreCrossEntropy(FairseqCriterion):
             "training": int(model.training),
         }
         return loss, tracks, log
-
-    def _one(self, logits: Tensor, target: Tensor) -> Tensor:
-        weights = None if self.weights is None else self.weights.float()
-        return F.cross_entropy(logits, target, weights, label_smoothing=self.label_smoothing, reduction="sum")
-
-    def _several(self, logits: Tensor, target: Tensor) -> Tensor:
-        """A genre's weight counts for the tracks that have it."""
-        weights = None if self.weights is None else self.weights.float()
-        target = target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="sum")
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -144,6 +139,12 @@ def class_weights_of(counts: Sequence[int], weighting: str) -> Tensor:
     raw = [1 / (count if weighting == "balanced" else math.sqrt(count)) for count in counts]
     mean = sum(weight * count for weight, count in zip(raw, counts, strict=True)) / sum(counts)
     return torch.tensor([weight / mean for weight in raw])
+
+
+def _several_genres_loss(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    """A genre's weight counts for the tracks that have it."""
+    target = target * (1 - smoothing) + 0.5 * smoothing
+    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="sum")
 
 
 def _check_shapes(logits: Tensor, target: Tensor) -> bool:

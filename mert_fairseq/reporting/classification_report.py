@@ -148,8 +148,8 @@ def _training(page: Page, folder: Path, history: EpochHistory) -> None:
         )
         page.picture(path, text)
     page.paragraph(
-        "Training values are means over an epoch in which the model changes, with dropout and whatever smoothing the "
-        "loss has; validation values are those of the model at the epoch's end."
+        "Training values are means over an epoch in which the model changes, with dropout and whatever class weights "
+        "and smoothing the loss has; validation values are those of the model at the epoch's end, without them."
     )
     page.table(
         ["epoch", "updates", "training loss", "training accuracy", "validation loss", "validation accuracy"],

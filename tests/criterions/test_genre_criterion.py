@@ -74,6 +74,14 @@ def test_several_genres_a_track_sum_binary_cross_entropies():
     assert float(weighted) == pytest.approx(math.log(2) * (2 + 4 / 6), rel=1e-6)  # N / (K count) = 4 / (3 x 2)
 
 
+@pytest.mark.parametrize("target", [[0, 2], [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]])
+def test_evaluation_knows_neither_class_weights_nor_label_smoothing(target):
+    shaped, plain = criterion([6, 3, 1], class_weights="balanced", label_smoothing=0.3), criterion()
+    batch = sample(LOGITS[:2], target)
+    assert float(shaped(Fixed().eval(), batch)[0]) == float(plain(Fixed().eval(), batch)[0])
+    assert float(shaped(Fixed().train(), batch)[0]) != pytest.approx(float(plain(Fixed().train(), batch)[0]))
+
+
 def test_what_is_logged_are_means_over_tracks_and_the_last_batch():
     batches = [([[5.0, 0.0]] * 3, [0, 0, 1]), ([[5.0, 0.0]], [0])]
     metrics.reset()
