@@ -13,9 +13,10 @@ import torch
 from fairseq import utils
 from tqdm import tqdm
 
-from mert_fairseq.audio import SUFFIXES, AudioError, count_samples, probe, read_span, resample_blocks
+from mert_fairseq.audio import AudioError, count_samples, probe, read_span, resample_blocks
 from mert_fairseq.data.genre.audio import clip_starts, stack_clips
 from mert_fairseq.genre.checkpoint import Classifier, load_classifier
+from mert_fairseq.ingest.signatures import CONTAINER_OF_EXTENSION
 from mert_fairseq.tasks.genre_audio import SHORTEST_SAMPLES, GenreAudioTask
 
 EXAMPLE = """examples:
@@ -28,8 +29,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options = subparsers.add_parser(
         "predict",
         help="genres and their probabilities for audio files",
-        description=f"Say what genre audio files are ({', '.join(SUFFIXES)}; any rate). Exit status: 0, or 1 if a file "
-        f"could not be read (the others are reported) or the checkpoint is wrong.",
+        description="Say what genre audio files are (mp3, ogg, opus, flac, wav and whatever else libsndfile reads, of "
+        "any rate). Exit status: 0, or 1 if a file could not be read (the others are reported), a folder holds none, "
+        "or the checkpoint is wrong.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, predict file by file, print."""
     if arguments.top < 1 or (arguments.clips is not None and arguments.clips < 1):
         raise ValueError(f"--top is {arguments.top} and --clips {arguments.clips}, expected at least 1.")
+    paths = list(audio_files(arguments.files))
     classifier = load_audio_classifier(arguments.checkpoint)
     titles = classifier.task.vocabulary.titles
     results: list[dict[str, Any]] = []
-    for path in tqdm(list(audio_files(arguments.files)), unit="file", leave=False):
+    for path in tqdm(paths, unit="file", leave=False):
         try:
             probabilities = predict_file(classifier, path, arguments.clips)
         except AudioError as error:
@@ -82,12 +85,19 @@ def load_audio_classifier(path: Path) -> Classifier:
 
 
 def audio_files(paths: Iterable[Path]) -> Iterable[Path]:
-    """The files themselves, and those of audio in the folders, to any depth, by name."""
+    """The files themselves, and those in the folders, to any depth, whose name says that they are audio.
+
+    Raises:
+        FileNotFoundError: if a folder has none.
+    """
     for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        else:
+        if not path.is_dir():
             yield path
+            continue
+        named = [file for file in path.rglob("*") if file.suffix.lower() in CONTAINER_OF_EXTENSION]
+        if not (found := sorted(file for file in named if not file.is_dir())):
+            raise FileNotFoundError(f"{path}: no audio file in it. Give files, or a folder of music.")
+        yield from found
 
 
 @torch.no_grad()

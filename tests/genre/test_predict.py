@@ -94,6 +94,22 @@ def test_a_table_has_a_line_a_genre_and_folders_are_searched(checkpoint, tone, t
     assert all(line.endswith(" %") and any(title in line for title in TITLES) for line in lines)
 
 
+def test_a_folder_of_aiff_is_heard_and_what_has_no_decoder_is_named(checkpoint, tone, tmp_path, capsys):
+    tone("1.aiff", RATE)
+    (tmp_path / "2.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    status, out, err = predict(capsys, checkpoint, tmp_path, "--json")
+    assert status == 1
+    assert ["error" in result for result in json.loads(out)] == [False, True]
+    assert "2.m4a: cannot be decoded" in err
+
+
+def test_a_folder_without_audio_is_told(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("no music")
+    status, out, err = predict(capsys, "exp/any.pt", tmp_path)
+    assert (status, out) == (1, "")
+    assert err == f"mert-genre: {tmp_path}: no audio file in it. Give files, or a folder of music.\n"
+
+
 def test_files_that_cannot_be_read_are_named_and_the_others_reported(checkpoint, tone, tmp_path, capsys):
     (tmp_path / "broken.mp3").write_bytes(b"no music")
     files = [tone("good.wav", RATE), tmp_path / "broken.mp3", tmp_path / "none.wav", tone("short.wav", RATE, 0.01)]
