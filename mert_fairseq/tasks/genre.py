@@ -109,6 +109,10 @@ class GenreTask(FairseqTask):
             history.write(folder / HISTORY_FILE)
             self.vocabulary.write(folder / VOCABULARY_FILE)
 
+    def names_of(self, split: str, ids: list[int]) -> list[Any]:
+        """What people know the tracks of a split by; here their ids."""
+        return ids
+
     def probabilities(self, logits: torch.Tensor) -> np.ndarray:
         """(B, K) float64 of logits (B, K): a softmax over genres, or with several genres a track a sigmoid of each."""
         values = logits.double()
@@ -116,7 +120,7 @@ class GenreTask(FairseqTask):
 
     @torch.no_grad()
     def predict(self, model: nn.Module, split: str, **batches: Any) -> Predictions:
-        """What a model says of a split; the probabilities of a track's clips are averaged.
+        """What a model says of a split; the probabilities of a track's clips are averaged. Ids are by `names_of`.
 
         Args:
             model: set to evaluation.
@@ -134,4 +138,5 @@ class GenreTask(FairseqTask):
             probabilities.append(self.probabilities(model(**net_input)))
             ids += sample["id"].tolist()
             targets.append(sample["target"].numpy())
-        return average_by_track(ids, np.concatenate(probabilities), np.concatenate(targets))
+        found = average_by_track(ids, np.concatenate(probabilities), np.concatenate(targets))
+        return found._replace(ids=self.names_of(split, found.ids))

@@ -103,8 +103,20 @@ class GenreAudioTask(ClipTask, GenreTask):
         folder = existing_folder("task.label_dir", label_dir) if label_dir else Path(data).absolute() / GENRES_DIR
         return GenreLabels(folder, self.cfg.label)
 
+    def names_of(self, split: str, ids: list[int]) -> list[str]:
+        """Paths of tracks as their manifest has them."""
+        manifest = self._manifest(split)
+        return [manifest.paths[track] for track in ids]
+
     def _tsv(self, split: str) -> Path:
-        return existing_folder("task.data", self.cfg.data) / f"{split}.tsv"
+        path = existing_folder("task.data", self.cfg.data) / f"{split}.tsv"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such manifest. preprocess/make_manifest.py makes train and valid; for test too, give "
+                f"preprocess/label_genres.py a table with the column split. Or take a split that is there (mert-genre "
+                f"report --split valid)."
+            )
+        return path
 
     def _manifest(self, split: str) -> Manifest:
         return Manifest.read(self._tsv(split))

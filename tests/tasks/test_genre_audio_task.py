@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from genre_music import make_genre_music
+from genre_music import GENRES, make_genre_music
 from omegaconf import OmegaConf
+from torch import nn
 
 from mert_fairseq.optimizers import LayerwiseAdam, check_rates, learns_at
 from mert_fairseq.tasks.genre_audio import GenreAudioConfig, GenreAudioTask
@@ -65,6 +66,30 @@ def test_a_genre_without_training_track_is_refused(folder):
     add_labels(folder, "empty", ["12"] * 6 + ["17"] * 6, ["12"] * 4)
     with pytest.raises(ValueError, match="2 of 4 genres have no training track: Electronic, Hip-Hop"):
         _ = task_on(folder, label="empty").vocabulary
+
+
+class AlwaysTheFirst(nn.Module):
+    """Says the first genre of every track."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+
+    def forward(self, source, padding_mask, clips_per_track):
+        return self.bias.expand(len(clips_per_track), -1)
+
+
+def test_predictions_name_the_tracks_as_the_manifest_does(folder):
+    found = task_on(folder).predict(AlwaysTheFirst(), "valid", max_sentences=3)
+    names = [f"valid_{genre}_000.wav" for genre in GENRES]
+    assert dict(zip(found.ids, found.targets.tolist(), strict=True)) == dict(zip(names, range(4), strict=True))
+
+
+def test_a_split_that_was_not_made_is_told_with_what_makes_it(folder):
+    with pytest.raises(
+        FileNotFoundError, match=r"test.tsv: no such manifest.* a table with the column split.*--split valid"
+    ):
+        task_on(folder).predict(AlwaysTheFirst(), "test")
 
 
 def test_a_track_in_two_splits_is_refused(folder):
