@@ -79,7 +79,7 @@ def read_span(
         if samples is None:
             samples = max(0, found - start_samples)
         if 0 <= start_samples <= start_samples + samples <= found:
-            wave = _decode_span(file, start_samples, samples, dtype)
+            wave = _decode_span(path, file, start_samples, samples, dtype)
             if len(wave) == samples:
                 return _checked(wave, path, start_samples)
             found = start_samples + len(wave)
@@ -166,23 +166,12 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sample_rate: in
     written = 0
     with (
         replacing(path) as partial,
-        soundfile.SoundFile(partial, "w", sample_rate, 1, format=kind, subtype=subtype) as file,
+        soundfile.SoundFile(os.fsencode(partial), "w", sample_rate, 1, format=kind, subtype=subtype) as file,
     ):
         for block in blocks:
             file.write(to_int16(block) if subtype == "PCM_16" and block.dtype != np.int16 else block)
             written += len(block)
     return written
-
-
-def convert(source: str | Path, target: str | Path, sample_rate: int) -> int:
-    """Downmix and resample a file of any length to a 16-bit file, in bounded memory.
-
-    Returns:
-        Samples written, at ``sample_rate`` Hz.
-    """
-    return write_blocks(
-        target, resample_blocks(stream_blocks(source), probe(source).sample_rate, sample_rate), sample_rate
-    )
 
 
 def to_int16(wave: np.ndarray) -> np.ndarray:
@@ -206,7 +195,7 @@ def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
     try:
         with quiet_mp3(path):
-            file = _Stream(os.fspath(path))
+            file = _Stream(os.fsencode(path))  # a str would have to be UTF-8, and a file's name need not be
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
         raise _unreadable(path, error) from error
     with file:
@@ -223,8 +212,9 @@ def _unreadable(path: str | Path, error: Exception) -> AudioError:
         )
     if Path(path).stat().st_size == 0:
         return AudioError(f"{path}: the file is empty. Fetch it again or leave it out.")
+    found = getattr(error, "error_string", error)  # without the path that it repeats
     return AudioError(
-        f"{path}: cannot be decoded ({error}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
+        f"{path}: cannot be decoded ({found}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
         f"the file again, convert it, or leave it out."
     )
 
@@ -242,13 +232,15 @@ def _checked(wave: np.ndarray, path: str | Path, start_samples: int) -> np.ndarr
     return wave
 
 
-def _decode_span(file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str) -> np.ndarray:
+def _decode_span(
+    path: str | Path, file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str
+) -> np.ndarray:
     """Samples from ``start_samples`` on, fewer at the file's end."""
     kind = f"{file.format}/{file.subtype}"
-    preroll = preroll_samples(file.name, kind, file.samplerate, file.channels, start_samples, file.frames)
-    with quiet_mp3(file.name):
+    preroll = preroll_samples(path, kind, file.samplerate, file.channels, start_samples, file.frames)
+    with quiet_mp3(path):
         file.seek(start_samples - preroll)
         if dtype == "int16" and file.subtype == "PCM_16" and file.channels == 1:
             return file.read(samples, dtype="int16")
         wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
-    return to_int16(_checked(wave, file.name, start_samples)) if dtype == "int16" else wave
+    return to_int16(_checked(wave, path, start_samples)) if dtype == "int16" else wave

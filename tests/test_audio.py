@@ -9,7 +9,6 @@ import soundfile
 
 from mert_fairseq.audio import (
     AudioError,
-    convert,
     count_samples,
     probe,
     read_span,
@@ -147,6 +146,20 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path):
             probe(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_in_a_folder_that_is_not_utf_8_is_read_and_written(files, tmp_path, name):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/na\xefve." + name.encode()))
+    path.parent.mkdir()
+    path.write_bytes(files[name].read_bytes())
+    assert probe(path) == probe(files[name])
+    for start, dtype in [(5 * RATE, "float32"), (9 * RATE, "int16")]:
+        np.testing.assert_array_equal(
+            read_span(path, start, 500, dtype=dtype), read_span(files[name], start, 500, dtype=dtype)
+        )
+    copy = path.with_name(path.stem + ".flac.wav")
+    assert write_blocks(copy, stream_blocks(path), RATE) == probe(copy).samples == count_samples(files[name])
+
+
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_samples_that_are_no_numbers_are_an_error(tmp_path, dtype):
     wave = np.zeros(100, dtype=np.float32)
@@ -206,7 +219,8 @@ def test_an_mp3_that_states_its_length_is_not_counted(files, name):
 def test_conversion_keeps_pitch_level_and_length(tmp_path):
     time = np.arange(44_100) / 44_100
     source = _write(tmp_path / "a.wav", (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), 44_100)
-    assert convert(source, tmp_path / "b.flac", RATE) == RATE
+    blocks = resample_blocks(stream_blocks(source), 44_100, RATE)
+    assert write_blocks(tmp_path / "b.flac", blocks, RATE) == RATE
     assert probe(tmp_path / "b.flac") == (RATE, RATE, 1, "FLAC/PCM_16")
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     np.testing.assert_allclose(read_span(tmp_path / "b.flac", dtype="float32")[500:-500], expected[500:-500], atol=2e-3)

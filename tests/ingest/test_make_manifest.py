@@ -268,6 +268,20 @@ def test_names_that_a_manifest_cannot_hold_are_refused_without_conversion(
     }
 
 
+def test_a_name_and_a_folder_that_are_not_utf_8_are_converted(tmp_path: Path, make_manifest: Command) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfasica"))
+    for number, suffix in enumerate((".wav", ".mp3", ".ogg")):
+        make_music(tmp_path / f"x{suffix}", 1, seed=number).rename(tmp_path / "x")
+        root.mkdir(exist_ok=True)
+        (tmp_path / "x").rename(Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9" + suffix.encode())))
+    out = tmp_path / "out"
+    status, _, _ = make_manifest(root, out, "--convert-to", out / "audio", "--valid-fraction", 0)
+    assert status == 0
+    names = Manifest.read(out / "train.tsv").paths
+    assert len(names) == 3
+    assert all(name.startswith("caf_-") and (out / "audio" / name).is_file() for name in names)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
