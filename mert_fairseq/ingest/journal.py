@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
+from mert_fairseq.ingest.reasons import PASSING
 from mert_fairseq.ingest.track import Settings, Track
 
 JOURNAL_FILE = "ingest.jsonl"
@@ -78,7 +79,8 @@ class Journal:
     def finished(self, planned: Iterable[Track]) -> dict[str, Track]:
         """The recorded outcomes, by source path, of sources that are unchanged.
 
-        A converted file must still be there, unless an earlier source holds the same audio: duplicates are deleted.
+        Rejects whose reason may have passed since are not among them. A converted file must still be there, unless an
+        earlier source holds the same audio: duplicates are deleted.
         """
         known = [found for track in planned if (found := self._recorded(track))]
         whole = {track.source.path: track for track in known if track.reason or self._is_converted(track)}
@@ -95,6 +97,8 @@ class Journal:
     def _recorded(self, track: Track) -> Track | None:
         known = self.known.get(track.source.path)
         if known is None or (known.source, known.destination) != (track.source, track.destination):
+            return None
+        if known.reason in PASSING:
             return None
         return known
 

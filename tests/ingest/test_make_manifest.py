@@ -1,5 +1,6 @@
 """A folder of music to manifests, through the command: what is written, that it repeats, that it survives a kill."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -343,7 +344,7 @@ def test_two_runs_cannot_share_an_output_folder(tmp_path: Path, repo_root: Path,
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs util-linux to give up root's rights")
-def test_files_that_may_not_be_read_are_named(tmp_path: Path, repo_root: Path) -> None:
+def test_files_that_may_not_be_read_are_named_and_taken_once_they_may(tmp_path: Path, repo_root: Path) -> None:
     make_music(tmp_path / "music" / "fine.wav", 1, 24_000)
     make_music(tmp_path / "music" / "locked.wav", 1, 24_000, 1).chmod(0)
     make_music(tmp_path / "music" / "locked_folder" / "1.wav", 1, 24_000, 2)
@@ -359,6 +360,32 @@ def test_files_that_may_not_be_read_are_named(tmp_path: Path, repo_root: Path) -
         "locked.wav": "no_permission",
         "locked_folder": "no_permission",
     }
+    (tmp_path / "music" / "locked.wav").chmod(0o644)
+    subprocess.run([*command, "--valid-fraction", "0"], check=True, cwd=repo_root, capture_output=True)
+    assert read_table(tmp_path / "out" / "rejects.tsv") == []
+    assert len(Manifest.read(tmp_path / "out" / "train.tsv")) == 3
+
+
+def test_a_file_that_the_disk_failed_to_read_is_tried_again(
+    tmp_path: Path, make_manifest: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        make_music(tmp_path / "music" / f"{number}.wav", 1, 24_000, number)
+    arguments = [tmp_path / "music", tmp_path / "out", "--valid-fraction", 0, "--json"]
+
+    def failing(path: Path) -> str:
+        if path.name == "1.wav":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return "wav"
+
+    with monkeypatch.context() as patched:  # workers are forked from this process
+        patched.setattr("mert_fairseq.ingest.track.content_of", failing)
+        make_manifest(*arguments)
+    assert read_table(tmp_path / "out" / "rejects.tsv") == [
+        {"path": "1.wav", "reason": "unreadable", "detail": "Input/output error"}
+    ]
+    assert json.loads(make_manifest(*arguments)[1])["resumed"] == 1
+    assert list(Manifest.read(tmp_path / "out" / "train.tsv").paths) == ["0.wav", "1.wav"]
 
 
 def test_a_full_disk_stops_the_run_and_is_no_fault_of_the_track(tmp_path: Path, repo_root: Path) -> None:
