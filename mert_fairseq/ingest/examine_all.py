@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mert_fairseq.ingest.journal import Journal
 from mert_fairseq.ingest.pool import Died, run_tasks
@@ -37,7 +36,11 @@ def check_settings(settings: Settings, workers: int) -> None:
 
 
 def resolve_folders(settings: Settings) -> Settings:
-    """Absolute folders; the one for converted files exists."""
+    """Absolute folders.
+
+    Raises:
+        ValueError: if the folder of converted files is, or holds, that of the sources.
+    """
     audio_dir = settings.audio_dir.resolve()
     if settings.convert_to is None:
         return replace(settings, audio_dir=audio_dir)
@@ -47,7 +50,6 @@ def resolve_folders(settings: Settings) -> Settings:
             f"--convert-to {convert_to} is, or holds, the folder of sources {audio_dir}, and converted files would mix "
             f"with them. Give another folder."
         )
-    convert_to.mkdir(parents=True, exist_ok=True)
     return replace(settings, audio_dir=audio_dir, convert_to=convert_to)
 
 
@@ -95,9 +97,3 @@ class _Tally:
 
     def show(self) -> None:
         self.report(self.state)
-
-
-def sweep(folder: Path | None) -> None:
-    """Delete what a killed run was writing."""
-    for leftover in folder.rglob(".*.partial") if folder else ():
-        leftover.unlink(missing_ok=True)

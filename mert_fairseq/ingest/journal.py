@@ -1,6 +1,5 @@
 """The journal of a run: one line a finished file, so that a killed run goes on where it stopped."""
 
-import fcntl
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
+from mert_fairseq.ingest.lock import hold
 from mert_fairseq.ingest.reasons import PASSING
 from mert_fairseq.ingest.track import Settings, Track
 
@@ -47,14 +47,10 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = path.open("a+", encoding="ascii", newline="\n")
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            hold(self._file, str(path), "output folder")
+        except BlockingIOError:
             self._file.close()
-            raise BlockingIOError(
-                f"{path} is in use by another run. Wait for it to end, or give another output folder."
-            ) from error
-        except OSError:
-            pass  # a network file system without locks: no protection there
+            raise
         self.known = self._read()
 
     def _read(self) -> dict[str, Track]:

@@ -215,7 +215,7 @@ def test_equal_audio_is_taken_once_and_its_copy_named(tmp_path: Path, make_manif
         assert read_table(out / "rejects.tsv") == [
             {"path": "b/1.flac", "reason": "duplicate", "detail": "the same audio as a/2.flac"}
         ]
-        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == ["2.flac", "3.flac"]
+        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == [".owner.json", "2.flac", "3.flac"]
     assert not (out / "valid.tsv").exists()
     shutil.rmtree(tmp_path / "music" / "a")
     assert make_manifest(tmp_path / "music", out, "--convert-to", out / "audio", "--valid-fraction", 0)[0] == 0
@@ -251,7 +251,7 @@ def test_nothing_usable_is_an_error_that_counts_why(tmp_path: Path, make_manifes
     make_music(tmp_path / "music" / "2.flac", seed=1)
     status, _, message = make_manifest(tmp_path / "music", tmp_path / "out")
     assert status == 1
-    assert "no file was accepted: 2 sample_rate (not at the training rate; convert with --convert-to DIR" in message
+    assert "no track is left: 2 sample_rate (not at the training rate; convert with --convert-to DIR" in message
     assert len(read_table(tmp_path / "out" / "rejects.tsv")) == 2
 
 
@@ -326,18 +326,43 @@ def test_converted_files_inside_the_sources_are_not_taken_for_sources(tmp_path: 
         assert list(Manifest.read(tmp_path / "out" / "train.tsv").paths) == ["0.flac", "1.flac"]
 
 
-def test_two_runs_cannot_share_an_output_folder(tmp_path: Path, repo_root: Path, make_manifest: Command) -> None:
+@pytest.mark.parametrize("change", [{"audio_dir": "other"}, {"sample_rate": 16_000}])
+def test_a_folder_of_converted_files_belongs_to_one_data_set(
+    tmp_path: Path, make_manifest: Command, change: dict[str, object]
+) -> None:
+    for name in ("music", "other"):
+        make_music(tmp_path / name / "1.flac", 2, seed=len(name))
+
+    def convert(audio_dir: str = "music", sample_rate: int = 24_000) -> tuple[int, str, str]:
+        out = tmp_path / f"out_{audio_dir}_{sample_rate}"
+        options = ["--convert-to", tmp_path / "audio", "--sample-rate", sample_rate, "--valid-fraction", 0]
+        return make_manifest(tmp_path / audio_dir, out, *options)
+
+    assert convert()[0] == 0
+    before = contents(tmp_path / "audio")
+    status, _, message = convert(**change)  # type: ignore[arg-type]
+    assert status == 1
+    assert "audio: holds what was made of" in message
+    assert f'"audio_dir": "{tmp_path / "music"}", "sample_rate": 24000' in message
+    assert contents(tmp_path / "audio") == before
+    assert convert()[0] == 0
+
+
+@pytest.mark.parametrize("held", ["out/ingest.jsonl", "audio/.owner.json"])
+def test_two_runs_cannot_share_a_folder_that_they_write_to(
+    tmp_path: Path, repo_root: Path, make_manifest: Command, held: str
+) -> None:
     (tmp_path / "music").mkdir()
-    (tmp_path / "out").mkdir()
+    (tmp_path / held).parent.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD_LOCK, str(tmp_path / "out" / "ingest.jsonl")],
+        [sys.executable, "-c", HOLD_LOCK, str(tmp_path / held)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        status, _, message = make_manifest(tmp_path / "music", tmp_path / "out")
+        status, _, message = make_manifest(tmp_path / "music", tmp_path / "out", "--convert-to", tmp_path / "audio")
         other.kill()
     assert status == 1
     assert "is in use by another run" in message
@@ -404,5 +429,5 @@ def test_a_full_disk_stops_the_run_and_is_no_fault_of_the_track(tmp_path: Path, 
     )
     assert run.returncode == 1
     assert "a.wav" in run.stderr
-    assert list((out / "audio").iterdir()) == []
+    assert [path.name for path in (out / "audio").iterdir()] == [".owner.json"]
     assert not (out / "train.tsv").exists()
