@@ -21,6 +21,7 @@ from mert_fairseq.seeking import preroll_samples, quiet_mp3
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 BLOCK_SAMPLES = 1 << 18
 FULL_SCALE = 32768.0
+UNKNOWN_SAMPLES = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
 MP3_DELAY_SAMPLES = 5 * 1152  # encoder and decoder delay, and a last frame that is cut
 
 
@@ -29,7 +30,10 @@ class AudioError(ValueError):
 
 
 class AudioInfo(NamedTuple):
-    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``."""
+    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``.
+
+    ``samples`` is UNKNOWN_SAMPLES where the header does not say.
+    """
 
     sample_rate: int
     samples: int
@@ -77,7 +81,7 @@ def read_span(
             )
         found = file.frames
         if samples is None:
-            samples = max(0, found - start_samples)
+            samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
         if 0 <= start_samples <= start_samples + samples <= found:
             wave = _decode_span(path, file, start_samples, samples, dtype)
             if len(wave) == samples:
@@ -120,7 +124,7 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
 
 def _refuse_truncated(path: str | Path, file: soundfile.SoundFile, decoded: int) -> None:
     unstated = unstated_samples(path) if file.format == "MP3" else None
-    if unstated is None and decoded < file.frames:
+    if unstated is None and file.frames != UNKNOWN_SAMPLES and decoded < file.frames:
         raise AudioError(
             f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
             f"truncated; fetch it again or leave it out."

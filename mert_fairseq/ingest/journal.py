@@ -15,7 +15,7 @@ from mert_fairseq.ingest.reasons import PASSING
 from mert_fairseq.ingest.track import Settings, Track
 
 JOURNAL_FILE = "ingest.jsonl"
-VERSION = 1  # of the lines' meaning; another version starts afresh
+VERSION = 2  # of the lines' meaning; another version starts afresh
 
 
 def header_of(settings: Settings) -> dict[str, Any]:

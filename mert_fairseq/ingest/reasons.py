@@ -19,6 +19,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     DAMAGED = "damaged"
     TRUNCATED = "truncated"
+    HIDDEN_AUDIO = "hidden_audio"
     NOT_FINITE = "not_finite"
     SILENT = "silent"
     CLIPPED = "clipped"
@@ -47,6 +48,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.UNDECODABLE: "the decoder cannot open the file; fetch it again",
     Reason.DAMAGED: "bytes inside the file are wrong; fetch it again",
     Reason.TRUNCATED: "the file ends, or cannot be decoded further, before its declared length; fetch it again",
+    Reason.HIDDEN_AUDIO: "audio follows that is not decoded; ffmpeg -i FILE FILE.flac first (WAV: -ignore_length 1 -i)",
     Reason.NOT_FINITE: "the file holds NaN or infinite samples; export it again",
     Reason.SILENT: "nothing above --silence-dbfs; check the export, or lower the threshold",
     Reason.CLIPPED: "more than --max-clipped-share of the samples are at full scale; find a better master, or raise it",

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mert_fairseq.mpeg import skip_id3v2
+
 HEAD_BYTES = 64
 
 # Containers that libsndfile decodes, by the extensions that promise them.
@@ -74,12 +76,8 @@ def content_of(path: Path) -> str | None:
         OSError: if the file cannot be read.
     """
     with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-        if head[:3] == b"ID3" and len(head) >= 10:  # a tag in front; its size is 4 x 7 bits
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            stream.seek(10 + size)
-            return _known(stream.read(HEAD_BYTES)) or "mpeg"
-    return _known(head)
+        is_tagged = skip_id3v2(stream) > 0
+        return _known(stream.read(HEAD_BYTES)) or ("mpeg" if is_tagged else None)
 
 
 def _known(head: bytes) -> str | None:

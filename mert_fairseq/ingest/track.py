@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.ingest.completeness import missing_bytes
+from mert_fairseq.ingest.completeness import container_fault
 from mert_fairseq.ingest.meter import FULL_SCALE_16_BIT, Limits, Meter
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
 from mert_fairseq.ingest.scan import Source
@@ -107,8 +107,7 @@ def examine(task: tuple[Source, str | None], settings: Settings) -> Track:
         info = audio.probe(path)
     except audio.AudioError as error:
         return replace(track, reason=_reason_of(error, Reason.UNDECODABLE), detail=_decoder_says(error))
-    seconds = info.samples / info.sample_rate
-    track = replace(track, source_rate=info.sample_rate, channels=info.channels, seconds=round(seconds, 3))
+    track = replace(track, source_rate=info.sample_rate, channels=info.channels)
     if settings.convert_to is None and info.sample_rate != settings.sample_rate:
         detail = f"{info.sample_rate} Hz, not {settings.sample_rate}; {REMEDIES[Reason.SAMPLE_RATE]}"
         return replace(track, reason=Reason.SAMPLE_RATE, detail=detail)
@@ -128,7 +127,7 @@ def _fault_of_bytes(path: Path) -> tuple[Reason, str] | None:
         if promised is not None and promised in UNDECODABLE:
             return Reason.NO_DECODER, f"{promised}: {REMEDIES[Reason.NO_DECODER]}"
         if found is not None and found in DECODABLE:
-            return missing_bytes(path, found)
+            return container_fault(path, found)
     except PermissionError as error:
         return Reason.NO_PERMISSION, str(error.strerror)
     except OSError as error:
@@ -157,7 +156,8 @@ def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings)
         seconds = meter.samples / info.sample_rate
         track = replace(track, seconds=round(seconds, 3))
         if failure:
-            detail = f"decodes up to {seconds:.2f} s of {info.samples / info.sample_rate:.2f} s: {failure}"
+            stated = "" if info.samples == audio.UNKNOWN_SAMPLES else f" of {info.samples / info.sample_rate:.2f} s"
+            detail = f"decodes up to {seconds:.2f} s{stated}: {failure}"
             return replace(track, reason=reason, detail=detail)
         if fault := meter.verdict(settings.limits):
             return replace(track, reason=fault[0], detail=fault[1])

@@ -7,9 +7,10 @@ import pytest
 import soundfile
 import soxr
 from music_files import SUBTYPES, make_bad_folder, make_music, tone, write_music
+from piped_flac import without_length
 
 from mert_fairseq import audio
-from mert_fairseq.ingest.completeness import ogg_checksum
+from mert_fairseq.ingest.ogg_pages import ogg_checksum
 from mert_fairseq.ingest.scan import scan_folder
 from mert_fairseq.ingest.track import Settings, Track, examine
 
@@ -116,6 +117,18 @@ def test_equal_audio_has_equal_digests_whatever_holds_it(tmp_path: Path) -> None
     settings = Settings(tmp_path)
     digests = [examine((source, None), settings).digest for source in scan_folder(tmp_path).sources]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_flac_that_states_no_length_is_taken_at_the_length_that_it_has(tmp_path: Path, convert: bool) -> None:
+    make_music(tmp_path / "whole.flac", 3, 24_000)
+    path = without_length(tmp_path / "whole.flac", tmp_path / "a.flac")
+    if convert:
+        track, wave = converted(path, tmp_path / "out")
+        assert len(wave) == 72_000
+    else:
+        track = examine((scan_folder(tmp_path).sources[0], None), Settings(tmp_path))
+    assert (track.reason, track.samples, track.seconds) == (None, 72_000, 3.0)
 
 
 def test_a_track_survives_its_line_in_the_journal(tmp_path: Path) -> None:
