@@ -171,6 +171,9 @@ def test_a_wav_written_to_a_pipe_declares_no_length_and_is_whole(tmp_path: Path,
         (b"ID3\x04\0\0\0\0\0\x05xxxxxfLaC", "flac"),  # a tag of 5 bytes in front of a FLAC
         (b"ID3\x04\0\0\0\0\0\x05xxxxx\xff\xfb\x90", "mpeg"),
         (b"\xff\xf1\x50\x80", "aac"),
+        (b"\xff\xfd\xa4\x04", "mpeg"),  # Layer II
+        ("\ufeffExact Audio Copy".encode("utf-16-le"), None),
+        (b"\xff" * 16, None),
         (b"<!DOCTYPE html>", "web page"),
         (b"\x89PNG\r\n", "PNG image"),
         (b"MThd\0\0\0\x06", "MIDI"),

@@ -373,7 +373,10 @@ def test_files_that_may_not_be_read_are_named_and_taken_once_they_may(tmp_path: 
     make_music(tmp_path / "music" / "fine.wav", 1, 24_000)
     make_music(tmp_path / "music" / "locked.wav", 1, 24_000, 1).chmod(0)
     make_music(tmp_path / "music" / "locked_folder" / "1.wav", 1, 24_000, 2)
+    make_music(tmp_path / "music" / "names_only" / "1.wav", 1, 24_000, 3)
+    (tmp_path / "music" / "link").symlink_to(tmp_path / "music" / "locked_folder" / "1.wav")
     (tmp_path / "music" / "locked_folder").chmod(0)
+    (tmp_path / "music" / "names_only").chmod(0o444)
     rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     script = str(repo_root / "preprocess" / "make_manifest.py")
     command = [*rights, sys.executable, "-c", WITHOUT_FAIRSEQ, script, str(tmp_path / "music"), str(tmp_path / "out")]
@@ -381,14 +384,18 @@ def test_files_that_may_not_be_read_are_named_and_taken_once_they_may(tmp_path: 
         subprocess.run([*command, "--valid-fraction", "0"], check=True, cwd=repo_root, capture_output=True)
     finally:
         (tmp_path / "music" / "locked_folder").chmod(0o755)
+        (tmp_path / "music" / "names_only").chmod(0o755)
     assert {row["path"]: row["reason"] for row in read_table(tmp_path / "out" / "rejects.tsv")} == {
         "locked.wav": "no_permission",
         "locked_folder": "no_permission",
+        "names_only": "no_permission",
+        "link": "no_permission",
     }
+    (tmp_path / "music" / "link").unlink()
     (tmp_path / "music" / "locked.wav").chmod(0o644)
     subprocess.run([*command, "--valid-fraction", "0"], check=True, cwd=repo_root, capture_output=True)
     assert read_table(tmp_path / "out" / "rejects.tsv") == []
-    assert len(Manifest.read(tmp_path / "out" / "train.tsv")) == 3
+    assert len(Manifest.read(tmp_path / "out" / "train.tsv")) == 4
 
 
 def test_a_file_that_the_disk_failed_to_read_is_tried_again(
