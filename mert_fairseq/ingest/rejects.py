@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from mert_fairseq.files import replacing
+from mert_fairseq.files import write_lines
 from mert_fairseq.ingest.names import escape
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
 
@@ -35,5 +35,4 @@ class NoTracksError(ValueError):
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
     """Write the table, sorted by path; tabs, line breaks and bytes that are not UTF-8 are escaped as in Python."""
     lines = [f"{escape(reject.path)}\t{reject.reason}\t{escape(reject.detail)}" for reject in sorted(rejects)]
-    with replacing(path) as partial:
-        partial.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
+    write_lines(path, [HEADER, *lines])
