@@ -438,6 +438,15 @@ def test_a_collapsed_teacher_is_a_warning(data: Path) -> None:
     assert report.passed
 
 
+@pytest.mark.parametrize("line", ["", "3"])
+def test_frame_labels_that_lack_their_frames_are_not_taken_for_labels_of_tracks(data: Path, line: str) -> None:
+    (data / "train.rvq_0").write_text(f"{line}\n" * TRACKS["train"])
+    assert found(check_data(data)).keys() == {"label_length"}
+    (data / "dict.rvq_0.txt").unlink()
+    named = found(check_data(data, Options(labels=("rvq_0",))))
+    assert named.keys() == {"dictionary_missing", "label_length" if line else "labels_missing"}
+
+
 def test_labels_of_whole_tracks_are_counted_only(data: Path) -> None:
     for split, count in TRACKS.items():
         (data / f"{split}.genre").write_text("".join(f"{track}\n" for track in range(count)))

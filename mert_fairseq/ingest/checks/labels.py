@@ -124,7 +124,12 @@ class _FileCheck:
         return False
 
     def _is_of_tracks(self, labels: FrameLabels) -> bool:
-        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second."""
+        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second.
+
+        Those that were asked for by name, or have a dictionary, are meant to be of frames; so few are a fault.
+        """
+        if self.options.labels is not None or (self.file.path.parent / f"dict.{self.file.name}.txt").is_file():
+            return False
         seconds = float(self.manifest.samples.sum()) / self.clock.sample_rate
         if self.file.form != "text" or labels.frames.sum() >= seconds or labels.frames.max(initial=0) > 32:
             return False
