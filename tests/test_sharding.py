@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
-from mert_fairseq.labels import PackedLabels, TextLabels, open_labels
+from mert_fairseq.labels import PackedLabels, TextLabels, TextWriter, open_labels
 from mert_fairseq.manifest import Manifest
 
 LENGTHS = [48_000 + 320 * track for track in range(7)]
@@ -47,7 +47,7 @@ def test_the_deal_follows_from_the_seed(tmp_path, command):
         assert command(folder, 2, "--seed", seed, "--out-dir", tmp_path / name) == 0
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert "train_1_2.rvq_2" in files
-    assert "dict.rvq_0.txt" in files
+    assert (tmp_path / "a/dict.rvq_0.txt").read_bytes() == (folder / "dict.rvq_0.txt").read_bytes()
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
     assert (tmp_path / "a/train_0_2.tsv").read_bytes() != (tmp_path / "c/train_0_2.tsv").read_bytes()
 
@@ -61,6 +61,17 @@ def test_manifests_alone_can_be_sharded(tmp_path, command):
 def test_more_shards_than_tracks_are_refused(tmp_path, command, capsys):
     assert command(write_corpus(tmp_path, LENGTHS), 8) == 1
     assert "train.tsv: found 7 tracks, expected at least one for each of 8 shards" in capsys.readouterr().err
+
+
+def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
+    folder = write_corpus(tmp_path, LENGTHS)
+    with TextWriter(folder, "train", ["km"]) as out:
+        for samples in LENGTHS:
+            out.append(np.zeros((samples // 320 - 1, 1), dtype=int))
+    assert command(folder, 2, "--labels", "rvq_0", "km") == 1
+    assert "train.rvq_0:1: found 150 codes, expected 149" in capsys.readouterr().err
+    assert not (folder / "train_0_2.tsv").exists()
+    assert command(folder, 2, "--labels", "km") == 0
 
 
 def test_labels_of_another_manifest_are_refused(tmp_path, command, capsys):
