@@ -1,9 +1,12 @@
 """Shards hold every track once, with its labels, and training finds them."""
 
+import ast
 import importlib.util
+import re
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
 from mert_fairseq.labels import PackedLabels, TextLabels, TextWriter, open_labels
@@ -61,6 +64,16 @@ def test_manifests_alone_can_be_sharded(tmp_path, command):
 def test_more_shards_than_tracks_are_refused(tmp_path, command, capsys):
     assert command(write_corpus(tmp_path, LENGTHS), 8) == 1
     assert "train.tsv: found 7 tracks, expected at least one for each of 8 shards" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["mert_95m", "mert_330m", "tiny"])
+def test_every_recipe_takes_the_options_that_the_help_shows(repo_root, recipe):
+    help_text = ast.get_docstring(ast.parse((repo_root / "preprocess/make_shards.py").read_text()))
+    options = re.findall(r"\S*task\.\w+=\S+", help_text)
+    assert len(options) == 2
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
+        task = compose(recipe, [*options, "task.data=/data"]).task
+    assert (task.sharding_data, task.load_random_data_shard) == (6, False)
 
 
 def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):

@@ -17,6 +17,7 @@ from mert_fairseq.ingest.checks import Level, Options, Report, check_data
 from mert_fairseq.ingest.checks.command import main
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary, write_padded
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.sharding import make_shards
 
 RATE = 24_000
 CODES = 16
@@ -268,6 +269,31 @@ def test_silence_is_a_warning(data: Path) -> None:
 def test_clipping_is_a_warning(data: Path) -> None:
     soundfile.write(data / "audio" / "3.flac", np.clip(20 * tone(2.3, RATE, 3), -1, 1), RATE)
     only(check_data(data), "audio_clipped")
+
+
+# Shards
+
+
+@pytest.mark.parametrize("whole_is_there", [True, False])
+def test_a_folder_of_shards_is_healthy_beside_the_whole_manifest_and_alone(data: Path, whole_is_there: bool) -> None:
+    make_shards(data, "train", 2, ["rvq_0", "rvq_1"], data)
+    if not whole_is_there:
+        for path in data.glob("train.*"):
+            path.unlink()
+    report = check_data(data, Options(labels=("rvq_0", "rvq_1")))
+    assert report.findings == []
+    looked_at = dict(report.looked_at)
+    assert looked_at["train_1_2: text labels rvq_1"] == "3 tracks, codes of 3 read"
+    assert ("train_1_2: audio decoded" in looked_at) == (not whole_is_there)
+    assert looked_at["duplicates"] == "8 tracks compared"
+
+
+def test_a_track_of_a_shard_that_is_in_valid_too_is_found(data: Path) -> None:
+    make_shards(data, "train", 2, [], data)
+    (data / "train.tsv").unlink()
+    track = (data / "train_0_2.tsv").read_text().splitlines()[1]
+    replace_line(data / "valid.tsv", 2, track)
+    assert found(check_data(data, Options(labels=())))["shared_path"] == str(data / "valid.tsv")
 
 
 # Duplicates

@@ -44,11 +44,25 @@ def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
             continue
         manifests[path.stem] = manifest
         _check_one(path, manifest, report)
-    if set(manifests) == {"train"}:
+    if {split_of(name, manifest) for name, manifest in manifests.items()} == {"train"}:
         remedy = "Hold tracks out: make the manifest with --valid-fraction above 0."
         report.warn("no_valid", folder / "valid.tsv", "there is no valid.tsv, so training cannot be validated", remedy)
     _check_shared_paths(folder, manifests, report)
     return manifests
+
+
+def split_of(name: str, manifest: Manifest) -> str:
+    """The split that a manifest is of: its name, or what preprocess/make_shards.py cut it from."""
+    return name.removesuffix(f"_{manifest.settings.get('shard')}_{manifest.settings.get('shards')}")
+
+
+def without_shards_of_wholes(manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+    """The manifests less the shards of splits that are there as a whole: these list the same tracks once more."""
+    return {
+        name: manifest
+        for name, manifest in manifests.items()
+        if (whole := split_of(name, manifest)) == name or whole not in manifests
+    }
 
 
 def agreed_sample_rate(folder: Path, manifests: dict[str, Manifest], sample_rate: int | None, report: Report) -> int:
@@ -108,13 +122,13 @@ def _check_sidecar(path: Path, manifest: Manifest, report: Report) -> None:
 
 
 def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Report) -> None:
-    """A file that two splits list."""
+    """A file that two splits list; shards of one split may."""
     seen: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
     for split, manifest in manifests.items():
         for name in set(manifest.paths):
             other = seen.setdefault(str(manifest.root / name), split)
-            if other != split:
+            if split_of(other, manifests[other]) != split_of(split, manifest):
                 shared.setdefault((other, split), []).append(name)
     for (first, second), names in shared.items():
         remedy = (
