@@ -128,7 +128,7 @@ class Manifest:
             Names(bytes(blob), np.array(ends, dtype=np.int64)),
             np.array(samples, dtype=np.int64),
             sidecar.get("sample_rate"),
-            sidecar.get("settings", {}),
+            sidecar.get("settings") or {},
         )
 
     def write(self, path: str | Path) -> None:

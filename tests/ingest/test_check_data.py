@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from music_files import make_music, tone
+from piped_flac import without_length
 
 from mert_fairseq import audio
 from mert_fairseq.ingest.checks import Level, Options, Report, check_data
@@ -113,6 +114,11 @@ def test_no_manifest(tmp_path: Path) -> None:
 
 def test_tables_with_a_header_are_no_manifests(data: Path) -> None:
     (data / "rejects.tsv").write_text("path\treason\tdetail\n")
+    assert check_data(data).findings == []
+
+
+def test_a_folder_with_the_name_of_a_manifest_is_none(data: Path) -> None:
+    (data / "old.tsv").mkdir()
     assert check_data(data).findings == []
 
 
@@ -269,6 +275,21 @@ def test_silence_is_a_warning(data: Path) -> None:
 def test_clipping_is_a_warning(data: Path) -> None:
     soundfile.write(data / "audio" / "3.flac", np.clip(20 * tone(2.3, RATE, 3), -1, 1), RATE)
     only(check_data(data), "audio_clipped")
+
+
+def test_files_that_state_no_length_are_held_against_the_length_that_they_have(data: Path, tmp_path: Path) -> None:
+    without_length(data / "audio" / "3.flac", tmp_path / "3.flac").replace(data / "audio" / "3.flac")
+    # half of the file is a picture; the decoder's guess of the length takes it for sound
+    soundfile.write(tmp_path / "a.mp3", tone(5, RATE), RATE, bitrate_mode="CONSTANT", compression_level=0.5)
+    content = (tmp_path / "a.mp3").read_bytes()
+    sound = content[content.index(content[:2], 4) :]
+    (data / "audio" / "4.mp3").write_bytes(b"ID3\x04\0\0" + bytes([0, 2, 0, 0]) + bytes(2 << 14) + sound)
+    samples = audio.count_samples(data / "audio" / "4.mp3")
+    replace_line(data / "train.tsv", 6, f"4.mp3\t{samples}")
+    (data / "train.json").unlink()
+    assert found(check_data(data, Options(labels=()))).keys() == {"sidecar_missing", "no_labels"}
+    replace_line(data / "train.tsv", 6, f"4.mp3\t{samples - 4000}")
+    assert "audio_length" in found(check_data(data, Options(labels=(), decode=0)))
 
 
 # Shards

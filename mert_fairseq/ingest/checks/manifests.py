@@ -17,12 +17,15 @@ USUAL_SAMPLE_RATE = 24_000
 
 def find_splits(folder: Path) -> list[Path]:
     """The manifests of a folder: .tsv files whose first line has no tab, unlike rejects.tsv and other tables."""
-    manifests = []
-    for path in sorted(folder.glob("*.tsv")):
+    return [path for path in sorted(folder.glob("*.tsv")) if path.is_file() and not _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    try:
         with path.open("rb") as file:
-            if b"\t" not in file.readline():
-                manifests.append(path)
-    return manifests
+            return b"\t" in file.readline()
+    except OSError:  # reading it as a manifest will say why
+        return False
 
 
 def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
