@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks
+from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks, without_path
 from mert_fairseq.ingest.meter import Limits, Meter
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.ingest.reasons import Reason
@@ -122,7 +122,7 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
     try:
         info = audio.probe(job.path)
     except audio.AudioError as error:
-        return [Fault(job.track, "audio_unreadable", True, _plain(error, job.path), REPLACE)]
+        return [Fault(job.track, "audio_unreadable", True, without_path(error, job.path), REPLACE)]
     faults = []
     if info.sample_rate != sample_rate:
         found = f"{info.sample_rate} Hz, expected {sample_rate} Hz"
@@ -152,7 +152,7 @@ def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
     except audio.AudioError as error:
         if meter.samples < job.samples:
             seconds = meter.samples / info.sample_rate
-            found = f"decodes up to {seconds:.2f} s only: {_plain(error, job.path)}"
+            found = f"decodes up to {seconds:.2f} s only: {without_path(error, job.path)}"
             return [Fault(job.track, "audio_unreadable", True, found, REPLACE)]
     if meter.samples < job.samples:
         found = f"decodes to {meter.samples} samples, the manifest says {job.samples}"
@@ -164,7 +164,3 @@ def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
     is_error = reason is Reason.NOT_FINITE
     remedy = "Take the track out, or convert again: preprocess/make_manifest.py refuses such files."
     return [Fault(job.track, f"audio_{reason}", is_error, detail, remedy)]
-
-
-def _plain(error: audio.AudioError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

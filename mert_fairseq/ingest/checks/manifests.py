@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
-from mert_fairseq.ingest.checks.findings import Report, some
+from mert_fairseq.ingest.checks.findings import Report, some, without_path
 from mert_fairseq.ingest.names import name_problem
 from mert_fairseq.manifest import Manifest
 
@@ -43,7 +43,7 @@ def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
         try:
             manifest = Manifest.read(path)
         except (ValueError, OSError) as error:
-            report.error("manifest_unreadable", path, str(error).removeprefix(f"{path}: "), MAKE_AGAIN)
+            report.error("manifest_unreadable", path, without_path(error, path), MAKE_AGAIN)
             continue
         manifests[path.stem] = manifest
         _check_one(path, manifest, report)
