@@ -8,6 +8,7 @@ from mert_fairseq.ingest.journal import Journal
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
 from mert_fairseq.ingest.track import Settings, Track, examine
+from mert_fairseq.manifest import check_root
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ def resolve_folders(settings: Settings) -> Settings:
     """Absolute folders.
 
     Raises:
-        ValueError: if the folder of converted files is, or holds, that of the sources.
+        ValueError: if the folder of converted files is, or holds, that of the sources, or if a manifest cannot hold the
+            name of the folder that its paths will be relative to.
     """
     audio_dir = settings.audio_dir.resolve()
+    check_root((settings.convert_to or audio_dir).resolve())
     if settings.convert_to is None:
         return replace(settings, audio_dir=audio_dir)
     convert_to = settings.convert_to.resolve()

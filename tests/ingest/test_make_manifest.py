@@ -290,6 +290,7 @@ def test_a_name_and_a_folder_that_are_not_utf_8_are_converted(tmp_path: Path, ma
         (["--group-by", "artist"], r"--group-by is 'artist', expected"),
         (["--workers", 0], r"--workers is 0, expected"),
         (["--convert-to", "music"], r"is, or holds, the folder of sources"),
+        (["--convert-to", "a\tb"], r"a manifest cannot hold the folder's name: it holds a tab or a line end"),
         (["--convert-to", "."], r"is, or holds, the folder of sources"),
     ],
 )
