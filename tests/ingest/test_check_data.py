@@ -292,6 +292,18 @@ def test_files_that_state_no_length_are_held_against_the_length_that_they_have(d
     assert "audio_length" in found(check_data(data, Options(labels=(), decode=0)))
 
 
+def test_findings_about_names_that_are_not_utf_8_can_be_printed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio_dir = Path(os.fsdecode(os.fsencode(data) + b"/m\xfasica"))
+    (data / "audio").rename(audio_dir)
+    for split in TRACKS:
+        path = data / f"{split}.tsv"
+        path.write_bytes(os.fsencode(audio_dir) + path.read_bytes()[len(os.fsencode(data / "audio")) :])
+    assert main([str(data), "--workers", "1"]) == 0
+    (audio_dir / "3.flac").unlink()
+    assert main([str(data), "--workers", "1"]) == 1
+    assert r"m\udcfasica/3.flac: no such file" in capsys.readouterr().out
+
+
 # Shards
 
 
