@@ -32,7 +32,7 @@ def fail_on_rank_1(cfg: DictConfig) -> None:
 def test_the_rank_that_failed_is_shown_not_the_one_that_it_left_alone():
     cfg = OmegaConf.create(
         {
-            "common": {"cpu": True, "tpu": False, "model_parallel_size": 1, "user_dir": None},
+            "common": {"cpu": True, "fp16": False, "tpu": False, "model_parallel_size": 1, "user_dir": None},
             "distributed_training": {
                 "distributed_world_size": 2, "distributed_init_method": None, "distributed_rank": 0,
                 "distributed_no_spawn": False, "distributed_port": 0, "heartbeat_timeout": 60,
