@@ -155,7 +155,8 @@ def main() -> None:
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "measurements.json").write_text(json.dumps(figures, indent=2) + "\n")
-    np.savez(arguments.out / "measurements.npz", cqt=target, prediction=prediction, features=features)
+    cqt_hz = model.encoder_cqt_model.teacher.geometry.frequencies_hz
+    np.savez(arguments.out / "measurements.npz", cqt=target, prediction=prediction, features=features, cqt_hz=cqt_hz)
     print(
         f"{figures['masked_frames']} masked frames: accuracy of {figures['labels'][0]} {figures['accuracy'][0]:.3f} "
         f"(most frequent code {figures['most_frequent'][0]:.3f}), CQT error {figures['cqt_error']:.4f} "

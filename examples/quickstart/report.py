@@ -18,6 +18,7 @@ from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrog
 from mert_fairseq.reporting.page import Page
 from mert_fairseq.reporting.training_log import Curve, TrainingLog
 
+C_HZ = {f"C{octave}": 261.626 * 2.0 ** (octave - 4) for octave in range(1, 8)}
 CLEARLY_ABOVE = 1.5  # times the most frequent code's share: more than the luck of the masks
 Measurements = dict[str, Any]
 
@@ -37,7 +38,7 @@ def faults(figures: Measurements, first: TrainingLog, resumed: TrainingLog | Non
             f"{figures['cqt_error_of_mean']:.4f}, and the model should get less. Train longer (--updates)."
         )
     if resumed is not None:
-        stopped, went_on = int(first.curve("loss").updates[-1]), int(resumed.curve("loss").updates[0])
+        stopped, went_on = first.last_update, int(resumed.curve("loss").updates[0])
         if went_on <= stopped:
             found.append(
                 f"The second training began again at update {went_on}, though the first had reached {stopped}: "
@@ -108,16 +109,26 @@ def draw_held_out(page: Page, folder: Path, figures: Measurements) -> None:
     page.picture(draw_bars(folder / "bars.png", figures["labels"], bars, title=text, ylabel="share"), text)
     seconds = figures["seconds_pictured"]
     with np.load(folder / "measurements.npz") as arrays:
-        cqt = {f"{name} (log scale)": _log(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
+        cqt = {name: _log(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
+        notes = note_ticks(arrays["cqt_hz"])
         layers = {f"layer {number}": layer for number, layer in enumerate(arrays["features"], start=1)}
     page.picture(
-        draw_spectrograms(folder / "cqt.png", cqt, seconds=seconds, ylabel="bin"),
+        draw_spectrograms(
+            folder / "cqt.png", cqt, seconds=seconds, ylabel="frequency", yticks=notes, value="log10 of magnitude"
+        ),
         "CQT of a held-out clip, and the model's prediction: each frame predicted while it was masked.",
     )
     page.picture(
-        draw_spectrograms(folder / "features.png", layers, seconds=seconds, ylabel="dimension", shared_scale=False),
+        draw_spectrograms(
+            folder / "features.png", layers, seconds=seconds, ylabel="dimension", value="feature", shared_scale=False
+        ),
         "Features of the same clip, nothing masked.",
     )
+
+
+def note_ticks(cqt_hz: np.ndarray) -> dict[str, float]:
+    """The bins of the notes C1 to C7 by name and frequency; (bins,) Hz."""
+    return {f"{note}, {hz:.0f} Hz": int(np.abs(cqt_hz - hz).argmin()) for note, hz in C_HZ.items()}
 
 
 def _log(magnitudes: np.ndarray) -> np.ndarray:
@@ -136,13 +147,12 @@ def build(folder: Path, logs: list[Path], checked: bool) -> tuple[Path, list[str
     parts = [TrainingLog.read(path) for path in logs]
     whole = TrainingLog.read(*logs)
     found = faults(figures, parts[0], parts[1] if len(parts) > 1 else None) if checked else []
-    resumed_at = int(parts[0].curve("loss").updates[-1]) if len(parts) > 1 else None
+    resumed_at = parts[0].last_update if len(parts) > 1 else None
 
     page = Page("MERT quickstart")
-    updates = int(whole.curve("loss").updates[-1])
     page.paragraph(
-        f"{figures['parameters']:,} parameters, {updates} updates, measured on {figures['masked_frames']:,} masked "
-        f"frames of held-out music."
+        f"{figures['parameters']:,} parameters, {whole.last_update} updates, measured on {figures['masked_frames']:,} "
+        f"masked frames of held-out music."
     )
     for fault in found:
         page.paragraph(f"Failed: {fault}", "bad")

@@ -19,7 +19,7 @@ COLUMNS = {
     "used": "used",
     "entropy_bits": "entropy (bits)",
     "perplexity": "perplexity",
-    "most_frequent_share": "most frequent code",
+    "most_frequent_share": "share of the most frequent code",
     "mean_duration_ms": "a code lasts (ms)",
 }
 
@@ -88,8 +88,9 @@ def _add_usage_pictures(page: Page, usages: Sequence[SplitUsage], out: Path) -> 
     labels = [row["label"] for row in usages[0].rows]
     shares = {usage.split: [row["perplexity"] / row["codes"] for row in usage.rows] for usage in usages}
     page.heading("How evenly the codes are used")
+    title = "1: all codes equally often"
     page.picture(
-        draw_bars(out / "perplexity.png", labels, shares, title="1 is all codes alike", ylabel="perplexity / codes"),
+        draw_bars(out / "perplexity.png", labels, shares, title=title, ylabel="perplexity / codes"),
         "Perplexity over the number of codes. A codebook far below the others predicts little; below 0.05 fit again, "
         "on more music or with fewer codes.",
     )

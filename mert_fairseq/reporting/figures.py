@@ -12,6 +12,8 @@ from mert_fairseq.reporting.training_log import Curve
 matplotlib.use("Agg")  # reports are written on machines without a display
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq sets the root logger to DEBUG on import
 DPI = 110
@@ -39,7 +41,7 @@ def draw_curves(
     Returns:
         ``path``.
     """
-    figure, axes = plt.subplots(figsize=(7.2, 4.0))
+    figure, axes = plt.subplots(figsize=(9.0, 4.0))
     for label, curve in curves.items():
         axes.plot(curve.updates, curve.values, label=label, marker="." if len(curve.updates) < 30 else None)
     for index, (label, value) in enumerate((levels or {}).items()):
@@ -47,8 +49,9 @@ def draw_curves(
     for label, update in (marks or {}).items():
         axes.axvline(update, label=label, color="0.5", linestyle=":", linewidth=1.2)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color=GRID_GREY)
-    axes.legend(fontsize=8, frameon=False)
+    _legend(axes)
     return _save(figure, path)
 
 
@@ -56,7 +59,7 @@ def draw_bars(
     path: Path, groups: Sequence[str], bars: Mapping[str, Sequence[float]], *, title: str, ylabel: str
 ) -> Path:
     """Bars side by side: one group a name in ``groups``, in it one bar a label in ``bars`` (one value a group)."""
-    figure, axes = plt.subplots(figsize=(7.2, 4.0))
+    figure, axes = plt.subplots(figsize=(9.0, 4.0))
     width = 0.8 / len(bars)
     for index, (label, values) in enumerate(bars.items()):
         left = np.arange(len(groups)) + (index - (len(bars) - 1) / 2) * width
@@ -66,7 +69,7 @@ def draw_bars(
     axes.set_xticks(range(len(groups)), groups)
     axes.set(ylabel=ylabel, title=title)
     axes.grid(axis="y", color=GRID_GREY)
-    axes.legend(fontsize=8, frameon=False)
+    _legend(axes)
     return _save(figure, path)
 
 
@@ -76,6 +79,8 @@ def draw_spectrograms(
     *,
     seconds: float,
     ylabel: str,
+    yticks: Mapping[str, float] | None = None,
+    value: str = "",
     shared_scale: bool = True,
 ) -> Path:
     """Time-by-bin images under each other, one a label.
@@ -85,6 +90,8 @@ def draw_spectrograms(
         spectrograms: (F, bins) each; frames without a value are NaN and stay white.
         seconds: length of the time axis.
         ylabel: what the bins are.
+        yticks: bins to be named on their axis, by name.
+        value: what the colours show.
         shared_scale: one colour scale for all, so that they compare; else each its own (1st to 99th percentile).
 
     Returns:
@@ -99,9 +106,16 @@ def draw_spectrograms(
             image.T, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=high, interpolation="nearest"
         )
         ax.set(title=label, ylabel=ylabel)
-        figure.colorbar(drawn, ax=ax, pad=0.01)
+        if yticks is not None:
+            ax.set_yticks([place + 0.5 for place in yticks.values()], list(yticks))  # the middle of a bin
+        figure.colorbar(drawn, ax=ax, pad=0.01, label=value)
     axes[-1, 0].set_xlabel("seconds")
     return _save(figure, path)
+
+
+def _legend(axes: Axes) -> None:
+    """Right of the axes, where it hides nothing."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
 
 
 def _save(figure: plt.Figure, path: Path) -> Path:

@@ -86,6 +86,11 @@ class TrainingLog:
             )
         return cls(kept)
 
+    @property
+    def last_update(self) -> int:
+        """The highest update number of any record."""
+        return max(record.update for record in self.records)
+
     def kinds(self) -> list[str]:
         """The kinds of records present, sorted."""
         return sorted({record.kind for record in self.records})

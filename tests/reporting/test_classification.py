@@ -1,6 +1,5 @@
-"""Scores of classifiers, worked out by hand; the history of epochs; the report's pieces."""
+"""Scores of classifiers, worked out by hand, and the history of epochs."""
 
-import csv
 import json
 import math
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from mert_fairseq.reporting.classification import Predictions, average_by_track, score
-from mert_fairseq.reporting.classification_report import write_report
 from mert_fairseq.reporting.epoch_history import EpochHistory
 
 NAMES = ["Folk", "Jazz", "Pop", "Rock", "Polka"]
@@ -99,27 +97,3 @@ def test_a_damaged_history_is_told(tmp_path):
         EpochHistory.read(path)
     with pytest.raises(ValueError, match="expected .*valid_loss"):
         EpochHistory().put({"epoch": 1})
-
-
-def test_the_report_holds_scores_curves_pictures_and_every_tracks_probabilities(tmp_path):
-    scores = write_report(
-        tmp_path, ONE, NAMES, title="Test", facts={"data": "a < b"}, history=EpochHistory([row(1), row(2)])
-    )
-    assert json.loads((tmp_path / "scores.json").read_text()) == scores
-    page = (tmp_path / "index.html").read_text()
-    for picture in ("confusion.png", "f1.png", "loss.png", "accuracy.png"):
-        assert (tmp_path / picture).stat().st_size > 5000
-        assert f'src="{picture}"' in page
-    for text in ("a &lt; b", "50.0 %", "75.0 %", "always the most frequent genre", "taken for"):
-        assert text in page
-    with (tmp_path / "predictions.csv").open() as file:
-        lines = list(csv.DictReader(file))
-    assert [line["id"] for line in lines] == ["11", "12", "13", "14"]
-    assert (lines[2]["genres"], lines[2]["predicted"], float(lines[2]["Rock"])) == ("Rock", "Folk", 0.2)
-
-
-def test_of_several_genres_those_of_probability_one_half_on_are_predicted(tmp_path):
-    write_report(tmp_path, SEVERAL._replace(ids=["a.flac", "b\udce9.flac"]), ["A", "B", "C"], title="Test")
-    lines = (tmp_path / "predictions.csv").read_bytes().splitlines()
-    assert lines[1] == b'a.flac,A,"A, B",0.90000,0.60000,0.10000'
-    assert lines[2] == b'b\xe9.flac,"A, B",B,0.20000,0.70000,0.40000'  # a name that is no UTF-8 stays what it is
