@@ -11,7 +11,8 @@ from sklearn.metrics import f1_score
 from mert_fairseq.data.fma_features import FMADataset
 from mert_fairseq.fma import FMA
 from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
-from mert_fairseq.genre import baselines
+from mert_fairseq.genre import baselines, check
+from mert_fairseq.genre.baseline_models import fit_best
 from mert_fairseq.genre.command import main
 from mert_fairseq.reporting.classification import Predictions
 from mert_fairseq.reporting.text_table import text_table
@@ -45,6 +46,34 @@ def test_always_the_most_frequent_genre_gets_its_share(computed):
 
 def test_settings_that_need_more_tracks_than_there_are_are_left_out(computed):
     assert computed["rows"][2]["setting"] in ("k=10", "k=50")  # 64 training tracks
+
+
+def test_an_svm_of_two_genres_scores_the_right_one_higher():
+    features = np.array([[-1.0], [-0.8], [-0.9], [0.9], [1.1], [1.0]], dtype=np.float32)
+    genres = np.array([0, 0, 0, 1, 1, 1])
+    fitted = fit_best("SVM", (features, genres), (features, genres), features, genres=2, seed=0)
+    assert fitted.valid_accuracy == 1.0
+    assert fitted.scores.argmax(1).tolist() == genres.tolist()
+
+
+def test_the_seed_is_the_mlps():
+    rng = np.random.default_rng(0)
+    split = rng.normal(size=(60, 4)).astype(np.float32), np.repeat([0, 1, 2], 20)
+    first, again, other = (fit_best("MLP", split, split, split[0], genres=3, seed=seed).scores for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_commands_seed_reaches_the_models(tiny_fma, monkeypatch, capsys):
+    seeds = []
+
+    def fit(model, train, valid, test, genres, seed):
+        seeds.append(seed)
+        return fit_best("most frequent genre", train, valid, test, genres, seed)
+
+    monkeypatch.setattr(baselines, "fit_best", fit)
+    assert main(["baselines", str(tiny_fma), "--subset", "small", "--models", "MLP", "--seed", "7", "--json"]) == 0
+    assert (seeds, json.loads(capsys.readouterr().out)["seed"]) == ([7], 7)
 
 
 def test_published_accuracies_stand_beside_the_real_fma_only(computed, tiny_fma, monkeypatch):
@@ -110,6 +139,13 @@ def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):
     assert found["tracks"] == {"training": 64, "validation": 8, "test": 8}
     assert found["genres"]["Rock"] == {"training": 8, "validation": 1, "test": 1}
     assert (found["missing"], found["published"]) == (0, False)
+
+
+def test_check_refuses_a_track_in_two_splits(tiny_fma, monkeypatch, capsys):
+    training = check.labelled_tracks(FMA(tiny_fma), "small", "training", "genre_top")
+    monkeypatch.setattr(check, "labelled_tracks", lambda *arguments: training)
+    assert main(["check", str(tiny_fma), "--subset", "small"]) == 1
+    assert "64 tracks are in training and in validation" in capsys.readouterr().err
 
 
 def test_check_stops_at_a_track_without_features(tiny_fma, tmp_path, capsys):

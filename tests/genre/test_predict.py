@@ -80,6 +80,19 @@ def test_probabilities_add_up_whatever_the_rate_format_and_channels(checkpoint, 
         assert values == pytest.approx([genre["probability"] for genre in results[0]["genres"]], abs=0.02)
 
 
+def test_one_clip_is_the_middle_and_more_are_averaged(checkpoint, tmp_path, capsys):
+    parts = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 12_000)) * [[1.0], [0.1], [0.01]]  # a clip each
+    for name, wave in (("whole.wav", parts.ravel()), ("middle.wav", parts[1])):
+        soundfile.write(tmp_path / name, wave, RATE, subtype="FLOAT")
+
+    def probabilities(name, *options):
+        out = predict(capsys, checkpoint, tmp_path / name, "--top", 4, "--json", *options)[1]
+        return {genre["genre"]: genre["probability"] for genre in json.loads(out)[0]["genres"]}
+
+    assert probabilities("whole.wav", "--clips", 1) == probabilities("middle.wav")
+    assert probabilities("whole.wav", "--clips", 3) == probabilities("whole.wav") != probabilities("middle.wav")
+
+
 def test_a_table_has_a_line_a_genre_and_folders_are_searched(checkpoint, tone, tmp_path, capsys):
     (tmp_path / "disc").mkdir()
     tone("disc/2.wav", RATE)
