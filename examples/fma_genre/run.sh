@@ -26,37 +26,21 @@ stage=1
 stop_stage=          # 6, or 8 with --mert
 python=${PYTHON:-python}
 
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0;;
-    --subset|--archives|--out|--stage|--stop-stage|--mert|--audio)
-      [ $# -ge 2 ] || { echo "$0: $1 needs a value" >&2; exit 2; }
-      name=${1#--}; printf -v "${name//-/_}" %s "$2"; shift 2;;
-    --) shift; break;;
-    *) echo "$0: unknown option $1; see $0 --help" >&2; exit 2;;
-  esac
-done
-here=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }
+. "$(dirname "${BASH_SOURCE[0]}")/../stages.sh"
+read_options "--subset --archives --out --stage --stop-stage --mert --audio --" "$@"
+case $mert,$stage,$stop_stage in
+  ,[78],*|,*,[78]) refuse "stages 7 and 8 need --mert CHECKPOINT, a pretrained MERT (config/pretrain)";;
+esac
+stop_stage=${stop_stage:-$([ -n "$mert" ] && echo 8 || echo 6)}
+check_stages 8
+enter_checkout
 archives=$(absolute "$archives")
 out=$(absolute "${out:-exp/fma_genre_$subset}")
 audio=$(absolute "${audio:-data/fma_$subset}")
 [ -z "$mert" ] || mert=$(absolute "$mert")
-stop_stage=${stop_stage:-$([ -n "$mert" ] && echo 8 || echo 6)}
-for number in stage stop_stage; do
-  [[ ${!number} =~ ^[1-8]$ ]] || { echo "$0: --${number/_/-} is '${!number}', expected 1 to 8" >&2; exit 2; }
-done
-if [ "$stage" -gt 6 ] && [ -z "$mert" ]; then
-  echo "$0: stages 7 and 8 need --mert CHECKPOINT, a pretrained MERT (config/pretrain)" >&2
-  exit 2
-fi
 metadata=$archives/fma_metadata
 features=$out/features
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
-wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-title() { echo "== stage $1: $2" >&2; }
 genre() { "$python" -m mert_fairseq.genre.command "$@"; }
 train() { # CONFIG OPTIONS...
   local config=$1; shift
@@ -81,7 +65,7 @@ if wanted 4; then
 fi
 if wanted 5; then
   title 5 "train"
-  train fma_features task.data="$metadata" task.subset="$subset" checkpoint.save_dir="$features" "$@"
+  train fma_features task.data="$metadata" task.subset="$subset" checkpoint.save_dir="$features" "${rest[@]}"
 fi
 if wanted 6; then
   title 6 "report"
@@ -89,7 +73,7 @@ if wanted 6; then
 fi
 if wanted 7; then
   title 7 "finetune"
-  train mert_finetune task.data="$audio" model.checkpoint="$mert" checkpoint.save_dir="$out/mert" "$@"
+  train mert_finetune task.data="$audio" model.checkpoint="$mert" checkpoint.save_dir="$out/mert" "${rest[@]}"
 fi
 if wanted 8; then
   title 8 "report"

@@ -26,27 +26,12 @@ fit_hours=10         # of audio, to fit the codebooks on
 min_seconds=5        # a training crop; shorter files are rejected
 python=${PYTHON:-python}
 
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0;;
-    --subset|--archives|--out|--stage|--stop-stage|--workers|--codebooks|--codes|--fit-hours|--min-seconds)
-      [ $# -ge 2 ] || { echo "$0: $1 needs a value" >&2; exit 2; }
-      name=${1#--}; printf -v "${name//-/_}" %s "$2"; shift 2;;
-    *) echo "$0: unknown option $1; see $0 --help" >&2; exit 2;;
-  esac
-done
-for number in stage stop_stage; do
-  [[ ${!number} =~ ^[1-6]$ ]] || { echo "$0: --${number/_/-} is '${!number}', expected 1 to 6" >&2; exit 2; }
-done
-here=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }
+. "$(dirname "${BASH_SOURCE[0]}")/../stages.sh"
+read_options "--subset --archives --out --stage --stop-stage --workers --codebooks --codes --fit-hours --min-seconds" "$@"
+check_stages 6
+enter_checkout
 archives=$(absolute "$archives")
 out=$(absolute "${out:-data/fma_$subset}")
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
-
-wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-title() { echo "== stage $1: $2" >&2; }
 
 prepare() {
   "$python" preprocess/prepare_fma.py "$archives/fma_metadata" "$archives/fma_$subset" "$out" \

@@ -75,10 +75,26 @@ def test_the_stages_from_audio_end_in_a_report_on_the_test_split(tmp_path, repo_
     assert json.loads((out / "mert/report/scores.json").read_text())["tracks"] == tracks > 0
 
 
-def test_stages_from_audio_need_a_pretrained_mert(repo_root):
-    done = run(repo_root, "--stage", 7)
+@pytest.mark.parametrize("option", ["--stage", "--stop-stage"])
+def test_stages_from_audio_need_a_pretrained_mert(repo_root, option):
+    done = run(repo_root, option, 7)
     assert done.returncode == 2
     assert "stages 7 and 8 need --mert CHECKPOINT" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--stage", "two"), "--stage is 'two', expected 1 to 8"),
+        (("--stop-stage", 9), "--stop-stage is '9', expected 1 to 8"),
+        (("--stage", 0), "--stage is '0', expected 1 to 8"),
+        (("--stage", 5, "--stop-stage", 3), "--stage 5 comes after --stop-stage 3, so that nothing would run"),
+    ],
+)
+def test_stages_are_numbers_in_range_and_in_order(repo_root, options, message):
+    done = run(repo_root, *options)
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 def test_a_wrong_option_is_told(repo_root):

@@ -81,6 +81,7 @@ def test_the_training_set_is_labelled_and_its_check_is_green(converted: Path, ar
 def test_a_wrong_option_is_told(repo_root: Path):
     assert "unknown option --stages" in run(repo_root, "--stages", 3).stderr
     assert "--stage needs a value" in run(repo_root, "--stage").stderr
+    assert "unknown option --;" in run(repo_root, "--", "common.seed=1").stderr  # no stage would take it
     for option, value in (("--stage", "four"), ("--stop-stage", 7)):
         done = run(repo_root, option, value)
         assert done.returncode == 2
