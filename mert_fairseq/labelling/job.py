@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.labels.homes import family_name
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.labellers import Labeller
 
@@ -52,6 +53,11 @@ class LabelJob:
     @property
     def sidecar_path(self) -> Path:
         return self.label_dir / f"{self.split}.{self.name}.json"
+
+    @property
+    def packed_prefix(self) -> Path:
+        """Of the packed file, without ``.codes.npy``."""
+        return self.label_dir / f"{self.split}.{family_name(self.columns)}"
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -27,7 +27,7 @@ from mert_fairseq.labelling.store import (
     shards_in,
 )
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
-from mert_fairseq.labels.packed import packed_files
+from mert_fairseq.labels.homes import replacing_packed
 
 MAX_LISTED = 10
 TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
@@ -124,20 +124,22 @@ def _listed(items: list[str], separator: str = ", ") -> str:
 
 def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> dict[str, Any]:
     job.sidecar_path.unlink(missing_ok=True)
-    prefix = job.label_dir / f"{job.split}.{job.name}"
     statistics = CodeStatistics(job.teacher.codebook_sizes)
     rate = job.teacher.label_rate_hz
-    with ExitStack() as stack:
+    target = None if job.file_format == "text" else job.packed_prefix
+    with replacing_packed(job.label_dir, job.split, job.columns, target), ExitStack() as stack:
         writers: list[Any] = []
         if job.file_format in ("text", "both"):
             writers.append(stack.enter_context(TextWriter(job.label_dir, job.split, job.columns)))
         if job.file_format in ("packed", "both"):
-            writers.append(stack.enter_context(PackedWriter(prefix, job.columns, rate, job.identity)))
+            writers.append(stack.enter_context(PackedWriter(job.packed_prefix, job.columns, rate, job.identity)))
         for codes in _all_codes(job, shards, entries):
             statistics.add(codes)
             for writer in writers:
                 writer.append(codes)
-    _remove_other_format(job)
+    if job.file_format == "packed":
+        for column in job.columns:
+            (job.label_dir / f"{job.split}.{column}").unlink(missing_ok=True)
     for column, counts in zip(job.columns, statistics.counts, strict=True):
         dictionary = job.label_dir / f"dict.{column}.txt"
         if job.first or not dictionary.is_file():
@@ -165,16 +167,6 @@ def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int
                         f"again: it makes them anew."
                     )
                 yield codes
-
-
-def _remove_other_format(job: LabelJob) -> None:
-    """Labels of the same name in the form not asked for would be stale, and packed ones are read first."""
-    if job.file_format == "text":
-        for path in packed_files(job.label_dir / f"{job.split}.{job.name}"):
-            path.unlink(missing_ok=True)
-    elif job.file_format == "packed":
-        for column in job.columns:
-            (job.label_dir / f"{job.split}.{column}").unlink(missing_ok=True)
 
 
 def _sidecar(job: LabelJob, statistics: CodeStatistics) -> dict[str, Any]:

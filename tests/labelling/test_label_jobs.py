@@ -12,7 +12,7 @@ from label_corpus import LABEL_RATE_HZ, SAMPLE_RATE, label_files, make_job, writ
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.labelling.store import ShardStore
-from mert_fairseq.labels import LabelDictionary, open_labels
+from mert_fairseq.labels import LabelDictionary, LabelError, PackedWriter, open_labels
 from mert_fairseq.teachers.labellers import FeatureLabeller
 
 LENGTHS = [8000, 12_345, 160, 1, 20_000, 9001]
@@ -154,6 +154,31 @@ def test_labels_of_the_other_form_are_removed(tmp_path: Path) -> None:
     merge_shards(job)
     assert (tmp_path / "train.rvq_0").exists()
     assert not (tmp_path / "train.rvq.codes.npy").exists()
+
+
+def pack(folder: Path, prefix: str, *columns: str) -> None:
+    """A track of zeros under each name."""
+    with PackedWriter(folder / prefix, columns) as out:
+        out.append(np.zeros((25, len(columns)), int))
+
+
+def test_packed_labels_of_any_name_give_way_to_new_ones(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    pack(tmp_path, "train.old", "rvq_0", "rvq_1")
+    run_shard(job)
+    merge_shards(job)
+    labels = open_labels(tmp_path, "train", ["rvq_0", "rvq_1"])
+    assert labels.source == f"{tmp_path}/train.rvq_0, {tmp_path}/train.rvq_1"
+
+
+@pytest.mark.parametrize("file_format", ["text", "packed"])
+def test_other_labels_packed_beside_them_are_not_lost(tmp_path: Path, file_format: str) -> None:
+    job = make_job(tmp_path, [4000], file_format=file_format)
+    pack(tmp_path, "train.rvq", "rvq_0", "km", "rvq_1")
+    run_shard(job)
+    with pytest.raises(LabelError, match=r"train.rvq.codes.npy: holds km too.*would be lost. Keep them as text"):
+        merge_shards(job)
+    assert open_labels(tmp_path, "train", ["km"]).codes(0).shape == (25, 1)
 
 
 def test_dictionaries_keep_the_counts_of_the_first_split(tmp_path: Path) -> None:
