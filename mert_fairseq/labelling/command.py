@@ -13,6 +13,8 @@ from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
 from mert_fairseq.labelling.launch import add_launch_options, label_launched
 from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.ready import refuse_early
+from mert_fairseq.labelling.rejects import tracks_refused
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.source import TeacherSource
@@ -106,26 +108,25 @@ def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, nu
 
 def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
     """Label all splits, here or as jobs, or one shard of each; gives the summary."""
-    summary: dict[str, Any] = {}
-    for job in jobs:
+    open_jobs = [job for job in jobs if not read_sidecar(job)]
+    for job in open_jobs:
+        refuse_early(job)
         job.label_dir.mkdir(parents=True, exist_ok=True)
     if options.launcher:
         if options.shard:
             raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
         label_launched(jobs, options.launcher, options.shards, options.workers, options.job_options)
         return merge(jobs)
-    for job in jobs:
-        if read_sidecar(job):
-            summary[job.split] = merge_shards(job)
-            continue
-        done = run_shard(job, options.shard or Shard(0, 1), options.workers)
-        if options.shard is None:
-            summary[job.split] = merge_shards(job)
-        else:
-            summary[job.split] = {"shard": str(options.shard), "tracks": done.tracks, "refused": len(done.refused)}
-            if done.refused:
-                raise LabelJobError("\n  ".join([f"{len(done.refused)} tracks have no codes:", *done.refused.values()]))
-    return summary
+    shard = options.shard or Shard(0, 1)
+    done = {job: run_shard(job, shard, options.workers) for job in open_jobs}
+    if options.shard is None:
+        return merge(jobs)
+    if refused := [reason for summary in done.values() for reason in summary.refused.values()]:
+        raise tracks_refused(f"shard {shard}", refused)
+    return {
+        job.split: {"shard": str(shard), "tracks": done[job].tracks} if job in done else merge_shards(job)
+        for job in jobs
+    }
 
 
 def merge(jobs: list[LabelJob]) -> dict[str, Any]:

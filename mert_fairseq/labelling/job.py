@@ -55,6 +55,11 @@ class LabelJob:
         return self.label_dir / f"{self.split}.{self.name}.json"
 
     @property
+    def rejects_path(self) -> Path:
+        """Where the tracks are listed that have no codes."""
+        return self.label_dir / f"{self.split}.{self.name}.rejects.tsv"
+
+    @property
     def packed_prefix(self) -> Path:
         """Of the packed file, without ``.codes.npy``."""
         return self.label_dir / f"{self.split}.{family_name(self.columns)}"
@@ -74,29 +79,28 @@ class LabelJob:
             return [self.name]
         return [f"{self.name}_{q}" for q in range(len(self.teacher.codebook_sizes))]
 
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """All that the codes depend on: parts and labels of another identity are not mixed with these.
+    def track_line(self, track: int) -> str:
+        """A track's line of the manifest, by which journals know it."""
+        return f"{self.manifest.paths[track]}\t{self.manifest.samples[track]}"
 
-        Raises:
-            LabelJobError: if the manifest is of another sample rate than the teacher, or is empty.
-        """
-        if not len(self.manifest):
-            raise LabelJobError(f"{self.manifest_path}: lists no track. Make the manifest again.")
-        if self.manifest.sample_rate not in (None, self.teacher.sample_rate):
-            raise LabelJobError(
-                f"{self.manifest_path}: found {self.manifest.sample_rate} Hz, expected the teacher's "
-                f"{self.teacher.sample_rate} Hz. Convert the audio (preprocess/make_manifest.py --convert-to DIR "
-                f"--sample-rate {self.teacher.sample_rate}), or fit the teacher at the manifest's rate."
-            )
-        tracks = hashlib.sha256()
-        for path, samples in zip(self.manifest.paths, self.manifest.samples.tolist(), strict=True):
-            tracks.update(f"{path}\t{samples}\n".encode(errors="surrogateescape"))
+    @cached_property
+    def teacher_identity(self) -> dict[str, Any]:
+        """All that a track's codes depend on beside its audio: codes of different ones are not mixed."""
         return {
             **self.source.identity(),
             "sample_rate": self.teacher.sample_rate,
             "label_rate_hz": self.teacher.label_rate_hz,
             "codebook_sizes": list(self.teacher.codebook_sizes),
+        }
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the labels depend on: the teacher, and the tracks in their order."""
+        tracks = hashlib.sha256()
+        for track in range(len(self.manifest)):
+            tracks.update(f"{self.track_line(track)}\n".encode(errors="surrogateescape"))
+        return {
+            **self.teacher_identity,
             "tracks": len(self.manifest),
             "manifest_sha256": tracks.hexdigest(),
         }

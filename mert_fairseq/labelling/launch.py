@@ -30,14 +30,12 @@ class LabelShard:
     shard: Shard
     workers: int
 
-    def __call__(self) -> list[str]:
-        """Label; gives the reasons of tracks that have no codes."""
+    def __call__(self) -> None:
+        """Label; the merge tells of tracks that have no codes."""
         os.register_at_fork(after_in_child=_forget_submitit)
-        refused: list[str] = []
         for job in self.jobs:
             if not read_sidecar(job):
-                refused += run_shard(job, self.shard, self.workers).refused.values()
-        return refused
+                run_shard(job, self.shard, self.workers)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit queues when time is up or another job takes the place."""
@@ -101,38 +99,35 @@ def label_launched(jobs: Sequence[LabelJob], launcher: str, shards: int, workers
         except (NameError, ValueError, RuntimeError) as error:
             raise ValueError(f"--launcher {launcher}: {error}") from error
         started = executor.submit_array([LabelShard(open_jobs, Shard(i, shards), workers) for i in range(shards)])
-        refused = [reason for reasons in wait_for(started, folder) for reason in reasons]
-        if refused:
-            raise LabelJobError("\n  ".join([f"{len(refused)} tracks have no codes:", *refused]))
+        wait_for(started, folder)
     for job in open_jobs:
         merge_shards(job)
 
 
-def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> list[Any]:
-    """The results of jobs, which may be queued again in between.
+def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> None:
+    """Wait for jobs, which may be queued again in between.
 
     Raises:
         LabelJobError: naming the first that failed, or ended without a result.
     """
-    results: dict[int, Any] = {}
+    waiting = dict(enumerate(jobs))
     ended: dict[int, float] = {}
-    while len(results) < len(jobs):
+    while waiting:
         time.sleep(POLL_SECONDS)
-        waiting = [place for place in range(len(jobs)) if place not in results]
-        for place in waiting:
-            job = jobs[place]
+        first = min(waiting)
+        for place, job in list(waiting.items()):
             if job.paths.result_pickle.exists():
-                results[place] = _result(job, folder)
-            elif not job.done(force_check=place == min(waiting)):  # one call to Slurm tells of all
+                _refuse_failed(job, folder)
+                del waiting[place]
+            elif not job.done(force_check=place == first):  # one call to Slurm tells of all
                 ended.pop(place, None)
             elif time.monotonic() - ended.setdefault(place, time.monotonic()) > PATIENCE_SECONDS:
                 raise _failed(job, folder, f"ended as {job.state} without a result")
-    return [results[place] for place in range(len(jobs))]
 
 
-def _result(job: submitit.Job, folder: Path) -> Any:
+def _refuse_failed(job: submitit.Job, folder: Path) -> None:
     try:
-        return job.result()
+        job.result()
     except (submitit.core.utils.FailedJobError, submitit.core.utils.UncompletedJobError) as error:
         raise _failed(job, folder, str(error).strip().splitlines()[-1]) from error
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
@@ -13,23 +13,15 @@ import numpy as np
 from mert_fairseq.files import replacing
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
+from mert_fairseq.labelling.journal import Entry, journal_header, read_journal
 from mert_fairseq.labelling.locks import Lock
+from mert_fairseq.labelling.rejects import listed, tracks_refused, write_rejects
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.statistics import CodeStatistics
-from mert_fairseq.labelling.store import (
-    FULL,
-    Entry,
-    disk_full,
-    journal_header,
-    read_codes,
-    read_journal,
-    shard_base,
-    shards_in,
-)
+from mert_fairseq.labelling.store import FULL, disk_full, read_codes, shard_base, shards_in
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
 from mert_fairseq.labels.homes import replacing_packed
 
-MAX_LISTED = 10
 TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
 
 
@@ -40,8 +32,8 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
         The sidecar.
 
     Raises:
-        LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused, or the disk is
-            full.
+        LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused (which the rejects
+            file lists then), or the disk is full.
     """
     if finished := read_sidecar(job):
         shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
@@ -54,13 +46,15 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
             lock = Lock(shard_base(job.parts_dir, shard).with_suffix(".lock"))
             lock.take()
             stack.callback(lock.give_back)
-        entries = {shard: _checked_entries(job, shard) for shard in shards}
+        entries = {shard: _read_entries(job, shard) for shard in shards}
+        _refuse_incomplete(job, entries)
         try:
             sidecar = _write_labels(job, shards, entries)
         except OSError as error:
             if error.errno in FULL:
                 raise disk_full(job.label_dir, error) from error
             raise
+        job.rejects_path.unlink(missing_ok=True)
         shutil.rmtree(job.parts_dir)
     return sidecar
 
@@ -88,41 +82,39 @@ def _complete_cut(job: LabelJob) -> list[Shard]:
     missing = [str(shard) for index in range(count) if (shard := Shard(index, count)) not in found]
     if missing:
         raise LabelJobError(
-            f"{job.parts_dir}: missing {_listed(missing)} of {count} shards. Run each (apply --shard i/{count}), then "
+            f"{job.parts_dir}: missing {listed(missing)} of {count} shards. Run each (apply --shard i/{count}), then "
             f"merge again."
         )
     return found
 
 
-def _checked_entries(job: LabelJob, shard: Shard) -> dict[int, Entry]:
-    """A shard's entries, if they are exactly its tracks."""
+def _read_entries(job: LabelJob, shard: Shard) -> dict[str, Entry]:
+    """A shard's entries; those of tracks that the manifest no longer lists there do no harm."""
     path = shard_base(job.parts_dir, shard).with_suffix(".journal")
-    entries, _ = read_journal(path, journal_header(job.identity, shard))
-    expected = shard.tracks(job.manifest.samples)
-    if strangers := set(entries) - set(expected):
-        raise LabelJobError(
-            f"{path}: holds track {min(strangers)}, which is another shard's. Delete it, label it again."
-        )
-    refused = [entry.refused for entry in entries.values() if entry.refused]
+    return read_journal(path, journal_header(job.teacher_identity, shard))[0]
+
+
+def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry]]) -> None:
+    tracks = {shard: shard.tracks(job.manifest.samples) for shard in entries}
+    refused = {
+        job.manifest.paths[track]: entry.refused
+        for shard in entries
+        for track in tracks[shard]
+        if (entry := entries[shard].get(job.track_line(track))) and entry.refused
+    }
     if refused:
-        raise LabelJobError(
-            f"{job.manifest_path}: {len(refused)} tracks have no codes:\n  {_listed(refused, chr(10) + '  ')}\n"
-            f"Mend the files and give the same command again, or make the manifest again without them."
-        )
-    missing = len(expected) - len(entries)
-    if missing:
-        raise LabelJobError(
-            f"{path}: lacks {missing} of {len(expected)} tracks: the job was stopped. Run apply --shard {shard} again."
-        )
-    return entries
+        write_rejects(job.rejects_path, refused)
+        raise tracks_refused(job.rejects_path, refused.values())
+    for shard in entries:
+        missing = sum(job.track_line(track) not in entries[shard] for track in tracks[shard])
+        if missing:
+            raise LabelJobError(
+                f"{shard_base(job.parts_dir, shard)}.journal: lacks {missing} of {len(tracks[shard])} tracks: the job "
+                f"was stopped, or the manifest changed. Run apply --shard {shard} again."
+            )
 
 
-def _listed(items: list[str], separator: str = ", ") -> str:
-    more = [f"and {len(items) - MAX_LISTED} more"] if len(items) > MAX_LISTED else []
-    return separator.join(items[:MAX_LISTED] + more)
-
-
-def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> dict[str, Any]:
+def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> dict[str, Any]:
     job.sidecar_path.unlink(missing_ok=True)
     statistics = CodeStatistics(job.teacher.codebook_sizes)
     rate = job.teacher.label_rate_hz
@@ -150,14 +142,14 @@ def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[
     return sidecar
 
 
-def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> Iterator[np.ndarray]:
+def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> Iterator[np.ndarray]:
     """Codes of all tracks in the manifest's order, each (frames, Q) uint16."""
     teacher = job.teacher
     for shard in sorted(shards):
         path = shard_base(job.parts_dir, shard).with_suffix(".codes")
         with path.open("rb") as file:
             for track in shard.tracks(job.manifest.samples):
-                codes = read_codes(file, entries[shard][track], len(teacher.codebook_sizes))
+                codes = read_codes(file, entries[shard][job.track_line(track)], len(teacher.codebook_sizes))
                 expected = num_label_frames(
                     int(job.manifest.samples[track]), teacher.sample_rate, teacher.label_rate_hz
                 )

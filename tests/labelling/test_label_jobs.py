@@ -13,6 +13,7 @@ from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.labelling.store import ShardStore
 from mert_fairseq.labels import LabelDictionary, LabelError, PackedWriter, open_labels
+from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.labellers import FeatureLabeller
 
 LENGTHS = [8000, 12_345, 160, 1, 20_000, 9001]
@@ -92,9 +93,9 @@ def test_a_missing_shard_is_refused(finished: LabelJob, tmp_path: Path) -> None:
 
 def test_an_unfinished_shard_is_refused(finished: LabelJob, tmp_path: Path) -> None:
     job = replace(finished, label_dir=tmp_path)
-    with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2) as store:
-        store.add(2, np.zeros((1, 2), np.uint16))
-    with pytest.raises(LabelJobError, match=r"lacks 5 of 6 tracks: the job was stopped. Run apply --shard 0/1 again"):
+    with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2) as store:
+        store.add(job.track_line(2), np.zeros((1, 2), np.uint16))
+    with pytest.raises(LabelJobError, match=r"lacks 5 of 6 tracks: the job was stopped.* Run apply --shard 0/1 again"):
         merge_shards(job)
 
 
@@ -193,21 +194,60 @@ def test_dictionaries_keep_the_counts_of_the_first_split(tmp_path: Path) -> None
     assert (tmp_path / "dict.rvq_0.txt").read_bytes() == before
 
 
-def test_tracks_that_cannot_be_read_are_named_and_tried_again(tmp_path: Path) -> None:
+def spoil(job: LabelJob, tracks: list[int]) -> bytes:
+    """Cut the files of some tracks; gives what one held."""
+    paths = [job.manifest.audio_path(track) for track in tracks]
+    good = paths[0].read_bytes()
+    for path in paths:
+        path.write_bytes(good[:2000])
+    return good
+
+
+def test_tracks_that_cannot_be_read_are_listed_and_tried_again(tmp_path: Path) -> None:
     job = make_job(tmp_path, [4000, 4000, 4000])
-    good = job.manifest.audio_path(1).read_bytes()
-    job.manifest.audio_path(1).write_bytes(good[:2000])
-    job.manifest.audio_path(2).unlink()
-    summary = run_shard(job)
-    assert len(summary.refused) == 2
-    with pytest.raises(LabelJobError, match=r"2 tracks have no codes:\n  .*train00[12].wav.*\n  .*train00[12].wav"):
+    good = spoil(job, [1, 2])
+    for shard in (Shard(0, 2), Shard(1, 2)):
+        run_shard(job, shard)
+    with pytest.raises(LabelJobError, match=r"train.rvq.rejects.tsv: 2 tracks have no codes:\n  .*1.wav.*\n  .*2.wav"):
         merge_shards(job)
+    header, *rows = [line.split("\t") for line in job.rejects_path.read_text().splitlines()]
+    assert header == ["path", "reason"]
+    assert [path for path, _ in rows] == ["train001.wav", "train002.wav"]
+    assert "found 978 samples, expected the manifest's 4000" in rows[0][1]
     for track in (1, 2):
         job.manifest.audio_path(track).write_bytes(good)
-    summary = run_shard(job)
-    assert (summary.labelled, summary.refused) == (2, {})
+    assert [run_shard(job, shard).labelled for shard in (Shard(0, 2), Shard(1, 2))] in ([0, 2], [1, 1])
     merge_shards(job)
     assert len((tmp_path / "train.rvq_0").read_text().splitlines()) == 3
+    assert not job.rejects_path.exists()
+
+
+def test_codes_survive_a_manifest_that_loses_and_gains_tracks(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000, 4100, 4200, 4300])
+    spoil(job, [1])
+    run_shard(job)
+    manifest = job.manifest
+    soundfile.write(manifest.root / "new.wav", np.zeros(500), SAMPLE_RATE)
+    paths, samples = (["new.wav", *(list(manifest.paths)[t] for t in (3, 0, 2))], [500, 4300, 4000, 4200])
+    Manifest(manifest.root, paths, np.array(samples), SAMPLE_RATE).write(job.manifest_path)
+    job = replace(job)  # reads the manifest anew
+    with pytest.raises(LabelJobError, match="lacks 1 of 4 tracks: the job was stopped, or the manifest changed"):
+        merge_shards(job)
+    assert run_shard(job).labelled == 1
+    merge_shards(job)
+    fresh = replace(job, label_dir=tmp_path / "fresh")
+    fresh.label_dir.mkdir()
+    run_shard(fresh)
+    merge_shards(fresh)
+    assert label_files(tmp_path) == label_files(fresh.label_dir)
+
+
+def test_a_journal_that_knows_tracks_by_number_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    job.parts_dir.mkdir()
+    (job.parts_dir / "shard-0-of-1.journal").write_text(json.dumps({"shard": "0/1", "job": job.identity}) + "\n")
+    with pytest.raises(LabelJobError, match=r"by another version of mert_fairseq.*or delete .*train.rvq.parts"):
+        run_shard(job)
 
 
 def test_a_file_that_changed_since_the_manifest_is_refused(tmp_path: Path) -> None:

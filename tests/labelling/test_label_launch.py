@@ -26,7 +26,7 @@ def test_launched_shards_make_the_bytes_of_one_process(tmp_path):
 def test_a_track_without_codes_is_told_of_with_its_reason(tmp_path):
     job = make_job(tmp_path, [8000] * 2)
     (tmp_path / "audio/train001.wav").write_bytes(b"no audio")
-    with pytest.raises(LabelJobError, match=r"1 tracks have no codes:\s+.*train001.wav"):
+    with pytest.raises(LabelJobError, match=r"rejects.tsv: 1 tracks have no codes:\s+.*train001.wav"):
         label_launched([job], "local", 1, 1, [])
 
 
