@@ -74,10 +74,20 @@ class LabelJob:
 
     @property
     def columns(self) -> Sequence[str]:
-        """Label names."""
-        if not self.numbered:
-            return [self.name]
-        return [f"{self.name}_{q}" for q in range(len(self.teacher.codebook_sizes))]
+        """Label names.
+
+        Raises:
+            LabelJobError: if they are not numbered, and the teacher has several codebooks.
+        """
+        codebooks = len(self.teacher.codebook_sizes)
+        if self.numbered:
+            return [f"{self.name}_{q}" for q in range(codebooks)]
+        if codebooks != 1:
+            raise LabelJobError(
+                f"{self.source.path}: found {codebooks} codebooks, expected the 1 of a K-means teacher. Label with "
+                f"preprocess/extract_rvq_labels.py."
+            )
+        return [self.name]
 
     def track_line(self, track: int) -> str:
         """A track's line of the manifest, by which journals know it."""

@@ -7,8 +7,10 @@ def refuse_early(job: LabelJob) -> None:
     """Refuse a job whose labels could not be made.
 
     Raises:
-        LabelJobError: if the manifest is empty, or of another sample rate than the teacher.
+        LabelJobError: if the manifest is empty, or of another sample rate than the teacher; or the teacher has
+            several codebooks where one is expected.
     """
+    _ = job.columns
     if not len(job.manifest):
         raise LabelJobError(f"{job.manifest_path}: lists no track. Make the manifest again.")
     if job.manifest.sample_rate not in (None, job.teacher.sample_rate):
