@@ -12,11 +12,12 @@ from mert_fairseq.ingest.pool import WorkerError
 from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
 from mert_fairseq.labelling.launch import add_launch_options, label_launched
-from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.merge import merge_shards
 from mert_fairseq.labelling.ready import refuse_early
 from mert_fairseq.labelling.rejects import tracks_refused
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.sidecar import read_sidecar
 from mert_fairseq.labelling.source import TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
 from mert_fairseq.teachers.labellers import FeatureLabeller, Features
@@ -43,7 +44,7 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
     options.add_argument("--teacher", required=True, help="the .npz that fit wrote, or encodec")
     options.add_argument(
-        "--splits", nargs="+", default=["train", "valid"], help="the first one's counts go into the dictionaries"
+        "--splits", nargs="+", default=["train", "valid"], help="dictionaries count the first to be labelled"
     )
     options.add_argument("--label-dir", type=Path, help="where labels go (default: data)")
     options.add_argument("--name", help="of the labels")
@@ -101,23 +102,23 @@ def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, nu
     """A job for each split."""
     label_dir = options.label_dir or options.data
     return [
-        LabelJob(options.data / f"{split}.tsv", label_dir, name, source, options.format, numbered, place == 0)
-        for place, split in enumerate(options.splits)
+        LabelJob(options.data / f"{split}.tsv", label_dir, name, source, options.format, numbered)
+        for split in options.splits
     ]
 
 
 def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
     """Label all splits, here or as jobs, or one shard of each; gives the summary."""
+    if options.launcher and options.shard:
+        raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
+    shard = options.shard or Shard(0, 1)
     open_jobs = [job for job in jobs if not read_sidecar(job)]
     for job in open_jobs:
-        refuse_early(job)
+        refuse_early(job, options.shards if options.launcher else shard.count)
         job.label_dir.mkdir(parents=True, exist_ok=True)
     if options.launcher:
-        if options.shard:
-            raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
         label_launched(jobs, options.launcher, options.shards, options.workers, options.job_options)
         return merge(jobs)
-    shard = options.shard or Shard(0, 1)
     done = {job: run_shard(job, shard, options.workers) for job in open_jobs}
     if options.shard is None:
         return merge(jobs)

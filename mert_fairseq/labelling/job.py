@@ -30,7 +30,6 @@ class LabelJob:
         source: the teacher.
         file_format: "text", "packed" or "both".
         numbered: whether the columns are numbered.
-        first: whether this is the split whose counts the dictionaries show.
     """
 
     manifest_path: Path
@@ -39,7 +38,6 @@ class LabelJob:
     source: TeacherSource
     file_format: str = "text"
     numbered: bool = True
-    first: bool = True
 
     @property
     def split(self) -> str:
@@ -59,10 +57,18 @@ class LabelJob:
         """Where the tracks are listed that have no codes."""
         return self.label_dir / f"{self.split}.{self.name}.rejects.tsv"
 
+    def text_path(self, column: str) -> Path:
+        """Of a label as text."""
+        return self.label_dir / f"{self.split}.{column}"
+
+    def dictionary_path(self, column: str) -> Path:
+        """Of a label's dictionary, which all splits share."""
+        return self.label_dir / f"dict.{column}.txt"
+
     @property
-    def packed_prefix(self) -> Path:
-        """Of the packed file, without ``.codes.npy``."""
-        return self.label_dir / f"{self.split}.{family_name(self.columns)}"
+    def packed_prefix(self) -> Path | None:
+        """Of the packed file, without ``.codes.npy``; None if the format is text."""
+        return None if self.file_format == "text" else self.label_dir / f"{self.split}.{family_name(self.columns)}"
 
     @cached_property
     def manifest(self) -> Manifest:

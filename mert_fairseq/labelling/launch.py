@@ -12,9 +12,10 @@ from typing import Any
 import submitit
 
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
-from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.merge import merge_shards
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.sidecar import read_sidecar
 
 LAUNCHERS = ("local", "slurm")
 POLL_SECONDS = 2.0

@@ -1,28 +1,30 @@
 """All shards of a job into label files, dictionaries and a sidecar."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from mert_fairseq.files import replacing
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
 from mert_fairseq.labelling.journal import Entry, journal_header, read_journal
 from mert_fairseq.labelling.locks import Lock
 from mert_fairseq.labelling.rejects import listed, tracks_refused, write_rejects
 from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.sidecar import (
+    counted_elsewhere,
+    read_sidecar,
+    refuse_other_form,
+    stale_columns,
+    write_sidecar,
+)
 from mert_fairseq.labelling.statistics import CodeStatistics
 from mert_fairseq.labelling.store import FULL, disk_full, read_codes, shard_base, shards_in
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
-from mert_fairseq.labels.homes import replacing_packed
-
-TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
+from mert_fairseq.labels.homes import giving_way, remove_packed, replacing_packed
 
 
 def merge_shards(job: LabelJob) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
         shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
         return finished
     if not job.parts_dir.is_dir():
+        refuse_other_form(job)
         raise LabelJobError(f"{job.parts_dir}: no shard there. Label the split first (apply).")
     shards = _complete_cut(job)
     with ExitStack() as stack:
@@ -57,16 +60,6 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
         job.rejects_path.unlink(missing_ok=True)
         shutil.rmtree(job.parts_dir)
     return sidecar
-
-
-def read_sidecar(job: LabelJob) -> dict[str, Any] | None:
-    """The sidecar of labels that are whole and just what the job would make, or None."""
-    try:
-        sidecar = json.loads(job.sidecar_path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    same = sidecar.get("job") == json.loads(json.dumps(job.identity)) and sidecar.get("format") == job.file_format
-    return sidecar if same else None
 
 
 def _complete_cut(job: LabelJob) -> list[Shard]:
@@ -115,31 +108,39 @@ def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry
 
 
 def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> dict[str, Any]:
+    _remove_stale(job)
     job.sidecar_path.unlink(missing_ok=True)
     statistics = CodeStatistics(job.teacher.codebook_sizes)
-    rate = job.teacher.label_rate_hz
-    target = None if job.file_format == "text" else job.packed_prefix
-    with replacing_packed(job.label_dir, job.split, job.columns, target), ExitStack() as stack:
+    with replacing_packed(job.label_dir, job.split, job.columns, job.packed_prefix), ExitStack() as stack:
         writers: list[Any] = []
         if job.file_format in ("text", "both"):
             writers.append(stack.enter_context(TextWriter(job.label_dir, job.split, job.columns)))
-        if job.file_format in ("packed", "both"):
-            writers.append(stack.enter_context(PackedWriter(job.packed_prefix, job.columns, rate, job.identity)))
+        if job.packed_prefix:
+            packed = PackedWriter(job.packed_prefix, job.columns, job.teacher.label_rate_hz, job.identity)
+            writers.append(stack.enter_context(packed))
         for codes in _all_codes(job, shards, entries):
             statistics.add(codes)
             for writer in writers:
                 writer.append(codes)
     if job.file_format == "packed":
         for column in job.columns:
-            (job.label_dir / f"{job.split}.{column}").unlink(missing_ok=True)
+            job.text_path(column).unlink(missing_ok=True)
+    keep = counted_elsewhere(job)
     for column, counts in zip(job.columns, statistics.counts, strict=True):
-        dictionary = job.label_dir / f"dict.{column}.txt"
-        if job.first or not dictionary.is_file():
-            write_dictionary(dictionary, counts)
-    sidecar = _sidecar(job, statistics)
-    with replacing(job.sidecar_path) as partial:
-        partial.write_text(json.dumps(sidecar, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return sidecar
+        if not (keep and job.dictionary_path(column).is_file()):
+            write_dictionary(job.dictionary_path(column), counts)
+    return write_sidecar(job, statistics, dictionaries=not keep)
+
+
+def _remove_stale(job: LabelJob) -> None:
+    """Remove labels that only the last teacher of this name made; while its sidecar is there, which lists them."""
+    stale = stale_columns(job)
+    if stale:
+        for prefix in giving_way(job.label_dir, job.split, [*job.columns, *stale], job.packed_prefix):
+            remove_packed(prefix)
+    for column in stale:
+        job.text_path(column).unlink(missing_ok=True)
+        job.dictionary_path(column).unlink(missing_ok=True)
 
 
 def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> Iterator[np.ndarray]:
@@ -159,17 +160,3 @@ def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str
                         f"again: it makes them anew."
                     )
                 yield codes
-
-
-def _sidecar(job: LabelJob, statistics: CodeStatistics) -> dict[str, Any]:
-    from mert_fairseq import __version__
-
-    return {
-        "job": job.identity,
-        "format": job.file_format,
-        "columns": list(job.columns),
-        "frames": statistics.frames,
-        "hours": round(int(job.manifest.samples.sum()) / job.teacher.sample_rate / 3600, 4),
-        "codebooks": statistics.summary(job.teacher.label_rate_hz),
-        "tools": {"mert_fairseq": __version__, **{name: version(name) for name in TOOLS}},
-    }

@@ -39,7 +39,7 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
             labels could not be made (refuse_early).
         WorkerError: if a worker fails for a reason that is not the track's.
     """
-    refuse_early(job)
+    refuse_early(job, shard.count)
     rate = job.teacher.sample_rate
     groups = track_groups(job, shard)
     seconds = sum(task.samples for group in groups for task in group) / rate

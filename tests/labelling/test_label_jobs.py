@@ -13,6 +13,7 @@ from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.labelling.store import ShardStore
 from mert_fairseq.labels import LabelDictionary, LabelError, PackedWriter, open_labels
+from mert_fairseq.labels.convert import convert_labels, label_names
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.labellers import FeatureLabeller
 
@@ -101,10 +102,19 @@ def test_an_unfinished_shard_is_refused(finished: LabelJob, tmp_path: Path) -> N
 
 def test_doubled_shards_are_refused(finished: LabelJob, tmp_path: Path) -> None:
     job = replace(finished, label_dir=tmp_path)
-    for shard in (Shard(0, 2), Shard(1, 2), Shard(0, 1)):
+    for shard in (Shard(0, 2), Shard(1, 2)):
         run_shard(job, shard)
+    (job.parts_dir / "shard-0-of-1.journal").touch()
     with pytest.raises(LabelJobError, match="expected those of one cut: tracks would be doubled"):
         merge_shards(job)
+
+
+def test_another_cut_is_refused_before_any_work(finished: LabelJob, tmp_path: Path) -> None:
+    job = replace(finished, label_dir=tmp_path)
+    run_shard(job)
+    with pytest.raises(LabelJobError, match=r"train.rvq.parts: was begun in 1 shards, expected 2. Go on with"):
+        run_shard(job, Shard(0, 2))
+    assert [path.name for path in job.parts_dir.glob("*.journal")] == ["shard-0-of-1.journal"]
 
 
 def test_a_shard_copied_under_another_name_is_refused(finished: LabelJob, tmp_path: Path) -> None:
@@ -145,16 +155,73 @@ def test_a_new_teacher_replaces_finished_labels(tmp_path: Path) -> None:
     assert label_files(tmp_path)["train.rvq.json"] != old["train.rvq.json"]
 
 
-def test_labels_of_the_other_form_are_removed(tmp_path: Path) -> None:
-    job = make_job(tmp_path, [4000], file_format="packed")
+def relabel(job: LabelJob) -> None:
     run_shard(job)
     merge_shards(job)
-    assert (tmp_path / "train.rvq.codes.npy").exists()
-    job = replace(job, file_format="text")
-    run_shard(job)
-    merge_shards(job)
-    assert (tmp_path / "train.rvq_0").exists()
-    assert not (tmp_path / "train.rvq.codes.npy").exists()
+
+
+def with_teacher(job: LabelJob, codebooks: int, seed: int) -> LabelJob:
+    return replace(job, source=TeacherSource(str(write_teacher(job.label_dir, codebooks, seed=seed))))
+
+
+@pytest.mark.parametrize(("before", "after"), [("packed", "text"), ("text", "packed")])
+def test_labels_of_the_last_teacher_are_removed_in_the_other_form_too(tmp_path: Path, before: str, after: str) -> None:
+    old = make_job(tmp_path, [4000], file_format=before)
+    relabel(old)
+    new = replace(with_teacher(old, 2, 9), file_format=after)
+    relabel(new)
+    labels = open_labels(tmp_path, "train", ["rvq_0", "rvq_1"])
+    assert ("codes.npy" in labels.source) == (after == "packed")
+    assert (tmp_path / "train.rvq_0").exists() == (after == "text")
+
+
+@pytest.mark.parametrize(("before", "after"), [("packed", "text"), ("text", "packed"), ("packed", "both")])
+def test_labels_that_are_there_in_another_form_are_converted_not_made_again(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    job = make_job(tmp_path, [4000], file_format=before)
+    relabel(job)
+    wanted = replace(job, file_format=after)
+    form = "text" if before == "packed" else "packed"
+    command = rf"convert_labels.py {tmp_path} --to {form} --splits train --labels rvq_0 rvq_1 --label-rate 50"
+    for step in (run_shard, merge_shards):
+        with pytest.raises(LabelJobError, match=rf"found these labels as {before}, expected {after}.*{command}"):
+            step(wanted)
+    convert_labels(tmp_path, "train", ["rvq_0", "rvq_1"], form, tmp_path, label_rate_hz=50)
+    assert merge_shards(wanted)["format"] == before
+
+
+@pytest.mark.parametrize("file_format", ["text", "packed"])
+def test_columns_that_only_the_last_teacher_had_are_removed(tmp_path: Path, file_format: str) -> None:
+    old = with_teacher(make_job(tmp_path, [4000], file_format=file_format), 4, 8)
+    relabel(old)
+    relabel(with_teacher(old, 2, 9))
+    assert label_names(tmp_path) == ["rvq_0", "rvq_1"]
+    assert open_labels(tmp_path, "train", ["rvq_0", "rvq_1"]).frames.tolist() == [25]
+    assert not list(tmp_path.glob("train.rvq_[23]"))
+
+
+@pytest.mark.parametrize(
+    ("file_format", "lost"), [("text", "train.rvq_0"), ("packed", "train.rvq.codes.npy"), ("text", "dict.rvq_1.txt")]
+)
+def test_a_sidecar_vouches_for_no_file_that_is_not_there(tmp_path: Path, file_format: str, lost: str) -> None:
+    job = make_job(tmp_path, [4000], file_format=file_format)
+    relabel(job)
+    expected = label_files(tmp_path)
+    (tmp_path / lost).unlink()
+    with pytest.raises(LabelJobError, match="no shard there. Label the split first"):
+        merge_shards(job)
+    relabel(job)
+    assert label_files(tmp_path) == expected
+
+
+def test_a_sidecar_that_is_none_is_written_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    relabel(job)
+    expected = label_files(tmp_path)
+    job.sidecar_path.write_text("[]")
+    relabel(job)
+    assert label_files(tmp_path) == expected
 
 
 def pack(folder: Path, prefix: str, *columns: str) -> None:
@@ -176,22 +243,22 @@ def test_packed_labels_of_any_name_give_way_to_new_ones(tmp_path: Path) -> None:
 def test_other_labels_packed_beside_them_are_not_lost(tmp_path: Path, file_format: str) -> None:
     job = make_job(tmp_path, [4000], file_format=file_format)
     pack(tmp_path, "train.rvq", "rvq_0", "km", "rvq_1")
-    run_shard(job)
     with pytest.raises(LabelError, match=r"train.rvq.codes.npy: holds km too.*would be lost. Keep them as text"):
-        merge_shards(job)
+        run_shard(job)
+    assert not job.parts_dir.exists()
     assert open_labels(tmp_path, "train", ["km"]).codes(0).shape == (25, 1)
 
 
 def test_dictionaries_keep_the_counts_of_the_first_split(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000])
-    run_shard(job)
-    merge_shards(job)
+    relabel(job)
     before = (tmp_path / "dict.rvq_0.txt").read_bytes()
-    valid = replace(job, manifest_path=write_audio(tmp_path, [3000], "valid"), first=False)
-    run_shard(valid)
-    merge_shards(valid)
+    valid = replace(job, manifest_path=write_audio(tmp_path, [3000], "valid"))
+    relabel(valid)
     assert (tmp_path / "valid.rvq_0").exists()
     assert (tmp_path / "dict.rvq_0.txt").read_bytes() == before
+    relabel(with_teacher(valid, 2, 9))
+    assert sum(LabelDictionary.read(tmp_path / "dict.rvq_0.txt").counts) == 3000 // 160 + 1
 
 
 def spoil(job: LabelJob, tracks: list[int]) -> bytes:
