@@ -6,7 +6,7 @@ from pathlib import Path
 
 LEVELS = [
     {"frames", "options", "files", "mpeg", "seeking"},
-    {"reporting"},
+    {"archives", "reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
     {"ingest", "sharding", "teachers", "modules", "optimizers"},
@@ -20,6 +20,7 @@ WITHOUT_TORCH = {
     "frames",
     "options",
     "files",
+    "archives",
     "seeking",
     "mpeg",
     "audio",

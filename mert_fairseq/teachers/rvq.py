@@ -3,19 +3,18 @@
 With one codebook it is the K-means teacher of HuBERT and MERT-v0.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from mert_fairseq.files import replacing
+from mert_fairseq.archives import load_npz, save_npz
 from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, sample_rows
 
 FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
+FIT_ONE = "Fit one: preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
 MAX_CODES = 1 << 16
 CONSTANT = 1e-6  # a dimension that varies less is not stretched to unit variance
 
@@ -122,9 +121,8 @@ class ResidualKMeans:
 
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickled objects; the same quantiser gives the same bytes."""
-        header = json.dumps({**FORMAT, **self.about}, sort_keys=True)
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, header=np.array(header), centroids=self.centroids, mean=self.mean, scale=self.scale)
+        arrays = {"centroids": self.centroids, "mean": self.mean, "scale": self.scale}
+        save_npz(path, "header", {**FORMAT, **self.about}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "ResidualKMeans":
@@ -134,20 +132,16 @@ class ResidualKMeans:
             FileNotFoundError: if there is no such file.
             ValueError: if it is no such file of this version.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such teacher. Fit one first: preprocess/extract_rvq_labels.py fit.")
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                header = json.loads(str(arrays["header"]))
-                centroids, mean, scale = arrays["centroids"], arrays["mean"], arrays["scale"]
-        except (BadZipFile, KeyError, OSError, ValueError) as error:
+        header, arrays = load_npz(path, "header", ("centroids", "mean", "scale"), "K-means teacher", FIT_ONE)
+        if {name: header.pop(name, None) for name in FORMAT} != FORMAT:
+            raise ValueError(f"{path}: expected {FORMAT}. {FIT_ONE}")
+        centroids, mean, scale = arrays.values()
+        fits = centroids.ndim == 3 and mean.shape == scale.shape == centroids.shape[2:]
+        if not fits or min(centroids.shape) < 1 or centroids.shape[1] > MAX_CODES:
             raise ValueError(
-                f"{path}: cannot be read as a K-means teacher ({error}). Fit it again with "
-                f"preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
-            ) from error
-        if {key: header.pop(key, None) for key in FORMAT} != FORMAT:
-            raise ValueError(f"{path}: expected {FORMAT}. Fit the teacher again with this version.")
+                f"{path}: found centroids, mean and scale of shape {centroids.shape}, {mean.shape} and {scale.shape}, "
+                f"expected (codebooks, codes, D) with codes up to {MAX_CODES}, (D,) and (D,). {FIT_ONE}"
+            )
         return cls(centroids, mean, scale, header)
 
 

@@ -1,5 +1,6 @@
 """K-means and residual K-means against scikit-learn and by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_errors_say_what_was_found_and_expected(teacher: ResidualKMeans, tmp_pat
         ResidualKMeans.fit([np.full((20, 2), np.nan, np.float32)], 1, 2)
     with pytest.raises(ValueError, match=r"frames of shape \(4, 5\), expected \(frames, 8\)"):
         teacher.encode(np.zeros((4, 5), np.float32))
-    with pytest.raises(FileNotFoundError, match="no such teacher. Fit one first"):
+    with pytest.raises(FileNotFoundError, match="no such K-means teacher. Fit one: "):
         ResidualKMeans.load(tmp_path / "none.npz")
     (tmp_path / "junk.npz").write_bytes(b"junk")
     with pytest.raises(ValueError, match="cannot be read as a K-means teacher"):
@@ -118,8 +119,15 @@ def test_errors_say_what_was_found_and_expected(teacher: ResidualKMeans, tmp_pat
         mean=teacher.mean,
         scale=teacher.scale,
     )
-    with pytest.raises(ValueError, match="Fit the teacher again with this version"):
+    with pytest.raises(ValueError, match="expected {.format.*Fit one: "):
         ResidualKMeans.load(tmp_path / "other.npz")
+
+
+def test_arrays_that_do_not_fit_are_refused(teacher: ResidualKMeans, tmp_path: Path) -> None:
+    for wrong in (replace(teacher, centroids=teacher.centroids[0]), replace(teacher, mean=teacher.mean[:5])):
+        wrong.save(tmp_path / "t.npz")
+        with pytest.raises(ValueError, match=r"expected \(codebooks, codes, D\) with codes up to 65536, \(D,\) and"):
+            ResidualKMeans.load(tmp_path / "t.npz")
 
 
 def test_a_pickle_in_the_place_of_a_teacher_is_not_opened(tmp_path: Path) -> None:
