@@ -8,7 +8,7 @@
 
 On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
 
-Fitting reads at most --hours of audio. Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong
+fit reads at most --hours of audio. apply, killed, resumes: give the same command again. Exit status: 0 done, 1 wrong
 input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 """
 
@@ -38,11 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; returns the exit status."""
     options = parser().parse_args(arguments)
     if options.verb == "fit":
-        return command.run_command(
+        return command.fit(
             "extract_rvq_labels fit",
-            lambda: command.fit(options, command.frame_features(options), options.codebooks, options.codes),
-            options.json,
-            command.fit_line,
+            options,
+            lambda: command.frame_features(options),
+            options.codebooks,
+            options.codes,
         )
 
     def label() -> dict:

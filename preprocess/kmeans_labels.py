@@ -15,8 +15,8 @@ The second iteration clusters a layer of the model that the first one trained:
 
 On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
 
-Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130 interrupted.
-See docs/teachers.md.
+apply, killed, resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130
+interrupted. See docs/teachers.md.
 """
 
 import argparse
@@ -73,12 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; returns the exit status."""
     options = parser().parse_args(arguments)
     if options.verb == "fit":
-        return command.run_command(
-            "kmeans_labels fit",
-            lambda: command.fit(options, asked_features(options), 1, options.classes),
-            options.json,
-            command.fit_line,
-        )
+        return command.fit("kmeans_labels fit", options, lambda: asked_features(options), 1, options.classes)
 
     def label() -> dict[str, Any]:
         source = source_of(options)

@@ -68,8 +68,19 @@ def frame_features(options: argparse.Namespace) -> FrameFeatures:
     return FrameFeatures(options.features, options.sample_rate, options.label_rate, options.width)
 
 
-def fit(options: argparse.Namespace, features: Features, codebooks: int, codes: int) -> dict[str, Any]:
-    """Fit a teacher and save it; gives the summary."""
+def fit(prog: str, options: argparse.Namespace, features: Callable[[], Features], codebooks: int, codes: int) -> int:
+    """Fit a teacher, save it, print the summary or the error; gives the exit status."""
+    return run_command(
+        prog,
+        lambda: _fit(options, features(), codebooks, codes),
+        options.json,
+        fit_line,
+        "nothing was saved, and the same command starts anew",
+    )
+
+
+def _fit(options: argparse.Namespace, features: Features, codebooks: int, codes: int) -> dict[str, Any]:
+    options.teacher.parent.mkdir(parents=True, exist_ok=True)
     teacher = fit_teacher(
         options.data / f"{options.split}.tsv",
         features,
@@ -80,7 +91,6 @@ def fit(options: argparse.Namespace, features: Features, codebooks: int, codes: 
         options.max_frames,
         options.workers,
     )
-    options.teacher.parent.mkdir(parents=True, exist_ok=True)
     teacher.save(options.teacher)
     return {"teacher": str(options.teacher), "codebooks": codebooks, "codes": codes, **teacher.about}
 
@@ -135,7 +145,13 @@ def merge(jobs: list[LabelJob]) -> dict[str, Any]:
     return {job.split: merge_shards(job) for job in jobs}
 
 
-def run_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool, line: Callable[[Any], str]) -> int:
+def run_command(
+    prog: str,
+    action: Callable[[], dict[str, Any]],
+    as_json: bool,
+    line: Callable[[Any], str],
+    interrupted: str = "the same command goes on where it stopped",
+) -> int:
     """Do it, print its summary or its error; gives the exit status."""
     try:
         summary = action()
@@ -143,7 +159,7 @@ def run_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool, 
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
     print(json.dumps(summary) if as_json else line(summary))
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.archives import load_npz, save_npz
-from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, sample_rows
+from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, refuse_few, sample_rows
 
 FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
 FIT_ONE = "Fit one: preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
@@ -58,16 +58,20 @@ class ResidualKMeans:
             progress: called with the number of codebooks done.
 
         Raises:
-            ValueError: if there are fewer frames than codes, a value is not finite, or a number is out of range.
+            ValueError: if there are fewer frames than codes, or fewer that differ; all are alike; a value is not
+                finite; or a number is out of range.
         """
-        if codebooks < 1 or not 2 <= codes <= MAX_CODES:
-            raise ValueError(
-                f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
-            )
+        check_sizes(codebooks, codes, max_frames)
         residual = sample_rows(stream, max_frames, seed)
+        refuse_few(residual, codes)
         mean = residual.mean(0, dtype=np.float64).astype(np.float32)
         residual -= mean
         scale = np.sqrt(squares(residual) / len(residual)).astype(np.float32)
+        if (scale < CONSTANT).all():
+            raise ValueError(
+                f"residual K-means: the {len(residual)} frames are alike within {CONSTANT:g}, as silence is. Fit on "
+                f"other audio."
+            )
         scale[scale < CONSTANT] = 1
         residual /= scale
         centroids = np.empty((codebooks, codes, residual.shape[1]), dtype=np.float32)
@@ -143,6 +147,23 @@ class ResidualKMeans:
                 f"expected (codebooks, codes, D) with codes up to {MAX_CODES}, (D,) and (D,). {FIT_ONE}"
             )
         return cls(centroids, mean, scale, header)
+
+
+def check_sizes(codebooks: int, codes: int, max_frames: int) -> None:
+    """Refuse numbers out of range before any audio is read.
+
+    Raises:
+        ValueError: if there is no codebook, they are too small or large, or fewer frames than codes are to be taken.
+    """
+    if codebooks < 1 or not 2 <= codes <= MAX_CODES:
+        raise ValueError(
+            f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
+        )
+    if max_frames < codes:
+        raise ValueError(
+            f"residual K-means: found at most {max_frames} frames to cluster, expected {codes} or more, as many as "
+            f"codes. Raise --max-frames."
+        )
 
 
 def squares(rows: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_too_little_music_is_a_clear_error(
 ) -> None:
     words = [labelled, "--teacher", tmp_path / "t.npz", "--classes", 5000, "--workers", 1]
     assert run_command("kmeans_labels", "fit", *words) == 1
-    assert "600 frames cannot make 5000 classes. Fit on more audio or ask for fewer classes" in capsys.readouterr().err
+    assert "600 frames, 600 of them distinct, cannot make 5000 classes. Fit on more" in capsys.readouterr().err
     assert not (tmp_path / "t.npz").exists()
 
 

@@ -28,15 +28,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> LabelJob:
     return job
 
 
+def teachers_codes(job: LabelJob, track: int) -> np.ndarray:
+    """(frames, Q), by the teacher itself."""
+    wave = soundfile.read(job.manifest.audio_path(track), dtype="float32")[0]
+    return np.concatenate(list(FeatureLabeller.load(job.source.path).codes([wave])))
+
+
 def test_labels_are_the_teachers_codes_of_each_track_in_order(finished: LabelJob) -> None:
-    teacher = FeatureLabeller.load(finished.source.path)
     labels = open_labels(finished.label_dir, "train", ["rvq_0", "rvq_1"])
     assert len(labels) == len(LENGTHS)
     for track, samples in enumerate(LENGTHS):
-        wave = soundfile.read(finished.manifest.audio_path(track), dtype="float32")[0]
-        expected = np.concatenate(list(teacher.codes([wave])))
+        expected = teachers_codes(finished, track)
         np.testing.assert_array_equal(labels.codes(track), expected)
         assert len(expected) == num_label_frames(samples, SAMPLE_RATE, LABEL_RATE_HZ)
+
+
+def test_the_codes_of_these_tests_spread(finished: LabelJob) -> None:
+    codes = open_labels(finished.label_dir, "train", ["rvq_0", "rvq_1"])
+    assert min(len(np.unique(codes.codes(0)[:, q])) for q in (0, 1)) >= 4  # or tests could not see codes mixed up
 
 
 def test_text_and_packed_labels_hold_the_same(finished: LabelJob) -> None:
@@ -144,17 +153,6 @@ def test_parts_of_another_teacher_are_not_mixed_in(finished: LabelJob, tmp_path:
         merge_shards(other)
 
 
-def test_a_new_teacher_replaces_finished_labels(tmp_path: Path) -> None:
-    job = make_job(tmp_path, [4000])
-    run_shard(job)
-    merge_shards(job)
-    old = label_files(tmp_path)
-    other = replace(job, source=TeacherSource(str(write_teacher(tmp_path, seed=9))))
-    run_shard(other)
-    merge_shards(other)
-    assert label_files(tmp_path)["train.rvq.json"] != old["train.rvq.json"]
-
-
 def relabel(job: LabelJob) -> None:
     run_shard(job)
     merge_shards(job)
@@ -162,6 +160,16 @@ def relabel(job: LabelJob) -> None:
 
 def with_teacher(job: LabelJob, codebooks: int, seed: int) -> LabelJob:
     return replace(job, source=TeacherSource(str(write_teacher(job.label_dir, codebooks, seed=seed))))
+
+
+def test_a_new_teacher_replaces_finished_labels(tmp_path: Path) -> None:
+    old = make_job(tmp_path, [4000])
+    relabel(old)
+    new = with_teacher(old, 2, 9)
+    relabel(new)
+    codes = open_labels(tmp_path, "train", ["rvq_0", "rvq_1"]).codes(0)
+    np.testing.assert_array_equal(codes, teachers_codes(new, 0))
+    assert (codes != teachers_codes(old, 0)).any()
 
 
 @pytest.mark.parametrize(("before", "after"), [("packed", "text"), ("text", "packed")])
@@ -322,6 +330,13 @@ def test_a_file_that_changed_since_the_manifest_is_refused(tmp_path: Path) -> No
     soundfile.write(job.manifest.audio_path(0), np.zeros(4001), SAMPLE_RATE)
     reason = next(iter(run_shard(job).refused.values()))
     assert "found 4001 samples, expected the manifest's 4000" in reason
+
+
+def test_a_track_without_samples_is_refused_and_the_others_are_labelled(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000, 0])
+    labelled, refused = run_shard(job)[1:3]
+    assert labelled == 1
+    assert "train001.wav: found no samples, expected at least one. Leave it out." in next(iter(refused.values()))
 
 
 def test_another_sample_rate_is_refused(tmp_path: Path) -> None:

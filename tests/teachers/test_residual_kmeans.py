@@ -97,10 +97,16 @@ def test_constant_dimensions_do_not_divide_by_zero() -> None:
 
 
 def test_errors_say_what_was_found_and_expected(teacher: ResidualKMeans, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="10 frames cannot make 16 classes"):
+    with pytest.raises(ValueError, match="10 frames, 10 of them distinct, cannot make 16 classes"):
         ResidualKMeans.fit([blobs(10)], 1, 16)
     with pytest.raises(ValueError, match="0 codebooks of 16 codes; expected 1 or more of 2 to 65536"):
         ResidualKMeans.fit([blobs(100)], 0, 16)
+    with pytest.raises(ValueError, match="at most 5 frames to cluster, expected 16 or more.*Raise --max-frames"):
+        ResidualKMeans.fit([blobs(100)], 1, 16, max_frames=5)
+    with pytest.raises(ValueError, match="200 frames, 10 of them distinct, cannot make 16 classes"):
+        ResidualKMeans.fit([np.tile(blobs(10), (20, 1))], 1, 16)
+    with pytest.raises(ValueError, match="the 100 frames are alike within 1e-06, as silence is. Fit on other audio"):
+        ResidualKMeans.fit([1e-9 * blobs(100)], 1, 16)
     with pytest.raises(ValueError, match="the features hold no row"):
         ResidualKMeans.fit([], 1, 16)
     with pytest.raises(ValueError, match="NaN or infinity"):
