@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"frames", "options", "files", "mpeg", "seeking"},
+    {"arguments", "frames", "options", "files", "mpeg", "seeking"},
     {"archives", "reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
@@ -17,6 +17,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 WITHOUT_TORCH = {
+    "arguments",
     "frames",
     "options",
     "files",

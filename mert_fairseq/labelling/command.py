@@ -2,12 +2,14 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mert_fairseq.arguments import default_workers, positive_float, positive_int
 from mert_fairseq.ingest.pool import WorkerError
 from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
@@ -18,7 +20,7 @@ from mert_fairseq.labelling.rejects import tracks_refused
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.sidecar import read_sidecar
-from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.labelling.source import ENCODEC, TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
 from mert_fairseq.teachers.labellers import FeatureLabeller, Features
 
@@ -30,12 +32,12 @@ def add_fit_options(options: argparse.ArgumentParser, more_features: tuple[str, 
     options.add_argument("--split", default="train", help="fit on this split")
     options.add_argument("--features", choices=(*DEFAULT_WIDTH, *more_features), default="logmel")
     options.add_argument("--width", type=int, default=0, help="mel bands, cepstra or chroma bins; 0: 128, 13 or 12")
-    options.add_argument("--sample-rate", type=int, default=24_000, help="of the audio, in Hz")
-    options.add_argument("--label-rate", type=float, default=75, help="codes a second")
-    options.add_argument("--hours", type=float, default=10.0, help="read at most this much audio, drawn by the seed")
-    options.add_argument("--max-frames", type=int, default=200_000, help="cluster at most so many frames")
+    options.add_argument("--sample-rate", type=positive_int, default=24_000, help="of the audio, in Hz")
+    options.add_argument("--label-rate", type=positive_float, default=75, help="codes a second")
+    options.add_argument("--hours", type=positive_float, default=10.0, help="of audio read at most, drawn by the seed")
+    options.add_argument("--max-frames", type=positive_int, default=200_000, help="cluster at most so many frames")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=positive_int, default=default_workers(), help="processes")
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -51,7 +53,9 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
     options.add_argument("--shard", type=shard_option, metavar="i/n", help="label one of n parts, from 0; merge later")
     add_launch_options(options)
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument(
+        "--workers", type=positive_int, help="processes (default: a core each, or 1 for encodec on a GPU)"
+    )
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -99,7 +103,7 @@ def add_encodec_options(options: argparse.ArgumentParser) -> None:
     """What only EnCodec takes."""
     options.add_argument("--weights", help="EnCodec's, a file or folder; without it they are downloaded")
     options.add_argument("--sha256", help="what the weights' SHA-256 begins with (default: what their name says)")
-    options.add_argument("--batch", type=int, default=1, help="tracks side by side: 16 or more on a GPU, 1 on a CPU")
+    options.add_argument("--batch", type=positive_int, default=1, help="tracks side by side: 16 or more on a GPU")
 
 
 def kmeans_name(source: TeacherSource) -> str:
@@ -121,15 +125,16 @@ def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
     """Label all splits, here or as jobs, or one shard of each; gives the summary."""
     if options.launcher and options.shard:
         raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
+    workers = asked_workers(options)
     shard = options.shard or Shard(0, 1)
     open_jobs = [job for job in jobs if not read_sidecar(job)]
     for job in open_jobs:
         refuse_early(job, options.shards if options.launcher else shard.count)
         job.label_dir.mkdir(parents=True, exist_ok=True)
     if options.launcher:
-        label_launched(jobs, options.launcher, options.shards, options.workers, options.job_options)
+        label_launched(jobs, options.launcher, options.shards, workers, options.job_options)
         return merge(jobs)
-    done = {job: run_shard(job, shard, options.workers) for job in open_jobs}
+    done = {job: run_shard(job, shard, workers) for job in open_jobs}
     if options.shard is None:
         return merge(jobs)
     if refused := [reason for summary in done.values() for reason in summary.refused.values()]:
@@ -138,6 +143,21 @@ def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
         job.split: {"shard": str(shard), "tracks": done[job].tracks} if job in done else merge_shards(job)
         for job in jobs
     }
+
+
+def asked_workers(options: argparse.Namespace) -> int:
+    """The processes to start where none were asked for: a core each, but one for a GPU.
+
+    Raises:
+        ValueError: if jobs go to other machines, whose cores are not known here.
+    """
+    if options.workers:
+        return options.workers
+    if options.launcher == "slurm":
+        raise ValueError("--launcher slurm: expected --workers, the processes and cores of each job, such as 16.")
+    if options.teacher == ENCODEC and torch.cuda.is_available():
+        return 1
+    return default_workers()
 
 
 def merge(jobs: list[LabelJob]) -> dict[str, Any]:

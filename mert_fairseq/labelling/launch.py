@@ -11,6 +11,7 @@ from typing import Any
 
 import submitit
 
+from mert_fairseq.arguments import positive_int
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
 from mert_fairseq.labelling.merge import merge_shards
 from mert_fairseq.labelling.run import run_shard
@@ -52,7 +53,7 @@ def _forget_submitit() -> None:
 def add_launch_options(options: argparse.ArgumentParser) -> None:
     """What says where label jobs run."""
     options.add_argument("--launcher", choices=LAUNCHERS, help="run the shards as jobs through submitit, then merge")
-    options.add_argument("--shards", type=int, default=1, help="of --launcher: jobs of the array")
+    options.add_argument("--shards", type=positive_int, default=1, help="of --launcher: jobs of the array")
     options.add_argument(
         "--job-options",
         nargs="+",

@@ -1,11 +1,13 @@
 """Label jobs through submitit on this machine."""
 
+import argparse
 from dataclasses import replace
 
 import pytest
+import torch
 from label_corpus import label_files, make_job
 
-from mert_fairseq.labelling import LabelJobError, merge_shards, run_shard
+from mert_fairseq.labelling import LabelJobError, command, merge_shards, run_shard
 from mert_fairseq.labelling.launch import job_options, label_launched
 
 
@@ -49,3 +51,25 @@ def test_job_options_are_submitit_s():
 def test_an_unknown_option_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--launcher local: .*colour"):
         label_launched([make_job(tmp_path, [8000])], "local", 1, 1, ["colour=red"])
+
+
+def test_jobs_on_other_machines_are_told_their_workers(tmp_path, run_command, capsys):
+    make_job(tmp_path, [8000])
+    words = ["apply", tmp_path, "--teacher", tmp_path / "teacher0.npz", "--splits", "train", "--launcher", "slurm"]
+    assert run_command("extract_rvq_labels", *words) == 1
+    assert "--launcher slurm: expected --workers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(True, 1), (False, 3)])
+def test_encodec_takes_one_worker_on_a_gpu_and_a_core_each_else(monkeypatch, gpu, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(command, "default_workers", lambda: 3)
+    options = argparse.Namespace(workers=None, launcher=None, teacher="encodec")
+    assert command.asked_workers(options) == expected
+
+
+@pytest.mark.parametrize("option", ["--workers", "--batch", "--shards"])
+def test_senseless_numbers_are_refused(tmp_path, run_command, capsys, option):
+    with pytest.raises(SystemExit):
+        run_command("extract_rvq_labels", "apply", tmp_path, "--teacher", "encodec", option, 0)
+    assert f"argument {option}: found 0, expected a whole number above 0" in capsys.readouterr().err
