@@ -96,7 +96,17 @@ def _write_padded(
         labels = open_labels(label_dir, split, [column], padded)
         path = out_dir / f"{split}.{column}.npy"
         _refuse_itself(labels, path)
-        write_padded(path, (codes[:, 0] for codes in watch(_tracks(labels), len(labels))))
+        write_padded(path, _Column(labels, watch))
+
+
+class _Column:
+    """The codes of a single label, (frames,) a track, read anew by every loop."""
+
+    def __init__(self, labels: JoinedLabels, watch: Watch) -> None:
+        self.labels, self.watch = labels, watch
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (codes[:, 0] for codes in self.watch(_tracks(self.labels), len(self.labels)))
 
 
 def open_form(label_dir: str | Path, split: str, columns: Sequence[str], form: str) -> JoinedLabels:
