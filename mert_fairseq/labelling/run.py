@@ -22,8 +22,6 @@ class ShardSummary(NamedTuple):
     tracks: int
     labelled: int  # in this run
     refused: dict[str, str]  # reasons by path
-    hours: float  # of audio labelled in this run
-    speed: float  # times real time
 
 
 def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSummary:
@@ -44,7 +42,7 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
     groups = track_groups(job, shard)
     seconds = sum(task.samples for group in groups for task in group) / rate
     refused: dict[str, str] = {}
-    labelled, hours = 0, 0.0
+    labelled = 0
     with ShardStore(job.parts_dir, shard, job.teacher_identity, len(job.teacher.codebook_sizes)) as store:
         missing = [group for group in groups if any(job.track_line(task.track) not in store.entries for task in group)]
         done = seconds - sum(task.samples for group in missing for task in group) / rate
@@ -58,11 +56,11 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
                     refused[task.path] = answer.reason
                 elif line not in store.entries:
                     store.add(line, answer)
-                    labelled, hours = labelled + 1, hours + task.samples / rate / 3600
+                    labelled += 1
                 bar.add(task.samples / rate, isinstance(answer, Refused))
         finally:
             bar.close()
-    return ShardSummary(sum(map(len, groups)), labelled, refused, hours, bar.speed)
+    return ShardSummary(sum(map(len, groups)), labelled, refused)
 
 
 def track_groups(job: LabelJob, shard: Shard) -> list[Group]:

@@ -116,13 +116,6 @@ class ResidualKMeans:
             codes[:, q] = best
         return codes
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """(F, q) codes of the first q <= Q codebooks to the (F, D) float32 features that they stand for."""
-        standardised = np.zeros((len(codes), len(self.mean)), dtype=np.float32)
-        for q in range(codes.shape[1]):
-            standardised += self.centroids[q][codes[:, q]]
-        return standardised * self.scale + self.mean
-
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickled objects; the same quantiser gives the same bytes."""
         arrays = {"centroids": self.centroids, "mean": self.mean, "scale": self.scale}

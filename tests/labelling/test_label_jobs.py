@@ -334,7 +334,7 @@ def test_a_file_that_changed_since_the_manifest_is_refused(tmp_path: Path) -> No
 
 def test_a_track_without_samples_is_refused_and_the_others_are_labelled(tmp_path: Path) -> None:
     job = make_job(tmp_path, [4000, 0])
-    labelled, refused = run_shard(job)[1:3]
+    labelled, refused = run_shard(job)[1:]
     assert labelled == 1
     assert "train001.wav: found no samples, expected at least one. Leave it out." in next(iter(refused.values()))
 
