@@ -31,8 +31,8 @@ def refuse_early(job: LabelJob, shards: int) -> None:
     giving_way(job.label_dir, job.split, [*job.columns, *stale_columns(job)], job.packed_prefix)
     begun = {shard.count for shard in shards_in(job.parts_dir)} if job.parts_dir.is_dir() else set()
     if others := begun - {shards}:
+        cut = min(others)
         raise LabelJobError(
-            f"{job.parts_dir}: was begun in {min(others)} shards, expected {shards}. Go on with --shard "
-            f"i/{min(others)} each (--shards {min(others)} of a launcher; neither, if it is 1), or delete "
-            f"{job.parts_dir} to start afresh."
+            f"{job.parts_dir}: was begun in {cut} shards, expected {shards}. Go on in {cut} (--shard i/{cut}, or "
+            f"--shards {cut} with --launcher), or delete {job.parts_dir} to start afresh."
         )

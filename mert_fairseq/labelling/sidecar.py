@@ -17,10 +17,9 @@ TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
 
 def read_sidecar(job: LabelJob) -> dict[str, Any] | None:
     """The sidecar of labels that are there, whole and just what the job would make, or None."""
-    sidecar = _load(job.sidecar_path)
+    sidecar = _of_this_job(job)
     forms = ("text", "packed") if job.file_format == "both" else (job.file_format,)
-    done = sidecar.get("job") == _as_json(job.identity) and all(_are_there(job, form) for form in forms)
-    return sidecar if done else None
+    return sidecar if sidecar and all(_are_there(job, form) for form in forms) else None
 
 
 def refuse_other_form(job: LabelJob) -> None:
@@ -29,7 +28,7 @@ def refuse_other_form(job: LabelJob) -> None:
     Raises:
         LabelJobError: if there are such; it gives the command that converts them.
     """
-    if _load(job.sidecar_path).get("job") != _as_json(job.identity):
+    if not _of_this_job(job):
         return
     for found, wanted in (("text", "packed"), ("packed", "text")):
         if _are_there(job, found) and not _are_there(job, wanted):
@@ -89,6 +88,12 @@ def _load(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return sidecar if isinstance(sidecar, dict) else {}
+
+
+def _of_this_job(job: LabelJob) -> dict[str, Any]:
+    """The sidecar, empty if there is none or it tells of other labels."""
+    sidecar = _load(job.sidecar_path)
+    return sidecar if sidecar and sidecar.get("job") == _as_json(job.identity) else {}
 
 
 def _as_json(value: Any) -> Any:

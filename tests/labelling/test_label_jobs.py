@@ -121,7 +121,7 @@ def test_doubled_shards_are_refused(finished: LabelJob, tmp_path: Path) -> None:
 def test_another_cut_is_refused_before_any_work(finished: LabelJob, tmp_path: Path) -> None:
     job = replace(finished, label_dir=tmp_path)
     run_shard(job)
-    with pytest.raises(LabelJobError, match=r"train.rvq.parts: was begun in 1 shards, expected 2. Go on with"):
+    with pytest.raises(LabelJobError, match=r"train.rvq.parts: was begun in 1 shards, expected 2. Go on in 1"):
         run_shard(job, Shard(0, 2))
     assert [path.name for path in job.parts_dir.glob("*.journal")] == ["shard-0-of-1.journal"]
 
