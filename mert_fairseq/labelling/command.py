@@ -155,7 +155,8 @@ def asked_workers(options: argparse.Namespace) -> int:
         return options.workers
     if options.launcher == "slurm":
         raise ValueError("--launcher slurm: expected --workers, the processes and cores of each job, such as 16.")
-    if options.teacher == ENCODEC and torch.cuda.is_available():
+    # device_count asks the driver; is_available would start CUDA here, and no worker forked later could use it
+    if options.teacher == ENCODEC and torch.cuda.device_count():
         return 1
     return default_workers()
 

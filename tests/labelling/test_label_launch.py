@@ -60,9 +60,9 @@ def test_jobs_on_other_machines_are_told_their_workers(tmp_path, run_command, ca
     assert "--launcher slurm: expected --workers" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("gpu", "expected"), [(True, 1), (False, 3)])
-def test_encodec_takes_one_worker_on_a_gpu_and_a_core_each_else(monkeypatch, gpu, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+@pytest.mark.parametrize(("gpus", "expected"), [(2, 1), (0, 3)])
+def test_encodec_takes_one_worker_on_a_gpu_and_a_core_each_else(monkeypatch, gpus, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(command, "default_workers", lambda: 3)
     options = argparse.Namespace(workers=None, launcher=None, teacher="encodec")
     assert command.asked_workers(options) == expected
