@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/labelling")]
 UPDATES, SAVE_EVERY = 150, 5
 
 
@@ -118,33 +118,36 @@ def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, A
     seconds = time.monotonic() - begun
     expected = read_checkpoint(folder / "training-1/checkpoint_last.pt")["model"]
     done_kills, runs, logs = repeat(kills, draw, new_run, seconds)
-    differing, lost, within_save = 0, [], 0
-    for number, log in enumerate(logs):
-        found = read_checkpoint(folder / f"training{number}/checkpoint_last.pt")["model"]
-        differing += not all(torch.equal(value, found[name]) for name, value in expected.items())
-        attempts = log.read_text().split("== killed")
-        within_save += sum(
-            each.count("Saving checkpoint to") > each.count("Saved checkpoint") for each in attempts[:-1]
-        )
-        reached = 0
-        for attempt in attempts:
-            loaded = re.findall(r"Loaded checkpoint .*@ (\d+) updates", attempt)
-            begun_at = int(loaded[0]) if loaded else 0
-            updates = [int(u) for u in re.findall(r'train_inner.*"num_updates": "(\d+)"', attempt)]
-            if loaded or updates:
-                lost.append(max(0, reached - begun_at))
-                reached = max([begun_at, *updates])
+    ends = [read_checkpoint(folder / f"training{number}/checkpoint_last.pt")["model"] for number in range(runs)]
+    differing = sum(not all(torch.equal(value, end[name]) for name, value in expected.items()) for end in ends)
+    attempts = [log.read_text().split("== killed") for log in logs]
+    killed = [text for texts in attempts for text in texts[:-1]]
+    lost = [updates for texts in attempts for updates in lost_updates(texts)]
     return {
         "what": "training", "kills": done_kills, "runs": runs, "seconds_undisturbed": round(seconds, 1),
-        "kills_within_a_save": within_save, "updates_lost_most": max(lost), "updates_between_saves": SAVE_EVERY,
-        "updates_lost_mean": round(sum(lost) / len(lost), 2), "ends_that_differ": differing,
-        "failed": bool(differing or max(lost) > SAVE_EVERY),
+        "kills_within_a_save": sum(t.count("Saving checkpoint to") > t.count("Saved checkpoint") for t in killed),
+        "updates_lost_most": max(lost, default=0), "updates_between_saves": SAVE_EVERY,
+        "updates_lost_mean": round(sum(lost) / max(1, len(lost)), 2), "ends_that_differ": differing,
+        "failed": bool(differing or max(lost, default=0) > SAVE_EVERY),
     }  # fmt: skip
+
+
+def lost_updates(attempts: list[str]) -> list[int]:
+    """For each attempt of a run that got to its data: the updates of earlier ones that it had to make again."""
+    lost, reached = [], 0
+    for attempt in attempts:
+        loaded = re.findall(r"Loaded checkpoint .*@ (\d+) updates", attempt)
+        begun_at = int(loaded[0]) if loaded else 0
+        updates = [int(update) for update in re.findall(r'train_inner.*"num_updates": "(\d+)"', attempt)]
+        if loaded or updates:
+            lost.append(max(0, reached - begun_at))
+            reached = max([begun_at, *updates])
+    return lost
 
 
 def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
     """Label noise with a residual K-means by two processes, and merge."""
-    from labelling.label_corpus import label_files, write_audio, write_teacher
+    from label_corpus import label_files, write_audio, write_teacher
 
     from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_shard
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.labels import PackedLabels, PackedWriter, TextWriter, open_labels
-from mert_fairseq.labels.convert import copy_dictionaries
+from mert_fairseq.labels.convert import copy_dictionaries, refuse_uneven
 from mert_fairseq.labels.homes import family_name, replacing_packed
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
 from mert_fairseq.manifest import Manifest
@@ -48,7 +48,8 @@ def make_shards(
         Tracks of each shard.
 
     Raises:
-        ValueError: if there are fewer tracks than shards, or not as many labels as tracks.
+        ValueError: if there are fewer tracks than shards, not as many labels as tracks, or labels of a track differ in
+            length.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,8 @@ def make_shards(
             f"{labels.source}: found labels of {len(labels)} tracks, expected {len(manifest)}, one for each in {path}. "
             f"Make the labels again from this manifest."
         )
+    if labels is not None:
+        refuse_uneven(labels)
     dealt = deal_tracks(len(manifest), shards, seed)
     for shard, tracks in enumerate(dealt):
         name = shard_name(split, shard, shards)

@@ -50,6 +50,15 @@ def test_a_file_is_not_converted_onto_itself(tmp_path, command, capsys):
     assert (folder / "train.rvq_0").read_bytes() == before
 
 
+def test_a_dictionary_of_older_labels_is_replaced(tmp_path, command):
+    folder = write_corpus(tmp_path / "data", LENGTHS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dict.rvq_0.txt").write_text("0 1\n")
+    assert command(folder, "--to", "packed", "--splits", "train", "--out-dir", tmp_path / "out") == 0
+    for name in ("dict.rvq_0.txt", "dict.rvq_1.txt"):
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
 def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     with TextWriter(folder, "train", ["km"]) as out:

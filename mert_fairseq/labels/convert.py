@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mert_fairseq.files import replacing
 from mert_fairseq.labels.homes import family_name, replacing_packed
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
 from mert_fairseq.labels.padded import write_padded
@@ -60,7 +61,7 @@ def convert_labels(
             other labels too would be replaced.
     """
     labels = open_labels(label_dir, split, columns, padded)
-    _refuse_uneven(labels)
+    refuse_uneven(labels)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     if target == "padded":
@@ -134,14 +135,19 @@ def _tracks(labels: JoinedLabels) -> Iterator[np.ndarray]:
     return (labels.codes(track) for track in range(len(labels)))
 
 
-def _refuse_uneven(labels: JoinedLabels) -> None:
+def refuse_uneven(labels: JoinedLabels) -> None:
+    """Refuse to write labels together that differ in length: a track would lose what the shortest lacks.
+
+    Raises:
+        LabelError: naming the first such track.
+    """
     for part in labels.parts:
         uneven = np.flatnonzero(part.frames != labels.frames)
         if len(uneven):
             track = int(uneven[0])
             raise LabelError(
                 f"{part.where(track)}: found {part.frames[track]} codes, expected {labels.frames[track]} as in the "
-                f"other labels of the track. Convert labels of different length one by one (--labels)."
+                f"other labels of the track. Take labels of different length one by one (--labels)."
             )
 
 
@@ -152,7 +158,9 @@ def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
 
 
 def copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
+    """Put the dictionaries of labels beside them, in the place of any that were there: those are of other labels."""
     for column in columns:
         source, target = label_dir / f"dict.{column}.txt", out_dir / f"dict.{column}.txt"
-        if source.is_file() and not target.exists():
-            shutil.copyfile(source, target)
+        if source.is_file() and source.resolve() != target.resolve():
+            with replacing(target) as partial:
+                shutil.copyfile(source, partial)

@@ -110,10 +110,15 @@ class LocalSlurm:
     def fail_node(self, node: str) -> None:
         """Lose a node: its daemon and all that runs on it die, and Slurm gives it up, as after SlurmdTimeout."""
         self.daemons.pop(node).kill()
-        for process in processes_of(node, self.folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        self.kill_processes(node)
         self.call("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
+
+    def kill_processes(self, node: str, command: bytes = b"") -> None:
+        """Kill what jobs run on a node; with ``command``, only processes that have it in their command line."""
+        for process in processes_of(node, self.folder):
+            with contextlib.suppress(OSError):
+                if command in Path(f"/proc/{process}/cmdline").read_bytes():
+                    os.kill(process, signal.SIGKILL)
 
     def revive_node(self, node: str) -> None:
         """Bring a lost node back."""
@@ -152,9 +157,7 @@ class LocalSlurm:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
         for node in self.nodes:
-            for process in processes_of(node, self.folder):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+            self.kill_processes(node)
 
     def _write_configuration(self) -> None:
         folder = self.folder

@@ -12,13 +12,34 @@ from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_sh
 from mert_fairseq.models.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.slurm
-TRAIN = "examples/slurm/train.sbatch"
+TRAIN, TORCHRUN = "examples/slurm/train.sbatch", "examples/slurm/torchrun.sbatch"
 
 
 def weights(folder: Path) -> tuple[int, dict[str, torch.Tensor]]:
     """Updates and parameters of the last checkpoint."""
     state = read_checkpoint(folder / "checkpoint_last.pt")
     return state["optimizer_history"][-1]["num_updates"], state["model"]
+
+
+@pytest.fixture(scope="module")
+def long(overrides) -> list[str]:
+    """Enough updates to be disturbed in the middle."""
+    return [*overrides, "optimization.max_update=120"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(slurm, repo_root, long, tmp_path_factory) -> dict[str, torch.Tensor]:
+    """Parameters of two ranks that nothing happened to."""
+    two_ranks = [*long, "distributed_training.distributed_world_size=2"]
+    return train_here(slurm, repo_root, tmp_path_factory.mktemp("here"), two_ranks)
+
+
+def check_as_undisturbed(save_dir: Path, undisturbed: dict[str, torch.Tensor]) -> None:
+    """The same updates and, to 1e-6, the same parameters."""
+    updates, found = weights(save_dir)
+    assert updates == 120
+    for name, value in undisturbed.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=name)
 
 
 def train_here(slurm, repo_root, save_dir: Path, arguments: list[str]) -> dict[str, torch.Tensor]:
@@ -70,10 +91,7 @@ def test_a_sweep_of_two_jobs_has_two_folders(slurm, repo_root, overrides, tmp_pa
     assert not torch.equal(one["final_proj.weight"], other["final_proj.weight"])
 
 
-def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(
-    slurm, sbatch, wait, overrides, repo_root, tmp_path
-):
-    long = [*overrides, "optimization.max_update=120"]
+def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(sbatch, wait, long, undisturbed, tmp_path):
     ours = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", TRAIN, "mert_95m",
                   f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
     wait(lambda: "train_inner" in ours.output, lambda: ours.output)
@@ -85,21 +103,54 @@ def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(
     assert "SIGTERM: saving update" in ours.output
     assert f"job {ours.number} is queued again" in ours.output
     assert "Loaded checkpoint" in ours.output
-    expected = train_here(slurm, repo_root, tmp_path / "here", [*long, "distributed_training.distributed_world_size=2"])
-    updates, found = weights(tmp_path / "ours")
-    assert updates == 120
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=name)
+    check_as_undisturbed(tmp_path / "ours", undisturbed)
+
+
+@pytest.mark.parametrize("signal", ["USR2", "TERM"])
+def test_ranks_of_torchrun_save_before_it_ends_them(sbatch, wait, long, undisturbed, tmp_path, signal):
+    """Slurm signals torchrun too: it may not die of SIGUSR2, since its step would end within KillWait."""
+    job = sbatch("--nodes=2", "--cpus-per-task=2", "--export=ALL,NPROC=1", TORCHRUN, "mert_95m",
+                 f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
+    wait(lambda: "train_inner" in job.output, lambda: job.output)
+    job.slurm.call("scancel", f"--signal={signal}", job.number)
+    wait(job.ended, lambda: job.output)
+    assert job.state == "COMPLETED", job.output
+    assert "2 rank(s), started by torchrun: rank 0 on node1 (CPU x86_64); rank 1 on node2" in job.output
+    assert f"SIG{signal}: saving update" in job.output
+    assert "User defined signal 2" not in job.output
+    assert "Loaded checkpoint" in job.output
+    check_as_undisturbed(tmp_path / "ours", undisturbed)
+
+
+def test_a_killed_rank_ends_its_job_at_once(sbatch, wait, long, tmp_path):
+    job = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", TRAIN, "mert_95m",
+                 f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
+    wait(lambda: "train_inner" in job.output, lambda: job.output)
+    job.slurm.kill_processes("node2", b"fairseq-hydra-train")
+    wait(job.ended, lambda: job.output)
+    assert job.state == "FAILED"
+
+
+def test_a_training_goes_on_when_a_node_was_lost(slurm, sbatch, wait, long, undisturbed, tmp_path):
+    job = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", TRAIN, "mert_95m",
+                 f"checkpoint.save_dir={tmp_path}/ours", *long, "checkpoint.save_interval_updates=10")  # fmt: skip
+    wait(lambda: "Saved checkpoint" in job.output, lambda: job.output)
+    slurm.fail_node("node2")
+    slurm.revive_node("node2")
+    wait(job.ended, lambda: job.output)
+    assert job.state == "COMPLETED", job.output
+    assert "Loaded checkpoint" in job.output
+    check_as_undisturbed(tmp_path / "ours", undisturbed)
 
 
 def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, overrides, repo_root, tmp_path):
     # Slurm looks at time limits every half minute: the training has to outlast that
-    long = [*overrides, "optimization.max_update=200", "optimization.update_freq=[8]"]
+    longer = [*overrides, "optimization.max_update=200", "optimization.update_freq=[8]"]
     sweep = subprocess.Popen(
         ["fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m",
          "+run=slurm", f"hydra.sweep.dir={tmp_path}/sweep", "hydra.launcher.gpus_per_node=null",
          "hydra.launcher.cpus_per_task=1",
-         "hydra.launcher.mem_gb=1", "hydra.launcher.name=timed", "hydra.launcher.signal_delay_s=55", *long],
+         "hydra.launcher.mem_gb=1", "hydra.launcher.name=timed", "hydra.launcher.signal_delay_s=55", *longer],
         cwd=repo_root, env=slurm.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -115,7 +166,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, ov
     assert "SIGUSR2: saving update" in output()
     updates, found = weights(tmp_path / "sweep/0")
     assert updates == 200
-    expected = train_here(slurm, repo_root, tmp_path / "here", long)
+    expected = train_here(slurm, repo_root, tmp_path / "here", longer)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 

@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bar.update(done - bar.n)
 
         report = check_data(chosen.folder, options, show)
-    print(json.dumps(report.as_dict()) if chosen.json else as_text(report))
+    text = json.dumps(report.as_dict()) if chosen.json else as_text(report)
+    print(text.encode(errors="backslashreplace").decode())  # names may hold bytes that are not UTF-8
     return 0 if report.passed else 1
 
 
