@@ -10,10 +10,10 @@ type the same command. --plan-only tells in seconds what would be taken. Frame l
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import default_workers
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
 from mert_fairseq.ingest import Limits, Settings, WorkerError
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--max-clipped-share", type=float, default=0.1, help="refuse files with a larger share of samples at full scale"
     )
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
     options.add_argument(
         "--plan-only", action="store_true", help="match tables and file names only: planned_rejects.tsv"
     )

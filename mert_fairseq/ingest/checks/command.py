@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from mert_fairseq.arguments import default_workers
 from mert_fairseq.ingest.checks.check import check_data
 from mert_fairseq.ingest.checks.findings import Level, Options, Report
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help="tracks of each split to decode, and whose codes to read, in full (default 100, drawn by --seed)",
     )
     options.add_argument("--seed", type=int, default=0, help="of the draw")
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
     options.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return options
 
