@@ -75,11 +75,12 @@ class Regression(nn.Module):
         return spectrum[:, :frames]
 
     def loss(self, x: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
-        """Mean squared error over predicted frames and bins.
+        """Mean squared error over predicted frames and bins; 0 without a frame, where a mean would be NaN.
 
         Args:
             x: (B, F, D) encoder output.
             target: (B, F, K).
             predicted: (B, F) bool, the frames that count.
         """
-        return F.mse_loss(self.fc(x[predicted]).float(), target[predicted])
+        chosen = target[predicted]
+        return F.mse_loss(self.fc(x[predicted]).float(), chosen, reduction="sum") / max(1, chosen.numel())

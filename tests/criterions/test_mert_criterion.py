@@ -98,6 +98,24 @@ def test_logged_sums_of_two_batches_add_up_to_the_log_of_both():
     assert {"cqt_pred_m", "features_pen", "loss"} <= seen[0].keys()
 
 
+def test_every_batch_logs_the_same_names_in_order_as_the_same_kinds():
+    """fairseq adds the logs of ranks and micro-batches by their place, tensors and numbers in two buffers."""
+    model, criterion = _model(3, random_codebook=1, audio_cqt_loss_m=True), MERTCriterion(_task(3))
+    padding = torch.arange(12_000).expand(3, -1) >= torch.tensor([[12_000], [9_000], [12_000]])
+    samples = [_sample(3), {**_sample(3), "net_input": {**_sample(3)["net_input"], "padding_mask": padding}}]
+    logs = []
+    for _ in range(4):
+        for sample in samples:
+            logs.append(criterion(model.train(), sample)[2])
+    counts = [[log[f"count_m_{q}"] for q in range(3)] for log in logs]
+    assert len({tuple(map(bool, count)) for count in counts}) > 1, "other codebooks were drawn"
+    assert {sum(map(bool, count)) for count in counts} == {1}
+    kinds = [[(name, torch.is_tensor(value)) for name, value in log.items()] for log in logs]
+    assert all(kind == kinds[0] for kind in kinds)
+    assert [name for name, _ in kinds[0] if name.startswith("loss_m")] == ["loss_m_0", "loss_m_1", "loss_m_2"]
+    assert [int(log["frames"]) for log in logs[:2]] == [3 * 37, 2 * 37 + 28]
+
+
 def _recorded(name, original, waits: list):
     def call(self, *args, **kwargs):
         waits.append(name)
@@ -137,6 +155,21 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_term(break_it, term):
 def test_no_weight_at_all_is_refused():
     with pytest.raises(ValueError, match="nothing to learn from"):
         MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0)(_model(), _sample())
+
+
+def test_without_a_masked_frame_the_criterion_says_so():
+    with pytest.raises(ValueError, match=r"no frame to predict in 3 clips of 37 frames, .*model\.mask_prob above 0"):
+        MERTCriterion(_task(2))(_model(audio_cqt_loss_m=True, mask_prob=0.0), _sample())
+
+
+def test_unmasked_frames_alone_can_be_learnt_beside_a_cqt_that_has_none():
+    model = _model(audio_cqt_loss_m=True, mask_prob=0.0)
+    model.skip_nomask = False
+    loss, size, log = MERTCriterion(_task(2), pred_nomask_weight=1.0)(model, _sample())
+    loss.backward()
+    assert size == 3 * 37
+    assert log["mean_cqt_pred_m"] == 0
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_the_cqt_can_be_learnt_alone():
