@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mert_fairseq import frames
 from mert_fairseq.models import build, checkpoint
-from mert_fairseq.models.mert_config import MERTConfig, refuse_unsupported
+from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.modules import draws, heads, masking
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class MERTModel(BaseFairseqModel):
 
     def __init__(self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int]) -> None:
         super().__init__()
-        refuse_unsupported(cfg)
+        check_config(cfg)
         if cfg.chunk_nce_cal > 0:
             logger.info("chunk_nce_cal is ignored: the loss is one matrix product and needs no chunks")
         conv_layers = frames.parse_conv_layers(cfg.conv_feature_layers)
@@ -93,7 +93,16 @@ class MERTModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: MERTConfig, task: Any) -> "MERTModel":
-        """fairseq's way to make a model: rates come from the task, dictionaries give the classes."""
+        """fairseq's way to make a model: the sample rate comes from the task, dictionaries give the classes.
+
+        Raises:
+            ValueError: if the label rates of model and task differ, so that frames would get other frames' labels.
+        """
+        if cfg.label_rate != task.cfg.label_rate:
+            raise ValueError(
+                f"model.label_rate is {cfg.label_rate:g} Hz, but the task's labels come at {task.cfg.label_rate:g} Hz "
+                f"(task.label_rate). Leave model.label_rate unset, or set it to ${{task.label_rate}}."
+            )
         return cls(cfg, task.cfg.sample_rate, [len(dictionary) for dictionary in task.dictionaries])
 
     def set_num_updates(self, num_updates: int) -> None:

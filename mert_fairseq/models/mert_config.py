@@ -94,8 +94,8 @@ class MERTConfig(HubertConfig):
     chunk_nce_cal: int = _option(-1, "needless here, where the loss is one matrix product; accepted and ignored")
 
 
-def refuse_unsupported(cfg: MERTConfig) -> None:
-    """Refuse options that the published code lists and nothing here obeys.
+def check_config(cfg: MERTConfig) -> None:
+    """Refuse options that the published code lists and nothing here obeys, and values that cannot be.
 
     Raises:
         ValueError: naming the option, its value, and what to do instead.
@@ -118,3 +118,6 @@ def refuse_unsupported(cfg: MERTConfig) -> None:
         raise ValueError(
             "subln needs pre-norm layers, found layer_norm_first: false. Set it to true, or subln to false."
         )
+    for name in ("logit_temp", "learnable_temp_init", "learnable_temp_max"):
+        if (value := getattr(cfg, name)) <= 0:
+            raise ValueError(f"{name} is {value:g}, expected a number above 0, such as {getattr(MERTConfig, name):g}.")
