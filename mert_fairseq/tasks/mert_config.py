@@ -65,11 +65,11 @@ REMEDIES = {
     "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "augmentation_effects": "The published code never applied it; leave it out.",
     "augmentation_probs": "The published code never applied it; leave it out.",
-    "inbatch_noise_augment_len_range": "The model mixes: set model.inbatch_noise_augment_len_range.",
-    "inbatch_noise_augment_number_range": "The model mixes: set model.inbatch_noise_augment_number_range.",
-    "inbatch_noise_augment_volume": "The model mixes: set model.inbatch_noise_augment_volume.",
     "cqt_loss_bin_dataloader": "The model computes the CQT: set model.audio_cqt_loss_m and model.audio_cqt_bins.",
 }
+
+
+MIXTURE = ("inbatch_noise_augment_len_range", "inbatch_noise_augment_number_range", "inbatch_noise_augment_volume")
 
 
 def refuse_moved_folders(cfg: MERTPretrainingConfig) -> None:
@@ -106,5 +106,25 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
-    if not cfg.labels:
-        raise ValueError("task.labels: found no name, expected one a codebook, such as [encodec_0, encodec_1].")
+    if not cfg.labels or len(set(cfg.labels)) < len(cfg.labels):
+        raise ValueError(
+            f"task.labels: found {list(cfg.labels)}, expected at least one name, each once, such as "
+            f"[encodec_0, encodec_1]."
+        )
+
+
+def check_mixture(cfg: MERTPretrainingConfig, model: Any) -> None:
+    """Refuse mixture options that differ from the model's, which mixes; fairseq-train writes its one flag into both.
+
+    Args:
+        cfg: the task's options.
+        model: the model's options.
+
+    Raises:
+        ValueError: naming the option, what was found and the remedy.
+    """
+    defaults = MERTPretrainingConfig()
+    for name in MIXTURE:
+        found = getattr(cfg, name)
+        if found not in (getattr(defaults, name), getattr(model, name, None)):
+            raise ValueError(f"task.{name} is {found!r}, but the model mixes. Set model.{name} instead.")
