@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +14,20 @@ from fairseq.logging import metrics
 from torch import Tensor, nn
 
 from mert_fairseq.modules.heads import CodePrediction
-
-
-def _weight(default: float, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mert_fairseq.options import option
 
 
 @dataclass
 class MERTCriterionConfig(FairseqDataclass):
     """Weights of the terms; each belongs to the term of its name, whichever others are there."""
 
-    pred_masked_weight: float = _weight(1.0, "weight of the codes' cross entropy on masked frames")
-    pred_nomask_weight: float = _weight(0.0, "the same on frames that were not masked; 0 as in the paper")
-    features_pen_weight: float = _weight(
+    pred_masked_weight: float = option(1.0, "weight of the codes' cross entropy on masked frames")
+    pred_nomask_weight: float = option(0.0, "the same on frames that were not masked; 0 as in the paper")
+    features_pen_weight: float = option(
         10.0, "weight of the mean square of the conv features; 10 as in HuBERT and the paper"
     )
-    cqt_weight: float = _weight(1.0, "weight of the CQT's mean squared error; 1 beat 2 and 5 in the paper")
-    mel_weight: float = _weight(
+    cqt_weight: float = option(1.0, "weight of the CQT's mean squared error; 1 beat 2 and 5 in the paper")
+    mel_weight: float = option(
         1.0, "weight of the log-mel spectrum's mean squared error; counts only with audio_mel_loss_m"
     )
 

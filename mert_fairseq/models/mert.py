@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from fairseq.models import BaseFairseqModel, register_model
 from fairseq.models.wav2vec.wav2vec2 import ConvFeatureExtractionModel
 from fairseq.modules import GradMultiply
@@ -16,6 +15,7 @@ from mert_fairseq import frames
 from mert_fairseq.models import build, checkpoint
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.modules import draws, heads, masking
+from mert_fairseq.modules.waves import float_wave, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class MERTModel(BaseFairseqModel):
             Else: ``masked`` and ``unmasked``, lists of ``CodePrediction``; ``features_pen`` and, where built,
             ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices.
         """
-        wave = source.float() / 32768 if not source.is_floating_point() else source.float()
+        wave = float_wave(source)
         seeds = draws.clip_seeds_on_cpu(clip_seeds, wave.size(0))
         training_input = self.training and not features_only
         mixed = self.mixture(wave, seeds, padding_mask) if training_input else wave
@@ -177,7 +177,7 @@ class MERTModel(BaseFairseqModel):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Projected conv features (B, F, D), their penalty, and the targets (Q, B, F) trimmed to them."""
         if self.wav_normalize:
-            wave = F.layer_norm(wave, wave.shape[1:])
+            wave = standardised(wave)
         with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
             features = self.feature_extractor(wave.to(self.mask_emb.dtype))
         if self.feature_grad_mult not in (0.0, 1.0):

@@ -10,6 +10,7 @@ from mert_fairseq.audio import read_span
 from mert_fairseq.data.batches import MAX_PADDING
 from mert_fairseq.data.clips import ClipDataset
 from mert_fairseq.data.draws import clip_draw, crop_start
+from mert_fairseq.data.padding import pad_waves
 from mert_fairseq.manifest import Manifest
 
 
@@ -141,14 +142,10 @@ def stack_clips(clips_of_tracks: Sequence[Sequence[np.ndarray]]) -> dict[str, to
         or None if each track is one clip.
     """
     clips = [clip for track in clips_of_tracks for clip in track]
-    source = np.zeros((len(clips), max(map(len, clips))), dtype=clips[0].dtype)
-    padding = np.ones(source.shape, dtype=bool)
-    for row, clip in enumerate(clips):
-        source[row, : len(clip)] = clip
-        padding[row, : len(clip)] = False
+    source, padding_mask = pad_waves(clips)
     counts = torch.tensor([len(track) for track in clips_of_tracks])
     return {
-        "source": torch.from_numpy(source),
-        "padding_mask": torch.from_numpy(padding) if padding.any() else None,
+        "source": source,
+        "padding_mask": padding_mask,
         "clips_per_track": None if len(clips) == len(counts) else counts,
     }
