@@ -116,7 +116,7 @@ class GenreAudioTask(ClipTask, GenreTask):
         training = split == cfg.train_subset
         manifest = self._manifest(split)
         if not training:
-            check_disjoint({name: _audio_paths(self._manifest(name)) for name in (cfg.train_subset, split)})
+            self._check_disjoint(split, manifest)
         check_sample_rate(self._tsv(split), manifest, cfg.sample_rate)
         tracks = usable_tracks(self._tsv(split), manifest, cfg.min_sample_size, None, SHORTEST_SAMPLES // 2)
         genres = self._genres_of(split, len(manifest))
@@ -137,6 +137,15 @@ class GenreAudioTask(ClipTask, GenreTask):
             seed=cfg.seed,
             max_unreadable_share=cfg.max_unreadable_share,
         )
+
+    def _check_disjoint(self, split: str, manifest: Manifest) -> None:
+        """Refuse tracks that were trained on, where the training manifest is at hand to tell."""
+        trained_on = self._tsv(self.cfg.train_subset)
+        if not trained_on.is_file():
+            logger.warning(f"{trained_on}: no such manifest, so not checked: whether tracks of {split} were trained on")
+            return
+        names = {self.cfg.train_subset: Manifest.read(trained_on), split: manifest}
+        check_disjoint({name: _audio_paths(tracks) for name, tracks in names.items()})
 
     def _genres_of(self, split: str, tracks: int) -> list[list[str]]:
         """Titles of the genres to learn that each track has."""
