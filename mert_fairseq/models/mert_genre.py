@@ -10,7 +10,7 @@ from mert_fairseq.models.mert_genre_config import MERTGenreConfig, check_config
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.pooling import LayerMixture, build_pooling
 from mert_fairseq.modules.waves import float_wave, standardised
-from mert_fairseq.optimizers import learns_at
+from mert_fairseq.optimizers.layerwise_adam import learns_at
 
 # Shape letters: C clips, T samples, F frames, D model width, B tracks, G genres.
 

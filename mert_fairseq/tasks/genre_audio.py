@@ -20,7 +20,7 @@ from mert_fairseq.data.genre.label_files import GenreLabelError, GenreLabels
 from mert_fairseq.data.genre.splits import check_counts, check_disjoint
 from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.optimizers import check_rates
+from mert_fairseq.optimizers.layerwise_adam import check_rates
 from mert_fairseq.options import option
 from mert_fairseq.tasks.clips import ClipTask, existing_folder
 from mert_fairseq.tasks.genre import GenreConfig, GenreTask
