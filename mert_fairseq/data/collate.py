@@ -56,8 +56,9 @@ class Collater:
 
         Returns:
             id (B,) int64; net_input: source (B, T) int16, or float32 if normalised, padding_mask (B, T) bool, True for
-            padding, or None, clip_seeds (B,) int64; target_list (Q, B, L) int64, padded with 1; target_lengths_list and
-            ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track that cannot be read.
+            padding, or None, clip_seeds (B,) int64, an array; target_list (Q, B, L) int64, padded with 1;
+            target_lengths_list and ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track
+            that cannot be read.
         """
         if not clips:
             return {}
@@ -75,7 +76,7 @@ class Collater:
             "net_input": {
                 "source": source,
                 "padding_mask": padding_mask,
-                "clip_seeds": torch.tensor([clip.clip_seed for clip in clips]),
+                "clip_seeds": np.array([clip.clip_seed for clip in clips]),  # no tensor: the CPU draws from them
             },
             "target_list": torch.from_numpy(targets),
             "target_lengths_list": [lengths] * len(targets),

@@ -245,6 +245,22 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 
+def test_layers_that_are_not_there_are_refused():
+    model, source = _model().eval(), torch.randn(1, 8_000)
+    for layer in (0, -1, 3):
+        with pytest.raises(ValueError, match=f"output_layer is {layer}, expected 1 to 2, or None"):
+            model.extract_features(source, output_layer=layer)
+    last, _ = model.extract_features(source, output_layer=2)
+    torch.testing.assert_close(last, model.extract_features(source)[0])
+
+
+def test_features_leave_torchs_generator_alone():
+    model, source = _model().eval(), torch.randn(1, 8_000)
+    before = torch.get_rng_state()
+    model.extract_features(source)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_remove_pretraining_modules_keeps_features():
     model = _model(audio_cqt_loss_m=True)
     source = torch.randn(1, 8_000)

@@ -3,10 +3,12 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from fairseq.data.dictionary import Dictionary
 from fairseq.logging import metrics
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mert_fairseq.criterions.mert import MERTCriterion, most_frequent_class
 from mert_fairseq.models.mert import MERTModel
@@ -137,6 +139,29 @@ def test_waits_for_the_device_do_not_grow_with_codebooks(monkeypatch):
         counts[codebooks] = waits
     assert counts[1]
     assert counts[1] == counts[8]
+
+
+class _Waits(TorchDispatchMode):
+    """Operations whose result the CPU must know: where true, what value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        by_mask = func.__name__.startswith("index.") and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if by_mask or func.__name__.startswith(("nonzero", "_local_scalar_dense", "masked_select", "equal")):
+            self.seen.append(func.__name__)
+        return func(*args, **kwargs or {})
+
+
+def test_an_unpadded_training_step_waits_for_the_device_once():
+    model = _model(8, audio_cqt_loss_m=True, audio_mel_loss_m=True, mixture_prob=0.5, encoder_layerdrop=0.0)
+    sample = _sample(8)
+    sample["net_input"]["clip_seeds"] = np.arange(3)  # as the collater sends them
+    with _Waits() as waits:
+        MERTCriterion(_task(8))(model.train(), sample)
+    assert waits.seen == ["_local_scalar_dense.default"], "the check that the loss is finite"
 
 
 @pytest.mark.parametrize(("break_it", "term"), [
