@@ -120,3 +120,4 @@ def _describe(cfg: DictConfig, layout: Layout, rank: int, device: int, on_gpu: b
         if not on_gpu:
             training.distributed_backend, training.ddp_backend = "gloo", "legacy_ddp"  # the only ones for CPUs
     return timeout_seconds
+
