@@ -1,6 +1,6 @@
-"""Labelling: EnCodec against its package one track at a time, memory for an hour-long track, residual K-means.
+"""Labelling: EnCodec against its package one track at a time, its chunks and memory, residual K-means.
 
-    python benchmarks/labelling.py [encodec] [hour] [fit] [apply] [--folder DIR]
+    python benchmarks/labelling.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR]
 
 Prints Markdown tables. Audio is synthetic (benchmarks/loading.py), 24 kHz FLAC. EnCodec has random weights and books
 of a fixed seed: speed and equality do not depend on what it has learnt. Ours are whole jobs, from starting two
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from loading import RATE, TRACK_SAMPLES, machine, ratio, write_audio
+from loading import RATE, TRACK_SAMPLES, machine, paired, ratio, write_audio
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -64,7 +64,7 @@ def save_weights(folder: Path) -> Path:
     return path
 
 
-def measure_encodec(folder: Path, runs: int, clips: int = 8) -> None:
+def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
     """Pairs on tracks of their own: theirs, then ours, and how many codes differ."""
     from mert_fairseq.labelling import TeacherSource
     from mert_fairseq.labels import open_labels
@@ -76,9 +76,7 @@ def measure_encodec(folder: Path, runs: int, clips: int = 8) -> None:
     model.set_target_bandwidth(6.0)
 
     def encode(path: Path) -> np.ndarray:
-        wave = torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-        with torch.inference_mode():
-            return model.encode(wave[None, None])[0][0][0].T.numpy()
+        return whole_codes(model, soundfile.read(path, dtype="float32")[0])
 
     theirs, ours, differing, codes = [], [], 0, 0
     for run in range(runs):
@@ -99,6 +97,46 @@ def measure_encodec(folder: Path, runs: int, clips: int = 8) -> None:
     print(f"| EncodecModel.encode, {torch.get_num_threads()} threads | {seconds / statistics.median(theirs):.1f} | 1 |")
     print(f"| label job, 2 workers | {seconds / statistics.median(ours):.1f} | {ratio(theirs, ours)} |\n")
     print(f"{differing} of {codes} codes differ.\n")
+
+
+def measure_chunks(folder: Path, runs: int) -> None:
+    """One clip in one process: in what chunks the teacher should take it."""
+    from mert_fairseq.teachers.encodec import EncodecTeacher, load_encodec
+
+    weights = save_weights(folder)
+    wave = soundfile.read(write_audio(folder / "flac", "flac", 1)[0], dtype="float32")[0]
+    most_threads = torch.get_num_threads()
+    found: dict[str, np.ndarray] = {}
+    sides: dict[str, Callable[[], None]] = {}
+
+    def add(name: str, threads: int, encode: Callable[[], np.ndarray]) -> None:
+        def side() -> None:
+            torch.set_num_threads(threads)
+            found[name] = encode()
+
+        sides[name] = side
+
+    model = load_encodec(weights)[0].eval()
+    model.set_target_bandwidth(6.0)
+    for threads in (most_threads, 1):
+        add(f"`EncodecModel.encode`, {threads} threads", threads, lambda: whole_codes(model, wave))
+    for frames in (8, 75, 150, 300):
+        teacher = EncodecTeacher(load_encodec(weights)[0], chunk_frames=frames)
+        add(f"ours, 1 thread, chunks of {frames} frames", 1, lambda t=teacher: np.concatenate([*t.codes([wave])]))
+    seconds = paired(sides, runs)
+    torch.set_num_threads(most_threads)
+    expected = next(iter(found.values()))
+    print("| EnCodec, one clip of 30 s | times real time, median | codes that differ |\n|---|--:|--:|")
+    for name, times in seconds.items():
+        speed = TRACK_SAMPLES / RATE / statistics.median(times)
+        print(f"| {name} | {speed:.1f} | {int((found[name] != expected).sum())} of {expected.size:,} |")
+    print()
+
+
+def whole_codes(model: Any, wave: np.ndarray) -> np.ndarray:
+    """(frames, 8) of a track in one pass, as the package does it."""
+    with torch.inference_mode():
+        return model.encode(torch.from_numpy(wave)[None, None])[0][0][0].T.numpy()
 
 
 def measure_hour(folder: Path, runs: int) -> None:
@@ -150,11 +188,10 @@ def peak_mb(process: str = "self") -> int:
 def measure_fit(folder: Path, runs: int) -> None:
     clips = 40
     write_manifest(folder, 0, clips, round(FIT_HOURS * 120) // clips)
-    start = time.perf_counter()
     parent, frames, share, worker = measured_process("fit-child", folder)
     print("| residual K-means, 8 x 1024 codes, log-mel of 128 bands | |\n|---|--:|")
     print(f"| audio read | {FIT_HOURS:g} h ({clips} clips again and again) |\n| frames clustered | {frames} |")
-    print(f"| share of the variance left | {float(share):.1%} |\n| seconds | {time.perf_counter() - start:.0f} |")
+    print(f"| share of the variance left | {float(share):.1%} |")
     print(f"| peak MB of the process | {parent} |\n| peak MB of each of its 2 workers | {worker} |\n")
 
 
@@ -190,8 +227,12 @@ def measure_apply(folder: Path, runs: int) -> None:
 
 def main() -> None:
     measures: dict[str, Callable[[Path, int], None]] = {
-        "encodec": measure_encodec, "hour": measure_hour, "fit": measure_fit, "apply": measure_apply,
-    }  # fmt: skip
+        "encodec": measure_encodec,
+        "chunks": measure_chunks,
+        "hour": measure_hour,
+        "fit": measure_fit,
+        "apply": measure_apply,
+    }
     if sys.argv[1:2] == ["hour-child"]:
         return encode_file(Path(sys.argv[2]), Path(sys.argv[3]))
     if sys.argv[1:2] == ["fit-child"]:

@@ -21,6 +21,7 @@ from mert_fairseq.seeking import preroll_samples, quiet_mp3
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 BLOCK_SAMPLES = 1 << 18
 FULL_SCALE = 32768.0
+UNKNOWN_SAMPLES = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
 MP3_DELAY_SAMPLES = 5 * 1152  # encoder and decoder delay, and a last frame that is cut
 
 
@@ -29,7 +30,10 @@ class AudioError(ValueError):
 
 
 class AudioInfo(NamedTuple):
-    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``."""
+    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``.
+
+    ``samples`` is UNKNOWN_SAMPLES where the header does not say.
+    """
 
     sample_rate: int
     samples: int
@@ -77,9 +81,9 @@ def read_span(
             )
         found = file.frames
         if samples is None:
-            samples = max(0, found - start_samples)
+            samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
         if 0 <= start_samples <= start_samples + samples <= found:
-            wave = _decode_span(file, start_samples, samples, dtype)
+            wave = _decode_span(path, file, start_samples, samples, dtype)
             if len(wave) == samples:
                 return _checked(wave, path, start_samples)
             found = start_samples + len(wave)
@@ -120,7 +124,7 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
 
 def _refuse_truncated(path: str | Path, file: soundfile.SoundFile, decoded: int) -> None:
     unstated = unstated_samples(path) if file.format == "MP3" else None
-    if unstated is None and decoded < file.frames:
+    if unstated is None and file.frames != UNKNOWN_SAMPLES and decoded < file.frames:
         raise AudioError(
             f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
             f"truncated; fetch it again or leave it out."
@@ -166,23 +170,12 @@ def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sample_rate: in
     written = 0
     with (
         replacing(path) as partial,
-        soundfile.SoundFile(partial, "w", sample_rate, 1, format=kind, subtype=subtype) as file,
+        soundfile.SoundFile(os.fsencode(partial), "w", sample_rate, 1, format=kind, subtype=subtype) as file,
     ):
         for block in blocks:
             file.write(to_int16(block) if subtype == "PCM_16" and block.dtype != np.int16 else block)
             written += len(block)
     return written
-
-
-def convert(source: str | Path, target: str | Path, sample_rate: int) -> int:
-    """Downmix and resample a file of any length to a 16-bit file, in bounded memory.
-
-    Returns:
-        Samples written, at ``sample_rate`` Hz.
-    """
-    return write_blocks(
-        target, resample_blocks(stream_blocks(source), probe(source).sample_rate, sample_rate), sample_rate
-    )
 
 
 def to_int16(wave: np.ndarray) -> np.ndarray:
@@ -206,7 +199,7 @@ def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
     try:
         with quiet_mp3(path):
-            file = _Stream(os.fspath(path))
+            file = _Stream(os.fsencode(path))  # a str would have to be UTF-8, and a file's name need not be
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
         raise _unreadable(path, error) from error
     with file:
@@ -223,8 +216,9 @@ def _unreadable(path: str | Path, error: Exception) -> AudioError:
         )
     if Path(path).stat().st_size == 0:
         return AudioError(f"{path}: the file is empty. Fetch it again or leave it out.")
+    found = getattr(error, "error_string", error)  # without the path that it repeats
     return AudioError(
-        f"{path}: cannot be decoded ({error}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
+        f"{path}: cannot be decoded ({found}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
         f"the file again, convert it, or leave it out."
     )
 
@@ -242,13 +236,15 @@ def _checked(wave: np.ndarray, path: str | Path, start_samples: int) -> np.ndarr
     return wave
 
 
-def _decode_span(file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str) -> np.ndarray:
+def _decode_span(
+    path: str | Path, file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str
+) -> np.ndarray:
     """Samples from ``start_samples`` on, fewer at the file's end."""
     kind = f"{file.format}/{file.subtype}"
-    preroll = preroll_samples(file.name, kind, file.samplerate, file.channels, start_samples, file.frames)
-    with quiet_mp3(file.name):
+    preroll = preroll_samples(path, kind, file.samplerate, file.channels, start_samples, file.frames)
+    with quiet_mp3(path):
         file.seek(start_samples - preroll)
         if dtype == "int16" and file.subtype == "PCM_16" and file.channels == 1:
             return file.read(samples, dtype="int16")
         wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
-    return to_int16(_checked(wave, file.name, start_samples)) if dtype == "int16" else wave
+    return to_int16(_checked(wave, path, start_samples)) if dtype == "int16" else wave

@@ -61,6 +61,16 @@ def unusable_name(path: str) -> str | None:
     return None if path else "it is empty"
 
 
+def check_root(root: Path) -> None:
+    """Refuse a folder that the first line of a manifest cannot hold.
+
+    Raises:
+        ValueError: naming the folder and the remedy.
+    """
+    if why := unusable_name(str(root)):
+        raise ValueError(f"{str(root)!r}: a manifest cannot hold the folder's name: {why}. Rename the folder.")
+
+
 @dataclass(eq=False)
 class Manifest:
     """The tracks of one split.
@@ -128,16 +138,17 @@ class Manifest:
             Names(bytes(blob), np.array(ends, dtype=np.int64)),
             np.array(samples, dtype=np.int64),
             sidecar.get("sample_rate"),
-            sidecar.get("settings", {}),
+            sidecar.get("settings") or {},
         )
 
     def write(self, path: str | Path) -> None:
         """Write the tsv and the sidecar beside it; the same tracks and settings give the same bytes.
 
         Raises:
-            ValueError: if a path holds a tab or a line end, or lacks a name.
+            ValueError: if the root or a path holds a tab or a line end, or begins or ends with a blank.
         """
         path = Path(path)
+        check_root(self.root)
         with replacing(path) as partial, partial.open("wb") as file:
             file.write(f"{self.root}\n".encode(errors="surrogateescape"))
             for name, samples in zip(self.paths, self.samples.tolist(), strict=True):

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.labels import PackedLabels, PackedWriter, TextWriter, open_labels
-from mert_fairseq.labels.convert import copy_dictionaries, family_name
+from mert_fairseq.labels.convert import copy_dictionaries, refuse_uneven
+from mert_fairseq.labels.homes import family_name, replacing_packed
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
 from mert_fairseq.manifest import Manifest
 
@@ -47,7 +48,8 @@ def make_shards(
         Tracks of each shard.
 
     Raises:
-        ValueError: if there are fewer tracks than shards, or not as many labels as tracks.
+        ValueError: if there are fewer tracks than shards, not as many labels as tracks, or labels of a track differ in
+            length.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,8 @@ def make_shards(
             f"{labels.source}: found labels of {len(labels)} tracks, expected {len(manifest)}, one for each in {path}. "
             f"Make the labels again from this manifest."
         )
+    if labels is not None:
+        refuse_uneven(labels)
     dealt = deal_tracks(len(manifest), shards, seed)
     for shard, tracks in enumerate(dealt):
         name = shard_name(split, shard, shards)
@@ -76,12 +80,13 @@ def make_shards(
 
 
 def _write_labels(labels: JoinedLabels, out_dir: Path, name: str, tracks: Iterator[int]) -> None:
-    first = labels.parts[0]
+    packed = labels.parts[0] if isinstance(labels.parts[0], PackedLabels) else None
     prefix = out_dir / f"{name}.{family_name(labels.columns)}"
-    with (
-        PackedWriter(prefix, labels.columns, first.label_rate_hz, first.settings)
-        if isinstance(first, PackedLabels)
+    writer = (
+        PackedWriter(prefix, labels.columns, packed.label_rate_hz, packed.settings)
+        if packed
         else TextWriter(out_dir, name, labels.columns)
-    ) as writer:
+    )
+    with replacing_packed(out_dir, name, labels.columns, prefix if packed else None), writer:
         for track in tracks:
             writer.append(labels.codes(track))

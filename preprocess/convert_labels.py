@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mert_fairseq.arguments import positive_float
 from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
 
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--splits", nargs="+", default=["train", "valid"], help="such as train_0_6 for a shard")
     options.add_argument("--labels", nargs="+", help="label names; else all that have a dictionary in the folder")
     options.add_argument("--out-dir", type=Path, help="else the same folder")
-    options.add_argument("--label-rate", type=float, help="labels a second, kept in packed files")
+    options.add_argument("--label-rate", type=positive_float, help="labels a second, kept in packed files")
     options.add_argument("--verify", action="store_true", help="read both forms again and compare every code")
     return options
 

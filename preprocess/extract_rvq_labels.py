@@ -6,15 +6,18 @@
     python preprocess/extract_rvq_labels.py fit   data/mine --teacher data/mine/rvq.npz
     python preprocess/extract_rvq_labels.py apply data/mine --teacher data/mine/rvq.npz --splits train valid
 
-On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
+On Slurm, as an array of jobs:
 
-Fitting reads at most --hours of audio. Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong
+    apply ... --launcher slurm --shards 64 --workers 16 --job-options slurm_partition=cpu timeout_min=600
+
+fit reads at most --hours of audio. apply, killed, resumes: give the same command again. Exit status: 0 done, 1 wrong
 input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 """
 
 import argparse
 import sys
 
+from mert_fairseq.arguments import positive_int
 from mert_fairseq.labelling import command
 from mert_fairseq.labelling.source import ENCODEC, TeacherSource
 
@@ -25,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
     verbs = options.add_subparsers(dest="verb", required=True)
     fit = verbs.add_parser("fit", help="fit a residual K-means teacher")
     command.add_fit_options(fit)
-    fit.add_argument("--codebooks", type=int, default=8)
-    fit.add_argument("--codes", type=int, default=1024, help="of each codebook")
+    fit.add_argument("--codebooks", type=positive_int, default=8)
+    fit.add_argument("--codes", type=positive_int, default=1024, help="of each codebook")
     for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
         verb_options = verbs.add_parser(verb, help=text)
         command.add_apply_options(verb_options)
@@ -38,11 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; returns the exit status."""
     options = parser().parse_args(arguments)
     if options.verb == "fit":
-        return command.run_command(
+        return command.fit(
             "extract_rvq_labels fit",
-            lambda: command.fit(options, command.frame_features(options), options.codebooks, options.codes),
-            options.json,
-            command.fit_line,
+            options,
+            lambda: command.frame_features(options),
+            options.codebooks,
+            options.codes,
         )
 
     def label() -> dict:

@@ -13,10 +13,12 @@ The second iteration clusters a layer of the model that the first one trained:
         --features mert --checkpoint exp/first/checkpoint_last.pt --layer 6 --classes 500
     python preprocess/kmeans_labels.py apply data/mine --teacher data/mine/second.npz
 
-On Slurm, as an array of jobs: apply ... --launcher slurm --shards 64 --job-options slurm_partition=cpu timeout_min=600
+On Slurm, as an array of jobs:
 
-Killed, it resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130 interrupted.
-See docs/teachers.md.
+    apply ... --launcher slurm --shards 64 --workers 16 --job-options slurm_partition=cpu timeout_min=600
+
+apply, killed, resumes: give the same command again. Exit status: 0 done, 1 wrong input, 2 wrong options, 130
+interrupted. See docs/teachers.md.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from mert_fairseq.arguments import positive_int
 from mert_fairseq.labelling import command
 from mert_fairseq.labelling.source import TeacherSource
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
@@ -38,9 +41,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = options.add_subparsers(dest="verb", required=True)
     fit = verbs.add_parser("fit", help="fit a K-means teacher")
     command.add_fit_options(fit, (LAYER,))
-    fit.add_argument("--classes", type=int, default=300)
+    fit.add_argument("--classes", type=positive_int, default=300)
     fit.add_argument("--checkpoint", help="for --features mert: a pretrained MERT, which sets the rates")
-    fit.add_argument("--layer", type=int, help="for --features mert: from 1; HuBERT took 6 of 12, then 9")
+    fit.add_argument("--layer", type=positive_int, help="for --features mert: from 1; HuBERT took 6 of 12, then 9")
     for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
         verb_options = verbs.add_parser(verb, help=text)
         command.add_apply_options(verb_options)
@@ -73,12 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, print; returns the exit status."""
     options = parser().parse_args(arguments)
     if options.verb == "fit":
-        return command.run_command(
-            "kmeans_labels fit",
-            lambda: command.fit(options, asked_features(options), 1, options.classes),
-            options.json,
-            command.fit_line,
-        )
+        return command.fit("kmeans_labels fit", options, lambda: asked_features(options), 1, options.classes)
 
     def label() -> dict[str, Any]:
         source = source_of(options)

@@ -10,10 +10,10 @@ Exit status: 0 written, 1 nothing usable or wrong input, 2 wrong options, 130 in
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import default_workers
 from mert_fairseq.ingest import Limits, Settings, Split, WorkerError, build_manifests
 from mert_fairseq.ingest.bar import Bar
 
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         help="what stays on one side of the split: folder (the parent folder), file, or N (the first N folders of the "
         "path; 1 keeps the artist of artist/album/track together)",
     )
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
     options.add_argument("--convert-to", type=Path, metavar="DIR", help="write mono 16-bit files at --sample-rate here")
     options.add_argument("--sample-rate", type=int, default=24_000, help="of training, in Hz")
     options.add_argument("--format", choices=("flac", "wav"), default="flac", help="of converted files")

@@ -2,7 +2,7 @@
 """A split into n shards, manifests and labels, for corpora whose manifest and labels should not be held whole.
 
     python preprocess/make_shards.py data/mine 6
-    fairseq-hydra-train ... task.sharding_data=6 +task.load_random_data_shard=false
+    fairseq-hydra-train ... task.sharding_data=6 task.load_random_data_shard=false
 
 Tracks are dealt at random by --seed. Epoch e of a training then sees one shard: the next, or one that is drawn.
 Exit status: 0 written, 1 wrong input, 2 wrong options.

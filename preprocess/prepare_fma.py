@@ -10,10 +10,10 @@ type the same command. --plan-only tells in seconds what would be taken. Frame l
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import default_workers
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
 from mert_fairseq.ingest import Limits, Settings, WorkerError
@@ -44,8 +44,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--max-clipped-share", type=float, default=0.1, help="refuse files with a larger share of samples at full scale"
     )
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    options.add_argument("--plan-only", action="store_true", help="match tables and file names, decode nothing")
+    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
+    options.add_argument(
+        "--plan-only", action="store_true", help="match tables and file names only: planned_rejects.tsv"
+    )
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return options
 
@@ -72,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     bar = Bar()
     try:
         if options.plan_only:
-            _, plan = plan_fma(fma, options.out_dir, settings, choice)
+            plan = plan_fma(fma, options.out_dir, settings, choice)
             found: dict[str, object] = plan.counts()
             text = ", ".join(f"{count} {what}" for what, count in found.items())
         else:

@@ -12,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import positive_float, positive_int
 from mert_fairseq.labelling.report import label_usage, write_report
 from mert_fairseq.labels.convert import label_names
 
@@ -23,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
     options.add_argument("--labels", nargs="+", help="default: all that have a dictionary")
     options.add_argument("--splits", nargs="+", default=["train", "valid"])
-    options.add_argument("--label-rate", type=float, default=75.0, metavar="HZ", help="codes a second (default: 75)")
-    options.add_argument("--tracks", type=int, metavar="N", help="at most so many, spread over a split (default: all)")
+    options.add_argument("--label-rate", type=positive_float, default=75.0, metavar="HZ", help="codes a second")
+    options.add_argument("--tracks", type=positive_int, metavar="N", help="at most so many of a split, evenly spread")
     options.add_argument("--json", action="store_true", help="print the figures as JSON")
     return options
 

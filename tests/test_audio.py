@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from piped_flac import without_length
 
 from mert_fairseq.audio import (
+    UNKNOWN_SAMPLES,
     AudioError,
-    convert,
     count_samples,
     probe,
     read_span,
@@ -18,7 +19,7 @@ from mert_fairseq.audio import (
     to_int16,
     write_blocks,
 )
-from mert_fairseq.mpeg import unstated_samples
+from mert_fairseq.mpeg import unreached_seconds, unstated_samples
 
 RATE = 24_000
 FORMATS = {
@@ -147,6 +148,20 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path):
             probe(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_in_a_folder_that_is_not_utf_8_is_read_and_written(files, tmp_path, name):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/na\xefve." + name.encode()))
+    path.parent.mkdir()
+    path.write_bytes(files[name].read_bytes())
+    assert probe(path) == probe(files[name])
+    for start, dtype in [(5 * RATE, "float32"), (9 * RATE, "int16")]:
+        np.testing.assert_array_equal(
+            read_span(path, start, 500, dtype=dtype), read_span(files[name], start, 500, dtype=dtype)
+        )
+    copy = path.with_name(path.stem + ".flac.wav")
+    assert write_blocks(copy, stream_blocks(path), RATE) == probe(copy).samples == count_samples(files[name])
+
+
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_samples_that_are_no_numbers_are_an_error(tmp_path, dtype):
     wave = np.zeros(100, dtype=np.float32)
@@ -173,27 +188,30 @@ def test_blocks_join_to_the_whole_file(files, name, block_samples):
     np.testing.assert_allclose(np.concatenate(blocks), soundfile.read(files[name])[0], atol=1e-4)
 
 
-def _without_length_header(source: Path, target: Path, tag_bytes: int = 0) -> Path:
-    """An MP3 less its first frame, which states the length, behind an ID3v2 tag and before an ID3v1 one."""
+def _id3(tag_bytes: int) -> bytes:
+    return b"ID3\x04\x00\x00" + bytes(tag_bytes >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(tag_bytes)
+
+
+def _without_length_header(source: Path, target: Path, front: bytes = b"") -> Path:
+    """An MP3 less its first frame, which states the length, behind ``front`` and before an ID3v1 tag."""
     content = source.read_bytes()
     second_frame = content.index(content[:2], 4)
-    size = bytes(tag_bytes >> shift & 127 for shift in (21, 14, 7, 0))
-    id3 = b"ID3\x04\x00\x00" + size + bytes(tag_bytes) if tag_bytes else b""
-    target.write_bytes(id3 + content[second_frame:] + b"TAG" + bytes(125))
+    target.write_bytes(front + content[second_frame:] + b"TAG" + bytes(125))
     return target
 
 
 @pytest.mark.parametrize("tag_bytes", [0, 300_000])
 def test_an_mp3_that_does_not_state_its_length_is_whole_if_its_rate_is_constant(files, tmp_path, tag_bytes):
-    path = _without_length_header(files["constant.mp3"], tmp_path / "a.mp3", tag_bytes)
+    path = _without_length_header(files["constant.mp3"], tmp_path / "a.mp3", _id3(tag_bytes) if tag_bytes else b"")
     guessed = probe(path).samples  # from the bytes of the file, tag included
     assert (guessed > 20 * RATE) == bool(tag_bytes)
     assert abs(count_samples(path) - 10 * RATE) < 3 * 576
     assert unstated_samples(path) == count_samples(path)
 
 
-def test_an_mp3_that_does_not_state_its_length_is_refused_if_its_rate_varies(files, tmp_path):
-    path = _without_length_header(files["variable.mp3"], tmp_path / "a.mp3")
+@pytest.mark.parametrize("front", [b"", _id3(300) + _id3(70_000), bytes(5000), _id3(300) + b"\xff\xfb\x90" * 99])
+def test_an_mp3_that_does_not_state_its_length_is_refused_if_its_rate_varies(files, tmp_path, front):
+    path = _without_length_header(files["variable.mp3"], tmp_path / "a.mp3", front)
     with pytest.raises(AudioError, match=r"a\.mp3: found \d+ samples, expected about 24\d+\. .*ffmpeg"):
         count_samples(path)
 
@@ -203,10 +221,32 @@ def test_an_mp3_that_states_its_length_is_not_counted(files, name):
     assert unstated_samples(files[name]) is None
 
 
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125) + _id3(300_000), bytes(5000)])
+def test_what_follows_the_length_that_an_mp3_states_is_measured(files, tmp_path, between):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(files["variable.mp3"].read_bytes() + between + files["constant.mp3"].read_bytes())
+    assert count_samples(path) == 10 * RATE  # the decoder stops there
+    assert unreached_seconds(path) == pytest.approx(10, abs=0.2)
+    for name in ("constant.mp3", "variable.mp3"):
+        path.write_bytes(files[name].read_bytes() + np.random.default_rng(0).bytes(300_000))  # a picture
+        assert unreached_seconds(path) == 0
+
+
+def test_a_flac_that_was_written_to_a_pipe_is_read_though_it_states_no_length(files, tmp_path):
+    path = without_length(files["flac"], tmp_path / "a.flac")
+    assert probe(path).samples == UNKNOWN_SAMPLES
+    assert count_samples(path) == 10 * RATE
+    for span in [(0, None), (5 * RATE, 1000), (9 * RATE, None)]:
+        np.testing.assert_array_equal(read_span(path, *span), read_span(files["flac"], *span))
+    with pytest.raises(AudioError, match="found 240000 samples, expected samples 239000 to 241000"):
+        read_span(path, 239_000, 2000)
+
+
 def test_conversion_keeps_pitch_level_and_length(tmp_path):
     time = np.arange(44_100) / 44_100
     source = _write(tmp_path / "a.wav", (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), 44_100)
-    assert convert(source, tmp_path / "b.flac", RATE) == RATE
+    blocks = resample_blocks(stream_blocks(source), 44_100, RATE)
+    assert write_blocks(tmp_path / "b.flac", blocks, RATE) == RATE
     assert probe(tmp_path / "b.flac") == (RATE, RATE, 1, "FLAC/PCM_16")
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     np.testing.assert_allclose(read_span(tmp_path / "b.flac", dtype="float32")[500:-500], expected[500:-500], atol=2e-3)

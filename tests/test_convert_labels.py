@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
-from mert_fairseq.labels import TextWriter, open_labels
-from mert_fairseq.labels.convert import family_name, label_names
+from mert_fairseq.labels import PackedWriter, TextWriter, open_labels
+from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.homes import family_name
 
 LENGTHS = [48_000, 32_000, 640]
 
@@ -49,6 +50,15 @@ def test_a_file_is_not_converted_onto_itself(tmp_path, command, capsys):
     assert (folder / "train.rvq_0").read_bytes() == before
 
 
+def test_a_dictionary_of_older_labels_is_replaced(tmp_path, command):
+    folder = write_corpus(tmp_path / "data", LENGTHS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dict.rvq_0.txt").write_text("0 1\n")
+    assert command(folder, "--to", "packed", "--splits", "train", "--out-dir", tmp_path / "out") == 0
+    for name in ("dict.rvq_0.txt", "dict.rvq_1.txt"):
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
 def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     with TextWriter(folder, "train", ["km"]) as out:
@@ -82,4 +92,35 @@ def test_names_are_sorted_by_number_and_share_a_family(tmp_path):
     assert label_names(tmp_path) == ["rvq_0", "rvq_2", "rvq_10"]
     assert family_name(["rvq_0", "rvq_10"]) == "rvq"
     assert family_name(["km500"]) == "km500"
-    assert family_name(["km500", "rvq_0"]) == "km500"
+    assert family_name(["logmel_300"]) == "logmel_300"
+    assert family_name(["rvq_0", "chroma_200", "rvq_1", "km500"]) == "rvq+chroma_200+km500"
+
+
+def test_two_sizes_of_one_feature_are_packed_apart(tmp_path, command):
+    for classes in (8, 4):
+        folder = write_corpus(tmp_path, LENGTHS, columns=[f"logmel_{classes}"])
+        words = ["--to", "packed", "--splits", "train", "--labels", f"logmel_{classes}", "--label-rate", 75]
+        assert command(folder, *words) == 0
+        (folder / f"train.logmel_{classes}").unlink()
+    labels = open_labels(folder, "train", ["logmel_4", "logmel_8"])
+    np.testing.assert_array_equal(labels.codes(1), np.repeat(codes_of(1, 100, 1), 2, axis=1))
+
+
+def test_a_packed_file_that_holds_other_labels_is_not_replaced(tmp_path, command, capsys):
+    source = write_corpus(tmp_path / "source", LENGTHS)
+    target = write_corpus(tmp_path / "target", LENGTHS, packed=True)
+    before = (target / "train.rvq.codes.npy").read_bytes()
+    for some in (["rvq_0"], ["rvq_0", "rvq_1"]):
+        assert command(source, "--to", "packed", "--splits", "train", "--labels", *some, "--out-dir", target) == 1
+        assert "train.rvq.codes.npy: holds" in (told := capsys.readouterr().err)
+        assert f"--to text --splits train --labels {'rvq_1 ' if len(some) == 1 else ''}rvq_2), remove" in told
+    assert (target / "train.rvq.codes.npy").read_bytes() == before
+
+
+def test_packed_labels_leave_files_of_an_older_name(tmp_path, command):
+    folder = write_corpus(tmp_path, LENGTHS, columns=["logmel_8"])
+    with PackedWriter(folder / "train.logmel", ["logmel_8"], 75.0) as old:
+        for samples in LENGTHS:
+            old.append(np.ones((samples // 320, 1), dtype=int))
+    assert command(folder, "--to", "packed", "--splits", "train", "--verify") == 0
+    assert open_labels(folder, "train", ["logmel_8"]).source == f"{folder}/train.logmel_8.codes.npy"

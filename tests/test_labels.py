@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,35 @@ def test_a_published_npy_without_suffix_is_recognised(tmp_path):
     write_padded(tmp_path / "x.npy", [np.array([1, 2]), np.array([3])])
     (tmp_path / "x.npy").rename(tmp_path / "train.rvq_0")
     assert open_labels(tmp_path, "train", ["rvq_0"], padded=True).codes(0).tolist() == [[1], [2]]
+
+
+def test_codes_beyond_two_bytes_are_not_wrapped_in_memory(tmp_path):
+    (tmp_path / "train.km").write_text("1 2\n3 70000\n")
+    with pytest.raises(LabelError, match=r"train.km:2: found code 70000, expected 65535 at most.*store_labels=false"):
+        MemoryLabels(TextLabels(tmp_path / "train.km", "km"))
+
+
+def test_padding_holds_one_track_at_a_time(tmp_path):
+    class Tracks:
+        held = most = 0
+
+        def __iter__(self):
+            for frames in (3, 1, 2):
+                codes = np.arange(frames)
+                weakref.finalize(codes, self.drop)
+                self.held += 1
+                self.most = max(self.most, self.held)
+                yield codes
+
+        def drop(self):
+            self.held -= 1
+
+    tracks = Tracks()
+    write_padded(tmp_path / "x.npy", tracks)
+    assert np.load(tmp_path / "x.npy").tolist() == [[0, 1, 2], [0, -1, -1], [0, 1, -1]]
+    assert tracks.most <= 2
+    with pytest.raises(TypeError, match="found an iterator of tracks, expected a list"):
+        write_padded(tmp_path / "x.npy", iter([np.zeros(3, int)]))
 
 
 def test_minus_one_between_codes_is_an_error(tmp_path):

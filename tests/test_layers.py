@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"frames", "options", "files", "mpeg", "seeking"},
-    {"reporting"},
+    {"arguments", "frames", "options", "files", "mpeg", "seeking"},
+    {"archives", "reporting"},
     {"audio", "labels", "fma"},
     {"manifest"},
     {"ingest", "sharding", "teachers", "modules", "optimizers"},
@@ -17,9 +17,11 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 WITHOUT_TORCH = {
+    "arguments",
     "frames",
     "options",
     "files",
+    "archives",
     "seeking",
     "mpeg",
     "audio",

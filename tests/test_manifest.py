@@ -84,6 +84,13 @@ def test_a_name_that_a_line_cannot_hold_is_refused_and_nothing_written(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_root_that_the_first_line_cannot_hold_is_refused_and_nothing_written(tmp_path):
+    for root in ("/my\tmusic", "/my\nmusic", "/music "):
+        with pytest.raises(ValueError, match=r"music.*a manifest cannot hold the folder's name.*Rename the folder"):
+            Manifest(Path(root), ["a.wav"], np.array([1])).write(tmp_path / "train.tsv")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_manifest_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train\.tsv: no such manifest.*make_manifest\.py"):
         Manifest.read(tmp_path / "train.tsv")

@@ -1,12 +1,15 @@
 """Shards hold every track once, with its labels, and training finds them."""
 
+import ast
 import importlib.util
+import re
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
-from mert_fairseq.labels import PackedLabels, TextLabels, open_labels
+from mert_fairseq.labels import PackedLabels, TextLabels, TextWriter, open_labels
 from mert_fairseq.manifest import Manifest
 
 LENGTHS = [48_000 + 320 * track for track in range(7)]
@@ -47,7 +50,7 @@ def test_the_deal_follows_from_the_seed(tmp_path, command):
         assert command(folder, 2, "--seed", seed, "--out-dir", tmp_path / name) == 0
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert "train_1_2.rvq_2" in files
-    assert "dict.rvq_0.txt" in files
+    assert (tmp_path / "a/dict.rvq_0.txt").read_bytes() == (folder / "dict.rvq_0.txt").read_bytes()
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
     assert (tmp_path / "a/train_0_2.tsv").read_bytes() != (tmp_path / "c/train_0_2.tsv").read_bytes()
 
@@ -61,6 +64,27 @@ def test_manifests_alone_can_be_sharded(tmp_path, command):
 def test_more_shards_than_tracks_are_refused(tmp_path, command, capsys):
     assert command(write_corpus(tmp_path, LENGTHS), 8) == 1
     assert "train.tsv: found 7 tracks, expected at least one for each of 8 shards" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["mert_95m", "mert_330m", "tiny"])
+def test_every_recipe_takes_the_options_that_the_help_shows(repo_root, recipe):
+    help_text = ast.get_docstring(ast.parse((repo_root / "preprocess/make_shards.py").read_text()))
+    options = re.findall(r"\S*task\.\w+=\S+", help_text)
+    assert len(options) == 2
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
+        task = compose(recipe, [*options, "task.data=/data"]).task
+    assert (task.sharding_data, task.load_random_data_shard) == (6, False)
+
+
+def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
+    folder = write_corpus(tmp_path, LENGTHS)
+    with TextWriter(folder, "train", ["km"]) as out:
+        for samples in LENGTHS:
+            out.append(np.zeros((samples // 320 - 1, 1), dtype=int))
+    assert command(folder, 2, "--labels", "rvq_0", "km") == 1
+    assert "train.rvq_0:1: found 150 codes, expected 149" in capsys.readouterr().err
+    assert not (folder / "train_0_2.tsv").exists()
+    assert command(folder, 2, "--labels", "km") == 0
 
 
 def test_labels_of_another_manifest_are_refused(tmp_path, command, capsys):

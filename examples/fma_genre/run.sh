@@ -44,6 +44,9 @@ out=$(absolute "${out:-exp/fma_genre_$subset}")
 audio=$(absolute "${audio:-data/fma_$subset}")
 [ -z "$mert" ] || mert=$(absolute "$mert")
 stop_stage=${stop_stage:-$([ -n "$mert" ] && echo 8 || echo 6)}
+for number in stage stop_stage; do
+  [[ ${!number} =~ ^[1-8]$ ]] || { echo "$0: --${number/_/-} is '${!number}', expected 1 to 8" >&2; exit 2; }
+done
 if [ "$stage" -gt 6 ] && [ -z "$mert" ]; then
   echo "$0: stages 7 and 8 need --mert CHECKPOINT, a pretrained MERT (config/pretrain)" >&2
   exit 2

@@ -35,6 +35,9 @@ while [ $# -gt 0 ]; do
     *) echo "$0: unknown option $1; see $0 --help" >&2; exit 2;;
   esac
 done
+for number in stage stop_stage; do
+  [[ ${!number} =~ ^[1-6]$ ]] || { echo "$0: --${number/_/-} is '${!number}', expected 1 to 6" >&2; exit 2; }
+done
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }

@@ -1,12 +1,10 @@
-"""Facts of the corpus: archives, subsets, splits, counts, citation and licence of the metadata."""
+"""Facts of the corpus: archives, subsets, splits, counts and citation."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 HOMEPAGE = "https://github.com/mdeff/fma"
 DOWNLOAD_URL = "https://os.unil.cloud.switch.ch/fma/"
-METADATA_LICENCE = "CC BY 4.0"
-AUDIO_LICENCE = "chosen by each artist: column (track, license) of tracks.csv, read by mert_fairseq.fma.licences"
 CITATION = """\
 @inproceedings{fma_dataset,
   title     = {{FMA}: A Dataset for Music Analysis},

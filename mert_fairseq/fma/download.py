@@ -1,9 +1,11 @@
 """Fetch an archive: goes on where an interrupted download stopped, and is not believed before its SHA-1 agrees."""
 
+import errno
 import hashlib
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -16,6 +18,7 @@ BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
 WAITS_SECONDS = (1, 5, 30, 120)  # before each new attempt after a broken connection
 CUT_OFF = (OSError, HTTPException)
+HERE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # faults of folder and disk
 
 
 class DownloadError(OSError):
@@ -42,8 +45,8 @@ def download(
         Path of the zip file.
 
     Raises:
-        DownloadError: if the server has no such file, the connection keeps breaking, the disk is too small, or the
-            SHA-1 is another one.
+        DownloadError: if the address is none, the server has no such file, the connection keeps breaking, the folder
+            cannot be written to, the disk is too small, or the SHA-1 is another one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / archive.name
@@ -52,6 +55,8 @@ def download(
         return target
     part = folder / f"{archive.name}.part"
     url = base_url.rstrip("/") + "/" + archive.name
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise DownloadError(f"{url}: expected an address that begins with https:// or http://. Correct --url.")
     for attempt in range(len(waits_seconds) + 1):
         try:
             _fetch(url, part)
@@ -62,6 +67,11 @@ def download(
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                 raise DownloadError(
                     f"{url}: the server answers {error.code} {error.reason}. Give the address of a mirror."
+                ) from error
+            if getattr(error, "errno", None) in HERE:
+                raise DownloadError(
+                    f"{part}: cannot be written ({error}). Free some space, or give a folder that you may write to."
+                    f" The same command goes on from here."
                 ) from error
             if attempt == len(waits_seconds):
                 raise DownloadError(

@@ -1,7 +1,5 @@
 """The genre hierarchy of genres.csv: roots, parents, children and the path from a root to a genre."""
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 
@@ -74,18 +72,6 @@ class GenreTree:
         """All genres below, depth first, without the genre itself."""
         return tuple(below for child in self.children(genre) for below in (child, *self.descendants(child)))
 
-    def with_ancestors(self, genres: Iterable[int]) -> list[int]:
-        """The genres and all above them, sorted: what ``("track", "genres_all")`` holds."""
-        return sorted({above for genre in genres for above in self.path(genre)})
-
     def title_path(self, genre: int) -> str:
         """For people: "Rock > Punk > Hardcore"."""
         return " > ".join(self.titles[above] for above in self.path(genre))
-
-    def root_named(self, title: str) -> int:
-        """The root of a title, as ``("track", "genre_top")`` gives it."""
-        for root in self.roots:
-            if self.titles[root] == title:
-                return root
-        known = ", ".join(self.titles[root] for root in self.roots)
-        raise KeyError(f"no top genre is called {title!r}; genres.csv has {known}.")

@@ -1,22 +1,16 @@
 """From any folder of music to manifests: scan, examine and convert every file, split by album, write."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mert_fairseq.ingest.examine_all import (
-    Progress,
-    check_settings,
-    examine_all,
-    resolve_folders,
-    sweep,
-)
+from mert_fairseq.ingest.converted import converted_folder
+from mert_fairseq.ingest.examine_all import Progress, check_settings, examine_all, resolve_folders
 from mert_fairseq.ingest.journal import JOURNAL_FILE, Journal
 from mert_fairseq.ingest.names import name_problem, safe_destinations
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
-from mert_fairseq.ingest.rejects import REJECTS_FILE, Reject, write_rejects
+from mert_fairseq.ingest.rejects import REJECTS_FILE, NoTracksError, Reject, write_rejects
 from mert_fairseq.ingest.scan import Scan, scan_folder
 from mert_fairseq.ingest.split import check_split, group_of, held_out_groups
 from mert_fairseq.ingest.summary import Summary
@@ -25,10 +19,6 @@ from mert_fairseq.ingest.tracks import TRACKS_FILE, manifest_path, write_split, 
 
 SPLITS = ("train", "valid")
 MADE_BY = "preprocess/make_manifest.py"
-
-
-class NoTracksError(ValueError):
-    """A folder from which no track can be taken: the message counts why."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +49,9 @@ def build_manifests(
 
     Raises:
         NoTracksError: if no file is accepted.
-        ValueError: if the split cannot be made, or folders lie in each other's way.
-        BlockingIOError: if another run is writing to ``out_dir``.
+        ValueError: if the split cannot be made, folders lie in each other's way, or that of converted files is another
+            data set's.
+        BlockingIOError: if another run is writing to ``out_dir`` or to the folder of converted files.
     """
     started = time.monotonic()
     check_split(split.valid_fraction, split.group_by)
@@ -70,13 +61,15 @@ def build_manifests(
     own = [path for path in (out_dir, settings.convert_to) if path and path != settings.audio_dir]
     scan = scan_folder(settings.audio_dir, skip=own)
     planned = _plan(scan, settings)
-    with Journal(out_dir / JOURNAL_FILE, settings) as journal:
-        sweep(settings.convert_to)
+    with converted_folder(settings), Journal(out_dir / JOURNAL_FILE, settings) as journal:
         tracks, resumed = examine_all(planned, settings, journal, workers, report)
         accepted = _without_duplicates(tracks)
         rejects = scan.rejects + [Reject(t.source.path, t.reason, t.detail) for t in accepted if t.reason]
         write_rejects(out_dir / REJECTS_FILE, rejects)
-        tracks_of_split = _divide([track for track in accepted if track.reason is None], split, rejects)
+        kept = [track for track in accepted if track.reason is None]
+        if not kept:
+            raise NoTracksError.of(settings.audio_dir, rejects, REJECTS_FILE)
+        tracks_of_split = _divide(kept, split)
         for name in SPLITS:
             write_split(out_dir / f"{name}.tsv", tracks_of_split.get(name, []), settings, MADE_BY, vars(split))
         write_tracks(out_dir / TRACKS_FILE, tracks_of_split)
@@ -119,12 +112,8 @@ def _delete_duplicates(tracks: list[Track], convert_to: Path | None) -> None:
             (convert_to / track.destination).unlink(missing_ok=True)
 
 
-def _divide(tracks: list[Track], split: Split, rejects: list[Reject]) -> dict[str, list[Track]]:
+def _divide(tracks: list[Track], split: Split) -> dict[str, list[Track]]:
     """Tracks of each split, in the order of their paths in the manifest."""
-    if not tracks:
-        counts = Counter(reject.reason for reject in rejects)
-        found = ", ".join(f"{count} {reason} ({REMEDIES[reason]})" for reason, count in counts.most_common())
-        raise NoTracksError(f"no file was accepted: {found or 'there is no audio in the folder'}. See {REJECTS_FILE}.")
     held_out = held_out_groups(
         {track.source.path: track.samples for track in tracks}, split.valid_fraction, split.seed, split.group_by
     )

@@ -3,12 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mert_fairseq.ingest.journal import Journal
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
 from mert_fairseq.ingest.track import Settings, Track, examine
+from mert_fairseq.manifest import check_root
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,14 @@ def check_settings(settings: Settings, workers: int) -> None:
 
 
 def resolve_folders(settings: Settings) -> Settings:
-    """Absolute folders; the one for converted files exists."""
+    """Absolute folders.
+
+    Raises:
+        ValueError: if the folder of converted files is, or holds, that of the sources, or if a manifest cannot hold the
+            name of the folder that its paths will be relative to.
+    """
     audio_dir = settings.audio_dir.resolve()
+    check_root((settings.convert_to or audio_dir).resolve())
     if settings.convert_to is None:
         return replace(settings, audio_dir=audio_dir)
     convert_to = settings.convert_to.resolve()
@@ -47,7 +53,6 @@ def resolve_folders(settings: Settings) -> Settings:
             f"--convert-to {convert_to} is, or holds, the folder of sources {audio_dir}, and converted files would mix "
             f"with them. Give another folder."
         )
-    convert_to.mkdir(parents=True, exist_ok=True)
     return replace(settings, audio_dir=audio_dir, convert_to=convert_to)
 
 
@@ -95,9 +100,3 @@ class _Tally:
 
     def show(self) -> None:
         self.report(self.state)
-
-
-def sweep(folder: Path | None) -> None:
-    """Delete what a killed run was writing."""
-    for leftover in folder.rglob(".*.partial") if folder else ():
-        leftover.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mert_fairseq.files import replacing
+from mert_fairseq.files import write_lines
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.genre_tree import GenreTree
 from mert_fairseq.fma.licences import parse_licence
@@ -46,11 +46,11 @@ def write_genres(
         counts: Counter[int] = Counter()
         for split, tracks in tracks_of_split.items():
             genres = [genres_of[track_id] for _, track_id in tracks]
-            _write_lines(folder / f"{split}.{label}", [" ".join(map(str, line)) for line in genres])
+            write_lines(folder / f"{split}.{label}", [" ".join(map(str, line)) for line in genres])
             counts.update(genre for line in genres for genre in line)
         symbols = sorted({genre for track_id in track_ids for genre in genres_of[track_id]})
-        _write_lines(folder / f"dict.{label}.txt", [f"{genre} {counts[genre]}" for genre in symbols])
-    _write_lines(folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *_genre_lines(fma.tree)])
+        write_lines(folder / f"dict.{label}.txt", [f"{genre} {counts[genre]}" for genre in symbols])
+    write_lines(folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *_genre_lines(fma.tree)])
 
 
 def _genre_lines(tree: GenreTree) -> list[str]:
@@ -68,9 +68,4 @@ def write_attribution(path: Path, fma: FMA, tracks_of_split: dict[str, list[Mani
             cells = [title, artist, album, parse_licence(licence).code, licence]
             cells = [escape(cell) if isinstance(cell, str) else "" for cell in cells]
             lines.append("\t".join([split, escape(manifest_path), str(track_id), *cells]))
-    _write_lines(path, lines)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    with replacing(path) as partial:
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    write_lines(path, lines)

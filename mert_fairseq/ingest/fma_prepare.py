@@ -1,20 +1,19 @@
 """FMA's tables and audio to manifests of a subset in its official splits, genre labels, rejects and attribution."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mert_fairseq.fma.card import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.ingest.build import NoTracksError
-from mert_fairseq.ingest.examine_all import Progress, check_settings, examine_all, resolve_folders, sweep
+from mert_fairseq.ingest.converted import converted_folder
+from mert_fairseq.ingest.examine_all import Progress, check_settings, examine_all, resolve_folders
 from mert_fairseq.ingest.fma_labels import ATTRIBUTION_FILE, GENRES_DIR, write_attribution, write_genres
 from mert_fairseq.ingest.fma_select import Choice, Plan, plan_tracks
 from mert_fairseq.ingest.journal import JOURNAL_FILE, Journal
-from mert_fairseq.ingest.reasons import REMEDIES, Reason
-from mert_fairseq.ingest.rejects import REJECTS_FILE, Reject, write_rejects
+from mert_fairseq.ingest.reasons import Reason
+from mert_fairseq.ingest.rejects import REJECTS_FILE, NoTracksError, Reject, write_rejects
 from mert_fairseq.ingest.scan import scan_folder
 from mert_fairseq.ingest.summary import Summary
 from mert_fairseq.ingest.track import Settings, Track
@@ -22,6 +21,8 @@ from mert_fairseq.ingest.tracks import TRACKS_FILE, manifest_path, write_split, 
 
 MADE_BY = "preprocess/prepare_fma.py"
 SMALL = Choice()
+PLANNED_REJECTS_FILE = "planned_rejects.tsv"  # apart from rejects.tsv, which tells of the run that made the manifests
+EXPECTED = "Expected files such as 000/000002.mp3 below it. "
 KEEP_FIRST = ("test", "valid", "train")  # of equal audio: what is tested on must not be trained on
 
 
@@ -43,23 +44,28 @@ class FMASummary(Summary):
         return notes + top + super().__str__()
 
 
-def plan_fma(fma: FMA, out_dir: Path, settings: Settings, choice: Choice) -> tuple[Settings, Plan]:
-    """What `prepare_fma` would examine, from the tables and file names alone; writes rejects.tsv.
+def plan_fma(fma: FMA, out_dir: Path, settings: Settings, choice: Choice) -> Plan:
+    """What `prepare_fma` would examine, from the tables and file names alone; writes planned_rejects.tsv.
 
     Raises:
         TableError: if tracks.csv or genres.csv is damaged.
         NoTracksError: if the folder holds no wanted track.
         ValueError: if a choice is unknown, the tables do not belong together, or folders lie in each other's way.
     """
+    settings, plan = _plan(fma, out_dir, settings, choice)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_rejects(out_dir / PLANNED_REJECTS_FILE, plan.rejects)
+    if not plan.tracks:
+        raise NoTracksError.of(settings.audio_dir, plan.rejects, PLANNED_REJECTS_FILE, EXPECTED)
+    return plan
+
+
+def _plan(fma: FMA, out_dir: Path, settings: Settings, choice: Choice) -> tuple[Settings, Plan]:
+    """The settings with absolute folders, and what they and the choice make of the audio folder."""
     fma.check_genres()
     settings = resolve_folders(settings)
-    out_dir.mkdir(parents=True, exist_ok=True)
     own = [path for path in (out_dir.resolve(), settings.convert_to) if path and path != settings.audio_dir]
-    plan = plan_tracks(fma, scan_folder(settings.audio_dir, skip=own), settings, choice)
-    write_rejects(out_dir / REJECTS_FILE, plan.rejects)
-    if not plan.tracks:
-        raise _nothing_left(settings, plan.rejects)
-    return settings, plan
+    return settings, plan_tracks(fma, scan_folder(settings.audio_dir, skip=own), settings, choice)
 
 
 def prepare_fma(
@@ -86,15 +92,15 @@ def prepare_fma(
     Raises:
         TableError: if tracks.csv or genres.csv is damaged.
         NoTracksError: if no track is left.
-        ValueError: if an option is unknown, the tables do not belong together, or folders lie in each other's way.
-        BlockingIOError: if another run is writing to ``out_dir``.
+        ValueError: if an option is unknown, the tables do not belong together, folders lie in each other's way, or that
+            of converted files is another data set's.
+        BlockingIOError: if another run is writing to ``out_dir`` or to the folder of converted files.
     """
     started = time.monotonic()
     check_settings(settings, workers)
     out_dir = out_dir.resolve()
-    settings, plan = plan_fma(fma, out_dir, settings, choice)
-    with Journal(out_dir / JOURNAL_FILE, settings) as journal:
-        sweep(settings.convert_to)
+    settings, plan = _plan(fma, out_dir, settings, choice)
+    with converted_folder(settings), Journal(out_dir / JOURNAL_FILE, settings) as journal:
         examined, resumed = examine_all(plan.tracks, settings, journal, workers, report)
         splits = {int(track_id): MANIFEST_SPLITS[split] for track_id, split in fma.tracks["set", "split"].items()}
         split_of = {path: splits[track_id] for path, track_id in plan.ids.items()}
@@ -103,7 +109,7 @@ def prepare_fma(
         write_rejects(out_dir / REJECTS_FILE, rejects)
         tracks_of_split = _divide([track for track in judged if track.reason is None], split_of)
         if not tracks_of_split:
-            raise _nothing_left(settings, rejects)
+            raise NoTracksError.of(settings.audio_dir, rejects, REJECTS_FILE, EXPECTED)
         ids_of_split = {
             split: [(manifest_path(track), plan.ids[track.source.path]) for track in tracks]
             for split, tracks in tracks_of_split.items()
@@ -157,12 +163,3 @@ def _without_duplicates(tracks: list[Track], split_of: dict[str, str]) -> list[T
             track = replace(track, reason=Reason.DUPLICATE, detail=detail)
         judged.append(track)
     return judged
-
-
-def _nothing_left(settings: Settings, rejects: list[Reject]) -> NoTracksError:
-    counts = Counter(reject.reason for reject in rejects)
-    found = ", ".join(f"{count} {reason} ({REMEDIES[reason]})" for reason, count in counts.most_common())
-    return NoTracksError(
-        f"{settings.audio_dir}: no track is left: {found or 'the folder is empty'}. Expected files such as "
-        f"000/000002.mp3 below it; see {REJECTS_FILE}."
-    )

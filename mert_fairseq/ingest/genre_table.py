@@ -1,14 +1,14 @@
 """Genre labels of any music: a table of paths and genres, matched to manifests."""
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mert_fairseq.files import replacing
+from mert_fairseq.files import write_lines
 from mert_fairseq.ingest.fma_labels import GENRES_DIR
 from mert_fairseq.ingest.names import escape
 from mert_fairseq.ingest.tracks import TRACKS_FILE
@@ -58,29 +58,48 @@ def read_table(path: Path) -> dict[str, Row]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the line, what was found and what was expected.
+        ValueError: naming the file and line, what was found and what was expected.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such table. Expected a text file with the columns path and genre, by tabs."
         )
+    lines = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    columns = next(lines, [])
+    if missing := {"path", "genre"} - set(columns):
+        raise ValueError(
+            f"{path}:1: found the columns {columns}, expected path and genre, by tabs, and split if the table divides "
+            f"the tracks; {' and '.join(sorted(missing))} is missing."
+        )
     rows: dict[str, Row] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := {"path", "genre"} - set(reader.fieldnames or ()):
+    for line in filter(None, lines):
+        where = f"{path}:{lines.line_num}"
+        if len(line) != len(columns):
             raise ValueError(
-                f"{path}:1: found the columns {reader.fieldnames}, expected path and genre, by tabs, and split if the "
-                f"table divides the tracks; {' and '.join(sorted(missing))} is missing."
+                f"{where}: found {len(line)} cells, expected {len(columns)} by tabs, as in the first line; a track "
+                f"without a genre has an empty cell."
             )
-        for number, cells in enumerate(reader, start=2):
-            name, split = cells["path"], cells.get("split")
-            genres = tuple(title.strip() for title in (cells["genre"] or "").split(SEPARATOR) if title.strip())
-            if name in rows:
-                raise ValueError(f"{path}:{number}: {name!r} stands there twice. Give each track one row.")
-            if "split" in (reader.fieldnames or ()) and split not in SPLITS:
-                raise ValueError(f"{path}:{number}: found the split {split!r}, expected one of {', '.join(SPLITS)}.")
-            rows[name] = Row(genres, split)
+        cells = dict(zip(columns, line, strict=True))
+        name, split = cells["path"], cells.get("split")
+        if not name:
+            raise ValueError(f"{where}: the path is empty. Name the track, or delete the line.")
+        if name in rows:
+            raise ValueError(f"{where}: {name!r} stands there twice. Give each track one row.")
+        if split is not None and split not in SPLITS:
+            raise ValueError(f"{where}: found the split {split!r}, expected one of {', '.join(SPLITS)}.")
+        rows[name] = Row(tuple(title.strip() for title in cells["genre"].split(SEPARATOR) if title.strip()), split)
     return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}:{line}: found the byte {error.object[error.start]:#04x}, expected UTF-8. Save the table as UTF-8: "
+            f"iconv -f LATIN1 -t UTF-8 OLD > NEW, or whichever encoding it has."
+        ) from error
 
 
 def label_genres(data: Path, table: Path, out: Path | None = None) -> LabelSummary:
@@ -121,7 +140,7 @@ def label_genres(data: Path, table: Path, out: Path | None = None) -> LabelSumma
         for split, manifest in manifests.items():
             manifest.write(folder / f"{split}.tsv")
     summary = _write_genres(folder, manifests, {path: row for path, (_, row) in matched.items()})
-    _write(folder / GENRES_DIR / UNLABELLED_FILE, [escape(path) for path in unlabelled])
+    write_lines(folder / GENRES_DIR / UNLABELLED_FILE, [escape(path) for path in unlabelled])
     used = {name for name, _ in matched.values()}
     return LabelSummary(*summary, unlabelled, [path for path in rows if path not in used])
 
@@ -143,7 +162,8 @@ def _match(
     unlabelled = []
     for manifest in manifests.values():
         for path in manifest.paths:
-            name = escaped.get(sources.get(escape(path), ""), escaped.get(escape(path)))
+            own = escape(path)
+            name = escaped.get(sources.get(own, own), escaped.get(own))
             if name is not None:
                 matched[path] = (name, rows[name])
             if name is None or not rows[name].genres:
@@ -192,14 +212,11 @@ def _write_genres(
         for split, tracks in labelled.items():
             lines = [[str(ids[title]) for title in genres_of(genres)] for genres in tracks]
             counts.update(genre for line in lines for genre in line)
-            _write(folder / f"{split}.{label}", [" ".join(line) for line in lines])
+            write_lines(folder / f"{split}.{label}", [" ".join(line) for line in lines])
         used = [number for number in ids.values() if label == "genres" or counts[str(number)]]
-        _write(folder / f"dict.{label}.txt", [f"{number} {counts[str(number)]}" for number in used])
-    _write(folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *(f"{i}\t{t}\t{i}\t{t}" for t, i in ids.items())])
+        write_lines(folder / f"dict.{label}.txt", [f"{number} {counts[str(number)]}" for number in used])
+    write_lines(
+        folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *(f"{i}\t{t}\t{i}\t{t}" for t, i in ids.items())]
+    )
     total = Counter(title for tracks in labelled.values() for genres in tracks for title in genres)
     return {split: sum(map(bool, tracks)) for split, tracks in labelled.items()}, {t: total[t] for t in titles}
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    with replacing(path) as partial:
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

@@ -1,6 +1,5 @@
 """The journal of a run: one line a finished file, so that a killed run goes on where it stopped."""
 
-import fcntl
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +10,12 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
+from mert_fairseq.ingest.lock import hold
+from mert_fairseq.ingest.reasons import PASSING
 from mert_fairseq.ingest.track import Settings, Track
 
 JOURNAL_FILE = "ingest.jsonl"
-VERSION = 1  # of the lines' meaning; another version starts afresh
+VERSION = 2  # of the lines' meaning; another version starts afresh
 
 
 def header_of(settings: Settings) -> dict[str, Any]:
@@ -46,14 +47,10 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = path.open("a+", encoding="ascii", newline="\n")
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            hold(self._file, str(path), "output folder")
+        except BlockingIOError:
             self._file.close()
-            raise BlockingIOError(
-                f"{path} is in use by another run. Wait for it to end, or give another output folder."
-            ) from error
-        except OSError:
-            pass  # a network file system without locks: no protection there
+            raise
         self.known = self._read()
 
     def _read(self) -> dict[str, Track]:
@@ -78,7 +75,8 @@ class Journal:
     def finished(self, planned: Iterable[Track]) -> dict[str, Track]:
         """The recorded outcomes, by source path, of sources that are unchanged.
 
-        A converted file must still be there, unless an earlier source holds the same audio: duplicates are deleted.
+        Rejects whose reason may have passed since are not among them. A converted file must still be there, unless an
+        earlier source holds the same audio: duplicates are deleted.
         """
         known = [found for track in planned if (found := self._recorded(track))]
         whole = {track.source.path: track for track in known if track.reason or self._is_converted(track)}
@@ -95,6 +93,8 @@ class Journal:
     def _recorded(self, track: Track) -> Track | None:
         known = self.known.get(track.source.path)
         if known is None or (known.source, known.destination) != (track.source, track.destination):
+            return None
+        if known.reason in PASSING:
             return None
         return known
 

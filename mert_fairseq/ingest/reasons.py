@@ -12,12 +12,14 @@ class Reason(StrEnum):
     NOT_A_FILE = "not_a_file"
     NO_PERMISSION = "no_permission"
     UNSAFE_NAME = "unsafe_name"
+    UNREADABLE = "unreadable"
     EMPTY = "empty"
     WRONG_EXTENSION = "wrong_extension"
     NO_DECODER = "no_decoder"
     UNDECODABLE = "undecodable"
     DAMAGED = "damaged"
     TRUNCATED = "truncated"
+    HIDDEN_AUDIO = "hidden_audio"
     NOT_FINITE = "not_finite"
     SILENT = "silent"
     CLIPPED = "clipped"
@@ -39,12 +41,14 @@ REMEDIES: dict[Reason, str] = {
     Reason.NOT_A_FILE: "a device, socket or pipe with an audio name; delete it",
     Reason.NO_PERMISSION: "chmod u+r the file (u+rx a folder)",
     Reason.UNSAFE_NAME: "a manifest cannot hold the name; rename the file, or convert with --convert-to",
+    Reason.UNREADABLE: "the disk or the network failed, not the file; mend that and run the same command again",
     Reason.EMPTY: "the file holds no audio; fetch it again",
     Reason.WRONG_EXTENSION: "the content is not what the name says; rename it, or fetch it again",
     Reason.NO_DECODER: "libsndfile cannot decode this format; convert it first: ffmpeg -i FILE FILE.flac",
     Reason.UNDECODABLE: "the decoder cannot open the file; fetch it again",
     Reason.DAMAGED: "bytes inside the file are wrong; fetch it again",
     Reason.TRUNCATED: "the file ends, or cannot be decoded further, before its declared length; fetch it again",
+    Reason.HIDDEN_AUDIO: "audio follows that is not decoded; ffmpeg -i FILE FILE.flac first (WAV: -ignore_length 1 -i)",
     Reason.NOT_FINITE: "the file holds NaN or infinite samples; export it again",
     Reason.SILENT: "nothing above --silence-dbfs; check the export, or lower the threshold",
     Reason.CLIPPED: "more than --max-clipped-share of the samples are at full scale; find a better master, or raise it",
@@ -57,3 +61,6 @@ REMEDIES: dict[Reason, str] = {
     Reason.KNOWN_BAD: "the published file is broken; nothing to mend, --keep-known-bad tries it all the same",
     Reason.LICENCE: "the artist's licence does not allow what --require asks for",
 }
+
+# Of the machine and its rights, not of the bytes: the next run tries such files again, though they have not changed.
+PASSING = frozenset({Reason.NO_PERMISSION, Reason.UNREADABLE, Reason.DECODER_DIED})

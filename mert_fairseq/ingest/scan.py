@@ -1,5 +1,6 @@
 """Find the audio below a folder: links followed once, loops broken, and whatever is left out named."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -8,9 +9,15 @@ from pathlib import Path
 
 from mert_fairseq.ingest.reasons import Reason
 from mert_fairseq.ingest.rejects import Reject
-from mert_fairseq.ingest.signatures import CONTAINER_OF_EXTENSION, content_of, is_audio_container
+from mert_fairseq.ingest.signatures import CONTAINER_OF_EXTENSION, content_of, is_audio_whatever_its_name
 
 FileKey = tuple[int, int]  # device and inode
+LINK_FAILURES = {
+    errno.ENOENT: Reason.BROKEN_LINK,
+    errno.ENOTDIR: Reason.BROKEN_LINK,
+    errno.ELOOP: Reason.LINK_LOOP,
+    errno.EACCES: Reason.NO_PERMISSION,
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -81,31 +88,29 @@ class _Walk:
             if key in self.skip:
                 continue
             self.seen.add(key)
-            try:
-                entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+            try:  # without the right to enter a folder, its names can be read and nothing else
+                entries = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(current))
             except PermissionError as error:
                 self.reject(current, Reason.NO_PERMISSION, f"folder: {error.strerror}")
                 continue
             folders = []
-            for entry in entries:
-                path = current / entry.name
-                if entry.is_symlink():
+            for name, status in entries:
+                path = current / name
+                if stat.S_ISLNK(status.st_mode):
                     self.links.append(path)
-                elif entry.is_dir():
+                elif stat.S_ISDIR(status.st_mode):
                     folders.append(path)
                 else:
-                    self.take(path, entry.stat(follow_symlinks=False))
+                    self.take(path, status)
             waiting.extend(reversed(folders))
 
     def follow(self, link: Path) -> None:
         """Take what a link leads to, unless it is there already."""
         try:
             status = link.stat()
-        except FileNotFoundError:
-            self.reject(link, Reason.BROKEN_LINK, f"leads to {link.readlink()}")
-            return
-        except OSError as error:  # a link to itself
-            self.reject(link, Reason.LINK_LOOP, f"{error.strerror}: leads to {link.readlink()}")
+        except OSError as error:
+            reason = LINK_FAILURES.get(error.errno or 0, Reason.UNREADABLE)
+            self.reject(link, reason, f"{error.strerror}: leads to {link.readlink()}")
             return
         if _key(status) in self.skip:
             return
@@ -151,6 +156,6 @@ def _key(status: os.stat_result) -> FileKey:
 def _sounds(path: Path) -> bool:
     """Whether a file without an audio extension holds audio all the same."""
     try:
-        return is_audio_container(content_of(path))
+        return is_audio_whatever_its_name(content_of(path))
     except OSError:
         return False

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mert_fairseq.mpeg import skip_id3v2
+
 HEAD_BYTES = 64
 
 # Containers that libsndfile decodes, by the extensions that promise them.
@@ -28,6 +30,7 @@ UNDECODABLE: dict[str, frozenset[str]] = {
     "tta": frozenset({".tta"}),
     "ac3": frozenset({".ac3", ".dts"}),
 }
+FOR_VIDEO_TOO = {"mp4", "asf", "matroska"}  # and mp4 for pictures: .heic
 CONTAINER_OF_EXTENSION: dict[str, str] = {
     extension: container
     for table in (DECODABLE, UNDECODABLE)
@@ -74,12 +77,8 @@ def content_of(path: Path) -> str | None:
         OSError: if the file cannot be read.
     """
     with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-        if head[:3] == b"ID3" and len(head) >= 10:  # a tag in front; its size is 4 x 7 bits
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            stream.seek(10 + size)
-            return _known(stream.read(HEAD_BYTES)) or "mpeg"
-    return _known(head)
+        is_tagged = skip_id3v2(stream) > 0
+        return _known(stream.read(HEAD_BYTES)) or ("mpeg" if is_tagged else None)
 
 
 def _known(head: bytes) -> str | None:
@@ -92,13 +91,17 @@ def _known(head: bytes) -> str | None:
         return "aiff"
     if head[4:8] == b"ftyp":
         return "mp4"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # 11 bits of frame sync
-        return "aac" if head[1] & 0xF6 == 0xF0 else "mpeg"  # layer bits 00 are ADTS
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # 11 bits of frame sync
+        layer = head[1] >> 1 & 3
+        if layer == 0:
+            return "aac" if head[1] & 0xF0 == 0xF0 else None
+        if layer != 3 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3:  # 3 is Layer I, or the mark of UTF-16 text
+            return "mpeg"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "web page"
     return None
 
 
-def is_audio_container(kind: str | None) -> bool:
-    """Whether a kind that `content_of` gave is audio, decodable or not."""
-    return kind in DECODABLE or kind in UNDECODABLE
+def is_audio_whatever_its_name(kind: str | None) -> bool:
+    """Whether a kind that `content_of` gave is audio, decodable or not, also where the file's name does not say so."""
+    return kind in DECODABLE or (kind in UNDECODABLE and kind not in FOR_VIDEO_TOO)

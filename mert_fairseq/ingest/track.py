@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.ingest.completeness import missing_bytes
+from mert_fairseq.ingest.completeness import container_fault
 from mert_fairseq.ingest.meter import FULL_SCALE_16_BIT, Limits, Meter
 from mert_fairseq.ingest.reasons import REMEDIES, Reason
 from mert_fairseq.ingest.scan import Source
@@ -21,6 +21,7 @@ from mert_fairseq.ingest.signatures import CONTAINER_OF_EXTENSION, DECODABLE, UN
 SPOOL_BYTES = 1 << 25  # 6 minutes at 24 kHz stay in memory between measuring and writing; longer files go to disk
 DIGEST_BYTES = 16
 TOLERATED_SECONDS = 0.1  # MP3 encoders do not agree on whether their padding counts
+SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
 BLOCK_SAMPLES = 1 << 16  # small enough to say where decoding stops to a second or two
 
 
@@ -105,9 +106,8 @@ def examine(task: tuple[Source, str | None], settings: Settings) -> Track:
     try:
         info = audio.probe(path)
     except audio.AudioError as error:
-        return replace(track, reason=Reason.UNDECODABLE, detail=_decoder_says(error))
-    seconds = info.samples / info.sample_rate
-    track = replace(track, source_rate=info.sample_rate, channels=info.channels, seconds=round(seconds, 3))
+        return replace(track, reason=_reason_of(error, Reason.UNDECODABLE), detail=_decoder_says(error))
+    track = replace(track, source_rate=info.sample_rate, channels=info.channels)
     if settings.convert_to is None and info.sample_rate != settings.sample_rate:
         detail = f"{info.sample_rate} Hz, not {settings.sample_rate}; {REMEDIES[Reason.SAMPLE_RATE]}"
         return replace(track, reason=Reason.SAMPLE_RATE, detail=detail)
@@ -127,11 +127,11 @@ def _fault_of_bytes(path: Path) -> tuple[Reason, str] | None:
         if promised is not None and promised in UNDECODABLE:
             return Reason.NO_DECODER, f"{promised}: {REMEDIES[Reason.NO_DECODER]}"
         if found is not None and found in DECODABLE:
-            return missing_bytes(path, found)
+            return container_fault(path, found)
     except PermissionError as error:
         return Reason.NO_PERMISSION, str(error.strerror)
     except OSError as error:
-        return Reason.UNDECODABLE, f"cannot be read: {error.strerror}"
+        return Reason.UNREADABLE, str(error.strerror)
     return None
 
 
@@ -142,7 +142,7 @@ def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings)
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     spool_dir = str(settings.convert_to) if settings.convert_to else None
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, dir=spool_dir) as spool:
-        samples, peak, failure = 0, 0.0, ""
+        samples, peak, failure, reason = 0, 0.0, "", Reason.TRUNCATED
         try:
             for block in blocks:
                 samples += len(block)
@@ -152,12 +152,13 @@ def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings)
                 else:  # how far to scale it down is known at its end only
                     spool.write(np.ascontiguousarray(block, dtype=np.float32).data)
         except audio.AudioError as error:
-            failure = _decoder_says(error)
+            failure, reason = _decoder_says(error), _reason_of(error, Reason.TRUNCATED)
         seconds = meter.samples / info.sample_rate
         track = replace(track, seconds=round(seconds, 3))
         if failure:
-            detail = f"decodes up to {seconds:.2f} s of {info.samples / info.sample_rate:.2f} s: {failure}"
-            return replace(track, reason=Reason.TRUNCATED, detail=detail)
+            stated = "" if info.samples == audio.UNKNOWN_SAMPLES else f" of {info.samples / info.sample_rate:.2f} s"
+            detail = f"decodes up to {seconds:.2f} s{stated}: {failure}"
+            return replace(track, reason=reason, detail=detail)
         if fault := meter.verdict(settings.limits):
             return replace(track, reason=fault[0], detail=fault[1])
         track = replace(track, samples=samples, peak=peak)
@@ -203,6 +204,11 @@ def _write(track: Track, signal: IO[bytes], settings: Settings, digest: Callable
     target.parent.mkdir(parents=True, exist_ok=True)
     audio.write_blocks(target, blocks(), settings.sample_rate)
     return replace(track, gain=gain, converted_bytes=target.stat().st_size)
+
+
+def _reason_of(error: audio.AudioError, otherwise: Reason) -> Reason:
+    """UNREADABLE if the system failed to read the file, whatever the decoder would have made of it."""
+    return Reason.UNREADABLE if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR else otherwise
 
 
 def _decoder_says(error: audio.AudioError) -> str:

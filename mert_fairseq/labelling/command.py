@@ -2,20 +2,25 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mert_fairseq.arguments import default_workers, positive_float, positive_int
 from mert_fairseq.ingest.pool import WorkerError
 from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
 from mert_fairseq.labelling.launch import add_launch_options, label_launched
-from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.merge import merge_shards
+from mert_fairseq.labelling.ready import refuse_early
+from mert_fairseq.labelling.rejects import tracks_refused
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
-from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.labelling.sidecar import read_sidecar
+from mert_fairseq.labelling.source import ENCODEC, TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
 from mert_fairseq.teachers.labellers import FeatureLabeller, Features
 
@@ -27,12 +32,12 @@ def add_fit_options(options: argparse.ArgumentParser, more_features: tuple[str, 
     options.add_argument("--split", default="train", help="fit on this split")
     options.add_argument("--features", choices=(*DEFAULT_WIDTH, *more_features), default="logmel")
     options.add_argument("--width", type=int, default=0, help="mel bands, cepstra or chroma bins; 0: 128, 13 or 12")
-    options.add_argument("--sample-rate", type=int, default=24_000, help="of the audio, in Hz")
-    options.add_argument("--label-rate", type=float, default=75, help="codes a second")
-    options.add_argument("--hours", type=float, default=10.0, help="read at most this much audio, drawn by the seed")
-    options.add_argument("--max-frames", type=int, default=200_000, help="cluster at most so many frames")
+    options.add_argument("--sample-rate", type=positive_int, default=24_000, help="of the audio, in Hz")
+    options.add_argument("--label-rate", type=positive_float, default=75, help="codes a second")
+    options.add_argument("--hours", type=positive_float, default=10.0, help="of audio read at most, drawn by the seed")
+    options.add_argument("--max-frames", type=positive_int, default=200_000, help="cluster at most so many frames")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=positive_int, default=default_workers(), help="processes")
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -41,14 +46,16 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
     options.add_argument("--teacher", required=True, help="the .npz that fit wrote, or encodec")
     options.add_argument(
-        "--splits", nargs="+", default=["train", "valid"], help="the first one's counts go into the dictionaries"
+        "--splits", nargs="+", default=["train", "valid"], help="dictionaries count the first to be labelled"
     )
     options.add_argument("--label-dir", type=Path, help="where labels go (default: data)")
     options.add_argument("--name", help="of the labels")
     options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
     options.add_argument("--shard", type=shard_option, metavar="i/n", help="label one of n parts, from 0; merge later")
     add_launch_options(options)
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument(
+        "--workers", type=positive_int, help="processes (default: a core each, or 1 for encodec on a GPU)"
+    )
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -65,8 +72,19 @@ def frame_features(options: argparse.Namespace) -> FrameFeatures:
     return FrameFeatures(options.features, options.sample_rate, options.label_rate, options.width)
 
 
-def fit(options: argparse.Namespace, features: Features, codebooks: int, codes: int) -> dict[str, Any]:
-    """Fit a teacher and save it; gives the summary."""
+def fit(prog: str, options: argparse.Namespace, features: Callable[[], Features], codebooks: int, codes: int) -> int:
+    """Fit a teacher, save it, print the summary or the error; gives the exit status."""
+    return run_command(
+        prog,
+        lambda: _fit(options, features(), codebooks, codes),
+        options.json,
+        fit_line,
+        "nothing was saved, and the same command starts anew",
+    )
+
+
+def _fit(options: argparse.Namespace, features: Features, codebooks: int, codes: int) -> dict[str, Any]:
+    options.teacher.parent.mkdir(parents=True, exist_ok=True)
     teacher = fit_teacher(
         options.data / f"{options.split}.tsv",
         features,
@@ -77,7 +95,6 @@ def fit(options: argparse.Namespace, features: Features, codebooks: int, codes: 
         options.max_frames,
         options.workers,
     )
-    options.teacher.parent.mkdir(parents=True, exist_ok=True)
     teacher.save(options.teacher)
     return {"teacher": str(options.teacher), "codebooks": codebooks, "codes": codes, **teacher.about}
 
@@ -86,7 +103,7 @@ def add_encodec_options(options: argparse.ArgumentParser) -> None:
     """What only EnCodec takes."""
     options.add_argument("--weights", help="EnCodec's, a file or folder; without it they are downloaded")
     options.add_argument("--sha256", help="what the weights' SHA-256 begins with (default: what their name says)")
-    options.add_argument("--batch", type=int, default=1, help="tracks side by side: 16 or more on a GPU, 1 on a CPU")
+    options.add_argument("--batch", type=positive_int, default=1, help="tracks side by side: 16 or more on a GPU")
 
 
 def kmeans_name(source: TeacherSource) -> str:
@@ -99,33 +116,49 @@ def label_jobs(options: argparse.Namespace, source: TeacherSource, name: str, nu
     """A job for each split."""
     label_dir = options.label_dir or options.data
     return [
-        LabelJob(options.data / f"{split}.tsv", label_dir, name, source, options.format, numbered, place == 0)
-        for place, split in enumerate(options.splits)
+        LabelJob(options.data / f"{split}.tsv", label_dir, name, source, options.format, numbered)
+        for split in options.splits
     ]
 
 
 def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
     """Label all splits, here or as jobs, or one shard of each; gives the summary."""
-    summary: dict[str, Any] = {}
-    for job in jobs:
+    if options.launcher and options.shard:
+        raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
+    workers = asked_workers(options)
+    shard = options.shard or Shard(0, 1)
+    open_jobs = [job for job in jobs if not read_sidecar(job)]
+    for job in open_jobs:
+        refuse_early(job, options.shards if options.launcher else shard.count)
         job.label_dir.mkdir(parents=True, exist_ok=True)
     if options.launcher:
-        if options.shard:
-            raise ValueError(f"--shard {options.shard} with --launcher: the launcher deals the shards; give --shards.")
-        label_launched(jobs, options.launcher, options.shards, options.workers, options.job_options)
+        label_launched(jobs, options.launcher, options.shards, workers, options.job_options)
         return merge(jobs)
-    for job in jobs:
-        if read_sidecar(job):
-            summary[job.split] = merge_shards(job)
-            continue
-        done = run_shard(job, options.shard or Shard(0, 1), options.workers)
-        if options.shard is None:
-            summary[job.split] = merge_shards(job)
-        else:
-            summary[job.split] = {"shard": str(options.shard), "tracks": done.tracks, "refused": len(done.refused)}
-            if done.refused:
-                raise LabelJobError("\n  ".join([f"{len(done.refused)} tracks have no codes:", *done.refused.values()]))
-    return summary
+    done = {job: run_shard(job, shard, workers) for job in open_jobs}
+    if options.shard is None:
+        return merge(jobs)
+    if refused := [reason for summary in done.values() for reason in summary.refused.values()]:
+        raise tracks_refused(f"shard {shard}", refused)
+    return {
+        job.split: {"shard": str(shard), "tracks": done[job].tracks} if job in done else merge_shards(job)
+        for job in jobs
+    }
+
+
+def asked_workers(options: argparse.Namespace) -> int:
+    """The processes to start where none were asked for: a core each, but one for a GPU.
+
+    Raises:
+        ValueError: if jobs go to other machines, whose cores are not known here.
+    """
+    if options.workers:
+        return options.workers
+    if options.launcher == "slurm":
+        raise ValueError("--launcher slurm: expected --workers, the processes and cores of each job, such as 16.")
+    # device_count asks the driver; is_available would start CUDA here, and no worker forked later could use it
+    if options.teacher == ENCODEC and torch.cuda.device_count():
+        return 1
+    return default_workers()
 
 
 def merge(jobs: list[LabelJob]) -> dict[str, Any]:
@@ -133,7 +166,13 @@ def merge(jobs: list[LabelJob]) -> dict[str, Any]:
     return {job.split: merge_shards(job) for job in jobs}
 
 
-def run_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool, line: Callable[[Any], str]) -> int:
+def run_command(
+    prog: str,
+    action: Callable[[], dict[str, Any]],
+    as_json: bool,
+    line: Callable[[Any], str],
+    interrupted: str = "the same command goes on where it stopped",
+) -> int:
     """Do it, print its summary or its error; gives the exit status."""
     try:
         summary = action()
@@ -141,7 +180,7 @@ def run_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool, 
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
     print(json.dumps(summary) if as_json else line(summary))
     return 0

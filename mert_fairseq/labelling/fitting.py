@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mert_fairseq.audio import AudioError, probe, stream_blocks
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.labelling.job import LabelJobError
 from mert_fairseq.labelling.progress import AudioBar
-from mert_fairseq.labelling.track import Refused, TrackTask, use_one_thread
+from mert_fairseq.labelling.track import Refused, TrackReader, TrackTask, use_one_thread
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.kmeans import sample_rows
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
-from mert_fairseq.teachers.rvq import ResidualKMeans
+from mert_fairseq.teachers.rvq import ResidualKMeans, check_sizes
 
 
 def fit_teacher(
@@ -43,8 +42,9 @@ def fit_teacher(
 
     Raises:
         LabelJobError: if the manifest is of another sample rate, or a track cannot be read.
-        ValueError: if there are fewer frames than codes.
+        ValueError: if there are fewer frames than codes, or fewer that differ.
     """
+    check_sizes(codebooks, codes, max_frames)
     manifest = Manifest.read(manifest_path)
     if manifest.sample_rate not in (None, features.sample_rate):
         raise LabelJobError(
@@ -100,15 +100,11 @@ def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int,
 
 def sampled_features(features: Features, share: float, seed: int, task: TrackTask) -> np.ndarray | Refused:
     """A uniform share of a track's rows, (n, D) float32, at least one; run in a worker process."""
+    reader = TrackReader(task, features.sample_rate)
+    keep = max(1, round(share * task.samples / features.hop_samples))
     with use_one_thread():
         try:
-            if (rate := probe(task.path).sample_rate) != features.sample_rate:
-                return Refused(f"{task.path}: found {rate} Hz, expected {features.sample_rate} Hz.")
-            keep = max(1, round(share * task.samples / features.hop_samples))
-            return sample_rows(_rows(task.path, features), keep, seed + task.track)
-        except (AudioError, ValueError) as error:
-            return Refused(str(error))
-
-
-def _rows(path: str, features: Features) -> Iterator[np.ndarray]:
-    return features.stream(stream_blocks(path))
+            rows = sample_rows(features.stream(reader.blocks()), keep, seed + task.track)
+        except ValueError as error:
+            return Refused(f"{task.path}: {error}")
+    return Refused(reader.reason) if reader.reason else rows

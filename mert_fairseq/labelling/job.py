@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.labels.homes import family_name
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.labellers import Labeller
 
@@ -29,7 +30,6 @@ class LabelJob:
         source: the teacher.
         file_format: "text", "packed" or "both".
         numbered: whether the columns are numbered.
-        first: whether this is the split whose counts the dictionaries show.
     """
 
     manifest_path: Path
@@ -38,7 +38,6 @@ class LabelJob:
     source: TeacherSource
     file_format: str = "text"
     numbered: bool = True
-    first: bool = True
 
     @property
     def split(self) -> str:
@@ -53,6 +52,24 @@ class LabelJob:
     def sidecar_path(self) -> Path:
         return self.label_dir / f"{self.split}.{self.name}.json"
 
+    @property
+    def rejects_path(self) -> Path:
+        """Where the tracks are listed that have no codes."""
+        return self.label_dir / f"{self.split}.{self.name}.rejects.tsv"
+
+    def text_path(self, column: str) -> Path:
+        """Of a label as text."""
+        return self.label_dir / f"{self.split}.{column}"
+
+    def dictionary_path(self, column: str) -> Path:
+        """Of a label's dictionary, which all splits share."""
+        return self.label_dir / f"dict.{column}.txt"
+
+    @property
+    def packed_prefix(self) -> Path | None:
+        """Of the packed file, without ``.codes.npy``; None if the format is text."""
+        return None if self.file_format == "text" else self.label_dir / f"{self.split}.{family_name(self.columns)}"
+
     @cached_property
     def manifest(self) -> Manifest:
         return Manifest.read(self.manifest_path)
@@ -63,34 +80,43 @@ class LabelJob:
 
     @property
     def columns(self) -> Sequence[str]:
-        """Label names."""
-        if not self.numbered:
-            return [self.name]
-        return [f"{self.name}_{q}" for q in range(len(self.teacher.codebook_sizes))]
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """All that the codes depend on: parts and labels of another identity are not mixed with these.
+        """Label names.
 
         Raises:
-            LabelJobError: if the manifest is of another sample rate than the teacher, or is empty.
+            LabelJobError: if they are not numbered, and the teacher has several codebooks.
         """
-        if not len(self.manifest):
-            raise LabelJobError(f"{self.manifest_path}: lists no track. Make the manifest again.")
-        if self.manifest.sample_rate not in (None, self.teacher.sample_rate):
+        codebooks = len(self.teacher.codebook_sizes)
+        if self.numbered:
+            return [f"{self.name}_{q}" for q in range(codebooks)]
+        if codebooks != 1:
             raise LabelJobError(
-                f"{self.manifest_path}: found {self.manifest.sample_rate} Hz, expected the teacher's "
-                f"{self.teacher.sample_rate} Hz. Convert the audio (preprocess/make_manifest.py --convert-to DIR "
-                f"--sample-rate {self.teacher.sample_rate}), or fit the teacher at the manifest's rate."
+                f"{self.source.path}: found {codebooks} codebooks, expected the 1 of a K-means teacher. Label with "
+                f"preprocess/extract_rvq_labels.py."
             )
-        tracks = hashlib.sha256()
-        for path, samples in zip(self.manifest.paths, self.manifest.samples.tolist(), strict=True):
-            tracks.update(f"{path}\t{samples}\n".encode(errors="surrogateescape"))
+        return [self.name]
+
+    def track_line(self, track: int) -> str:
+        """A track's line of the manifest, by which journals know it."""
+        return f"{self.manifest.paths[track]}\t{self.manifest.samples[track]}"
+
+    @cached_property
+    def teacher_identity(self) -> dict[str, Any]:
+        """All that a track's codes depend on beside its audio: codes of different ones are not mixed."""
         return {
             **self.source.identity(),
             "sample_rate": self.teacher.sample_rate,
             "label_rate_hz": self.teacher.label_rate_hz,
             "codebook_sizes": list(self.teacher.codebook_sizes),
+        }
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the labels depend on: the teacher, and the tracks in their order."""
+        tracks = hashlib.sha256()
+        for track in range(len(self.manifest)):
+            tracks.update(f"{self.track_line(track)}\n".encode(errors="surrogateescape"))
+        return {
+            **self.teacher_identity,
             "tracks": len(self.manifest),
             "manifest_sha256": tracks.hexdigest(),
         }

@@ -11,10 +11,12 @@ from typing import Any
 
 import submitit
 
+from mert_fairseq.arguments import positive_int
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
-from mert_fairseq.labelling.merge import merge_shards, read_sidecar
+from mert_fairseq.labelling.merge import merge_shards
 from mert_fairseq.labelling.run import run_shard
 from mert_fairseq.labelling.shards import Shard
+from mert_fairseq.labelling.sidecar import read_sidecar
 
 LAUNCHERS = ("local", "slurm")
 POLL_SECONDS = 2.0
@@ -30,14 +32,12 @@ class LabelShard:
     shard: Shard
     workers: int
 
-    def __call__(self) -> list[str]:
-        """Label; gives the reasons of tracks that have no codes."""
+    def __call__(self) -> None:
+        """Label; the merge tells of tracks that have no codes."""
         os.register_at_fork(after_in_child=_forget_submitit)
-        refused: list[str] = []
         for job in self.jobs:
             if not read_sidecar(job):
-                refused += run_shard(job, self.shard, self.workers).refused.values()
-        return refused
+                run_shard(job, self.shard, self.workers)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit queues when time is up or another job takes the place."""
@@ -53,7 +53,7 @@ def _forget_submitit() -> None:
 def add_launch_options(options: argparse.ArgumentParser) -> None:
     """What says where label jobs run."""
     options.add_argument("--launcher", choices=LAUNCHERS, help="run the shards as jobs through submitit, then merge")
-    options.add_argument("--shards", type=int, default=1, help="of --launcher: jobs of the array")
+    options.add_argument("--shards", type=positive_int, default=1, help="of --launcher: jobs of the array")
     options.add_argument(
         "--job-options",
         nargs="+",
@@ -101,38 +101,35 @@ def label_launched(jobs: Sequence[LabelJob], launcher: str, shards: int, workers
         except (NameError, ValueError, RuntimeError) as error:
             raise ValueError(f"--launcher {launcher}: {error}") from error
         started = executor.submit_array([LabelShard(open_jobs, Shard(i, shards), workers) for i in range(shards)])
-        refused = [reason for reasons in wait_for(started, folder) for reason in reasons]
-        if refused:
-            raise LabelJobError("\n  ".join([f"{len(refused)} tracks have no codes:", *refused]))
+        wait_for(started, folder)
     for job in open_jobs:
         merge_shards(job)
 
 
-def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> list[Any]:
-    """The results of jobs, which may be queued again in between.
+def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> None:
+    """Wait for jobs, which may be queued again in between.
 
     Raises:
         LabelJobError: naming the first that failed, or ended without a result.
     """
-    results: dict[int, Any] = {}
+    waiting = dict(enumerate(jobs))
     ended: dict[int, float] = {}
-    while len(results) < len(jobs):
+    while waiting:
         time.sleep(POLL_SECONDS)
-        waiting = [place for place in range(len(jobs)) if place not in results]
-        for place in waiting:
-            job = jobs[place]
+        first = min(waiting)
+        for place, job in list(waiting.items()):
             if job.paths.result_pickle.exists():
-                results[place] = _result(job, folder)
-            elif not job.done(force_check=place == min(waiting)):  # one call to Slurm tells of all
+                _refuse_failed(job, folder)
+                del waiting[place]
+            elif not job.done(force_check=place == first):  # one call to Slurm tells of all
                 ended.pop(place, None)
             elif time.monotonic() - ended.setdefault(place, time.monotonic()) > PATIENCE_SECONDS:
                 raise _failed(job, folder, f"ended as {job.state} without a result")
-    return [results[place] for place in range(len(jobs))]
 
 
-def _result(job: submitit.Job, folder: Path) -> Any:
+def _refuse_failed(job: submitit.Job, folder: Path) -> None:
     try:
-        return job.result()
+        job.result()
     except (submitit.core.utils.FailedJobError, submitit.core.utils.UncompletedJobError) as error:
         raise _failed(job, folder, str(error).strip().splitlines()[-1]) from error
 

@@ -1,36 +1,30 @@
 """All shards of a job into label files, dictionaries and a sidecar."""
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from mert_fairseq.files import replacing
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labelling.job import LabelJob, LabelJobError
+from mert_fairseq.labelling.journal import Entry, journal_header, read_journal
 from mert_fairseq.labelling.locks import Lock
+from mert_fairseq.labelling.rejects import listed, tracks_refused, write_rejects
 from mert_fairseq.labelling.shards import Shard
-from mert_fairseq.labelling.statistics import CodeStatistics
-from mert_fairseq.labelling.store import (
-    FULL,
-    Entry,
-    disk_full,
-    journal_header,
-    read_codes,
-    read_journal,
-    shard_base,
-    shards_in,
+from mert_fairseq.labelling.sidecar import (
+    counted_elsewhere,
+    read_sidecar,
+    refuse_other_form,
+    stale_columns,
+    write_sidecar,
 )
+from mert_fairseq.labelling.statistics import CodeStatistics
+from mert_fairseq.labelling.store import FULL, disk_full, read_codes, shard_base, shards_in
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
-from mert_fairseq.labels.packed import packed_files
-
-MAX_LISTED = 10
-TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
+from mert_fairseq.labels.homes import giving_way, remove_packed, replacing_packed
 
 
 def merge_shards(job: LabelJob) -> dict[str, Any]:
@@ -40,13 +34,14 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
         The sidecar.
 
     Raises:
-        LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused, or the disk is
-            full.
+        LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused (which the rejects
+            file lists then), or the disk is full.
     """
     if finished := read_sidecar(job):
         shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
         return finished
     if not job.parts_dir.is_dir():
+        refuse_other_form(job)
         raise LabelJobError(f"{job.parts_dir}: no shard there. Label the split first (apply).")
     shards = _complete_cut(job)
     with ExitStack() as stack:
@@ -54,25 +49,17 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
             lock = Lock(shard_base(job.parts_dir, shard).with_suffix(".lock"))
             lock.take()
             stack.callback(lock.give_back)
-        entries = {shard: _checked_entries(job, shard) for shard in shards}
+        entries = {shard: _read_entries(job, shard) for shard in shards}
+        _refuse_incomplete(job, entries)
         try:
             sidecar = _write_labels(job, shards, entries)
         except OSError as error:
             if error.errno in FULL:
                 raise disk_full(job.label_dir, error) from error
             raise
+        job.rejects_path.unlink(missing_ok=True)
         shutil.rmtree(job.parts_dir)
     return sidecar
-
-
-def read_sidecar(job: LabelJob) -> dict[str, Any] | None:
-    """The sidecar of labels that are whole and just what the job would make, or None."""
-    try:
-        sidecar = json.loads(job.sidecar_path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    same = sidecar.get("job") == json.loads(json.dumps(job.identity)) and sidecar.get("format") == job.file_format
-    return sidecar if same else None
 
 
 def _complete_cut(job: LabelJob) -> list[Shard]:
@@ -88,74 +75,82 @@ def _complete_cut(job: LabelJob) -> list[Shard]:
     missing = [str(shard) for index in range(count) if (shard := Shard(index, count)) not in found]
     if missing:
         raise LabelJobError(
-            f"{job.parts_dir}: missing {_listed(missing)} of {count} shards. Run each (apply --shard i/{count}), then "
+            f"{job.parts_dir}: missing {listed(missing)} of {count} shards. Run each (apply --shard i/{count}), then "
             f"merge again."
         )
     return found
 
 
-def _checked_entries(job: LabelJob, shard: Shard) -> dict[int, Entry]:
-    """A shard's entries, if they are exactly its tracks."""
+def _read_entries(job: LabelJob, shard: Shard) -> dict[str, Entry]:
+    """A shard's entries; those of tracks that the manifest no longer lists there do no harm."""
     path = shard_base(job.parts_dir, shard).with_suffix(".journal")
-    entries, _ = read_journal(path, journal_header(job.identity, shard))
-    expected = shard.tracks(job.manifest.samples)
-    if strangers := set(entries) - set(expected):
-        raise LabelJobError(
-            f"{path}: holds track {min(strangers)}, which is another shard's. Delete it, label it again."
-        )
-    refused = [entry.refused for entry in entries.values() if entry.refused]
+    return read_journal(path, journal_header(job.teacher_identity, shard))[0]
+
+
+def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry]]) -> None:
+    tracks = {shard: shard.tracks(job.manifest.samples) for shard in entries}
+    refused = {
+        job.manifest.paths[track]: entry.refused
+        for shard in entries
+        for track in tracks[shard]
+        if (entry := entries[shard].get(job.track_line(track))) and entry.refused
+    }
     if refused:
-        raise LabelJobError(
-            f"{job.manifest_path}: {len(refused)} tracks have no codes:\n  {_listed(refused, chr(10) + '  ')}\n"
-            f"Mend the files and give the same command again, or make the manifest again without them."
-        )
-    missing = len(expected) - len(entries)
-    if missing:
-        raise LabelJobError(
-            f"{path}: lacks {missing} of {len(expected)} tracks: the job was stopped. Run apply --shard {shard} again."
-        )
-    return entries
+        write_rejects(job.rejects_path, refused)
+        raise tracks_refused(job.rejects_path, refused.values())
+    for shard in entries:
+        missing = sum(job.track_line(track) not in entries[shard] for track in tracks[shard])
+        if missing:
+            raise LabelJobError(
+                f"{shard_base(job.parts_dir, shard)}.journal: lacks {missing} of {len(tracks[shard])} tracks: the job "
+                f"was stopped, or the manifest changed. Run apply --shard {shard} again."
+            )
 
 
-def _listed(items: list[str], separator: str = ", ") -> str:
-    more = [f"and {len(items) - MAX_LISTED} more"] if len(items) > MAX_LISTED else []
-    return separator.join(items[:MAX_LISTED] + more)
-
-
-def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> dict[str, Any]:
+def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> dict[str, Any]:
+    _remove_stale(job)
     job.sidecar_path.unlink(missing_ok=True)
-    prefix = job.label_dir / f"{job.split}.{job.name}"
     statistics = CodeStatistics(job.teacher.codebook_sizes)
-    rate = job.teacher.label_rate_hz
-    with ExitStack() as stack:
+    with replacing_packed(job.label_dir, job.split, job.columns, job.packed_prefix), ExitStack() as stack:
         writers: list[Any] = []
         if job.file_format in ("text", "both"):
             writers.append(stack.enter_context(TextWriter(job.label_dir, job.split, job.columns)))
-        if job.file_format in ("packed", "both"):
-            writers.append(stack.enter_context(PackedWriter(prefix, job.columns, rate, job.identity)))
+        if job.packed_prefix:
+            packed = PackedWriter(job.packed_prefix, job.columns, job.teacher.label_rate_hz, job.identity)
+            writers.append(stack.enter_context(packed))
         for codes in _all_codes(job, shards, entries):
             statistics.add(codes)
             for writer in writers:
                 writer.append(codes)
-    _remove_other_format(job)
+    if job.file_format == "packed":
+        for column in job.columns:
+            job.text_path(column).unlink(missing_ok=True)
+    keep = counted_elsewhere(job)
     for column, counts in zip(job.columns, statistics.counts, strict=True):
-        dictionary = job.label_dir / f"dict.{column}.txt"
-        if job.first or not dictionary.is_file():
-            write_dictionary(dictionary, counts)
-    sidecar = _sidecar(job, statistics)
-    with replacing(job.sidecar_path) as partial:
-        partial.write_text(json.dumps(sidecar, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return sidecar
+        if not (keep and job.dictionary_path(column).is_file()):
+            write_dictionary(job.dictionary_path(column), counts)
+    return write_sidecar(job, statistics, dictionaries=not keep)
 
 
-def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int, Entry]]) -> Iterator[np.ndarray]:
+def _remove_stale(job: LabelJob) -> None:
+    """Remove labels that only the last teacher of this name made; while its sidecar is there, which lists them."""
+    stale = stale_columns(job)
+    if stale:
+        for prefix in giving_way(job.label_dir, job.split, [*job.columns, *stale], job.packed_prefix):
+            remove_packed(prefix)
+    for column in stale:
+        job.text_path(column).unlink(missing_ok=True)
+        job.dictionary_path(column).unlink(missing_ok=True)
+
+
+def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> Iterator[np.ndarray]:
     """Codes of all tracks in the manifest's order, each (frames, Q) uint16."""
     teacher = job.teacher
     for shard in sorted(shards):
         path = shard_base(job.parts_dir, shard).with_suffix(".codes")
         with path.open("rb") as file:
             for track in shard.tracks(job.manifest.samples):
-                codes = read_codes(file, entries[shard][track], len(teacher.codebook_sizes))
+                codes = read_codes(file, entries[shard][job.track_line(track)], len(teacher.codebook_sizes))
                 expected = num_label_frames(
                     int(job.manifest.samples[track]), teacher.sample_rate, teacher.label_rate_hz
                 )
@@ -165,27 +160,3 @@ def _all_codes(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[int
                         f"again: it makes them anew."
                     )
                 yield codes
-
-
-def _remove_other_format(job: LabelJob) -> None:
-    """Labels of the same name in the form not asked for would be stale, and packed ones are read first."""
-    if job.file_format == "text":
-        for path in packed_files(job.label_dir / f"{job.split}.{job.name}"):
-            path.unlink(missing_ok=True)
-    elif job.file_format == "packed":
-        for column in job.columns:
-            (job.label_dir / f"{job.split}.{column}").unlink(missing_ok=True)
-
-
-def _sidecar(job: LabelJob, statistics: CodeStatistics) -> dict[str, Any]:
-    from mert_fairseq import __version__
-
-    return {
-        "job": job.identity,
-        "format": job.file_format,
-        "columns": list(job.columns),
-        "frames": statistics.frames,
-        "hours": round(int(job.manifest.samples.sum()) / job.teacher.sample_rate / 3600, 4),
-        "codebooks": statistics.summary(job.teacher.label_rate_hz),
-        "tools": {"mert_fairseq": __version__, **{name: version(name) for name in TOOLS}},
-    }

@@ -30,7 +30,7 @@ class SplitUsage(NamedTuple):
     split: str
     tracks: int
     hours: float
-    counts: list[np.ndarray]  # a (K,) int64 a label
+    counts: list[np.ndarray]  # a (K,) int64 a label, in the order of its codes
     rows: list[dict[str, Any]]  # as CodeStatistics.summary gives them, with the label's name
 
 
@@ -49,25 +49,35 @@ def label_usage(
     Raises:
         LabelError: if labels or dictionaries are missing or a code lies outside its dictionary.
     """
-    sizes = [len(LabelDictionary.read(label_dir / f"dict.{label}.txt").symbols) for label in labels]
+    known = [LabelDictionary.read(label_dir / f"dict.{label}.txt").lookup() >= 0 for label in labels]
     opened = open_labels(label_dir, split, labels)
-    statistics = CodeStatistics(sizes)
+    statistics = CodeStatistics([int(codes.sum()) for codes in known])
     chosen = np.unique(np.linspace(0, len(opened) - 1, min(tracks or len(opened), len(opened))).astype(int))
     for track in tqdm(chosen, desc=f"{split} labels", unit=" tracks", leave=False):
-        codes = opened.codes(int(track))
-        _refuse_strange(codes, sizes, opened.where(int(track)), labels)
-        statistics.add(codes)
+        columns = zip(opened.codes(int(track)).T, known, labels, strict=True)
+        statistics.add(np.stack([_ranks(*column, opened.where(int(track))) for column in columns], axis=1))
     rows = [{"label": label, **row} for label, row in zip(labels, statistics.summary(label_rate_hz), strict=True)]
     return SplitUsage(split, statistics.tracks, statistics.frames / label_rate_hz / 3600, statistics.counts, rows)
 
 
-def _refuse_strange(codes: np.ndarray, sizes: Sequence[int], where: str, labels: Sequence[str]) -> None:
-    for label, size, column in zip(labels, sizes, codes.T, strict=True):
-        if len(column) and column.max() >= size:
-            raise LabelError(
-                f"{where}: found code {column.max()} of {label}, expected codes below {size}, as its dictionary has. "
-                f"Make the labels and their dictionaries again."
-            )
+def _ranks(codes: np.ndarray, known: np.ndarray, label: str, where: str) -> np.ndarray:
+    """Numbers of codes among those that a dictionary has, from 0: codes without a class leave no gap in the counts.
+
+    Args:
+        codes: (frames,) of a track.
+        known: (largest code + 1,) bool, the codes that the dictionary has.
+        label: its name, for the message.
+        where: the track, for the message.
+    """
+    inside = codes < len(known)
+    has_class = np.zeros(len(codes), dtype=bool)
+    has_class[inside] = known[codes[inside]]
+    if not has_class.all():
+        raise LabelError(
+            f"{where}: found code {codes[~has_class][0]} of {label}, which is not among the {known.sum()} of its "
+            f"dictionary. Make the labels and their dictionaries again."
+        )
+    return (np.cumsum(known) - 1)[codes]
 
 
 def write_report(usages: Sequence[SplitUsage], out: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.labelling.job import LabelJob
 from mert_fairseq.labelling.progress import AudioBar
+from mert_fairseq.labelling.ready import refuse_early
 from mert_fairseq.labelling.shards import Shard
 from mert_fairseq.labelling.store import ShardStore
 from mert_fairseq.labelling.track import Refused, TrackTask, label_tracks
@@ -21,8 +22,6 @@ class ShardSummary(NamedTuple):
     tracks: int
     labelled: int  # in this run
     refused: dict[str, str]  # reasons by path
-    hours: float  # of audio labelled in this run
-    speed: float  # times real time
 
 
 def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSummary:
@@ -34,31 +33,34 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
         workers: processes; each takes a group of tracks at a time, the longest first.
 
     Raises:
-        LabelJobError: if another job works on this shard, it was begun with other settings, or the disk is full.
+        LabelJobError: if another job works on this shard, it was begun with other settings, the disk is full, or the
+            labels could not be made (refuse_early).
         WorkerError: if a worker fails for a reason that is not the track's.
     """
+    refuse_early(job, shard.count)
     rate = job.teacher.sample_rate
     groups = track_groups(job, shard)
     seconds = sum(task.samples for group in groups for task in group) / rate
     refused: dict[str, str] = {}
-    labelled, hours = 0, 0.0
-    with ShardStore(job.parts_dir, shard, job.identity, len(job.teacher.codebook_sizes)) as store:
-        missing = [group for group in groups if any(task.track not in store.entries for task in group)]
+    labelled = 0
+    with ShardStore(job.parts_dir, shard, job.teacher_identity, len(job.teacher.codebook_sizes)) as store:
+        missing = [group for group in groups if any(job.track_line(task.track) not in store.entries for task in group)]
         done = seconds - sum(task.samples for group in missing for task in group) / rate
         title = f"{job.split}.{job.name}" + (f" {shard}" if shard.count > 1 else "")
         bar = AudioBar(title, seconds, done)
         try:
             for task, answer in _answers(job, missing, workers):
+                line = job.track_line(task.track)
                 if isinstance(answer, Refused):
-                    store.refuse(task.track, answer.reason)
+                    store.refuse(line, answer.reason)
                     refused[task.path] = answer.reason
-                elif task.track not in store.entries:
-                    store.add(task.track, answer)
-                    labelled, hours = labelled + 1, hours + task.samples / rate / 3600
+                elif line not in store.entries:
+                    store.add(line, answer)
+                    labelled += 1
                 bar.add(task.samples / rate, isinstance(answer, Refused))
         finally:
             bar.close()
-    return ShardSummary(sum(map(len, groups)), labelled, refused, hours, bar.speed)
+    return ShardSummary(sum(map(len, groups)), labelled, refused)
 
 
 def track_groups(job: LabelJob, shard: Shard) -> list[Group]:

@@ -1,7 +1,7 @@
 """What a shard has labelled so far: codes end to end in one file, and a journal that says whose they are.
 
 ``shard-{i}-of-{n}.codes``    uint16, the tracks in the order in which they were finished
-``shard-{i}-of-{n}.journal``  line 1: what the codes depend on; then one line a track, written after its codes
+``shard-{i}-of-{n}.journal``  whose codes they are (labelling/journal.py)
 ``shard-{i}-of-{n}.lock``     held by the process that writes
 
 A process killed at any moment leaves at most codes without a journal line, or half a line: both are cut off when the
@@ -9,18 +9,18 @@ shard is opened again. Codes that do not have their line's checksum (a power cut
 """
 
 import errno
-import json
 import os
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mert_fairseq.labelling.job import LabelJobError
+from mert_fairseq.labelling.journal import Entry, journal_header, read_journal
 from mert_fairseq.labelling.locks import Lock
 from mert_fairseq.labelling.shards import Shard
 
@@ -29,33 +29,23 @@ PART_PATTERN = re.compile(r"shard-(\d+)-of-(\d+)\.(codes|journal|lock)")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Entry(NamedTuple):
-    """A track's place in the codes, or why it has none."""
-
-    track: int
-    offset: int = 0  # in bytes
-    frames: int = 0
-    checksum: int = 0
-    refused: str = ""
-
-
 class ShardStore:
     """A shard's files, opened to write; holds their lock."""
 
-    def __init__(self, folder: Path, shard: Shard, identity: dict[str, Any], codebooks: int):
+    def __init__(self, folder: Path, shard: Shard, teacher: dict[str, Any], codebooks: int):
         """Name the files.
 
         Args:
             folder: made if need be.
             shard: which.
-            identity: what the codes depend on; a journal that was begun with another is refused.
+            teacher: its identity; a journal that was begun with another is refused.
             codebooks: Q.
         """
         self.base = shard_base(folder, shard)
         self.codebooks = codebooks
-        self._header = journal_header(identity, shard)
+        self._header = journal_header(teacher, shard)
         self._lock = Lock(self.base.with_suffix(".lock"))
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[str, Entry] = {}
 
     def __enter__(self) -> "ShardStore":
         self.base.parent.mkdir(parents=True, exist_ok=True)
@@ -94,11 +84,11 @@ class ShardStore:
                 self._codes_end = max(self._codes_end, entry.offset + entry.frames * self.codebooks * CODE_BYTES)
         self._codes.truncate(self._codes_end)
 
-    def add(self, track: int, codes: np.ndarray) -> None:
+    def add(self, track: str, codes: np.ndarray) -> None:
         """Keep a track's codes; they survive a kill from here on.
 
         Args:
-            track: its number in the manifest.
+            track: its line of the manifest.
             codes: (frames, Q) uint16.
 
         Raises:
@@ -107,13 +97,15 @@ class ShardStore:
         data = np.ascontiguousarray(codes, dtype="<u2").tobytes()
         entry = Entry(track, self._codes_end, len(codes), zlib.crc32(data))
         self._codes_end = self._write(self._codes, self._codes_end, data)
-        self._append_line(json.dumps(entry[:4]))
-        self.entries[track] = entry
+        self._keep(entry)
 
-    def refuse(self, track: int, reason: str) -> None:
+    def refuse(self, track: str, reason: str) -> None:
         """Note why a track has no codes."""
-        self._append_line(json.dumps([track, reason]))
-        self.entries[track] = Entry(track, refused=reason)
+        self._keep(Entry(track, refused=reason))
+
+    def _keep(self, entry: Entry) -> None:
+        self._append_line(entry.line())
+        self.entries[entry.track] = entry
 
     def _append_line(self, line: str) -> None:
         self._journal_end = self._write(self._journal, self._journal_end, line.encode() + b"\n")
@@ -148,40 +140,6 @@ def open_unbuffered(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
 
 
-def read_journal(path: Path, header: str) -> tuple[dict[int, Entry], int]:
-    """Entries by track, the last one of each, and how many bytes of the file are whole lines.
-
-    Raises:
-        LabelJobError: if the journal belongs to another job.
-    """
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.decode(errors="replace").splitlines()
-    if lines and lines[0] != header:
-        raise LabelJobError(
-            f"{path}: was begun with other settings: {differing(lines[0], header)}. Finish that job with its "
-            f"own command, or delete {path.parent} to start afresh."
-        )
-    entries: dict[int, Entry] = {}
-    for line in lines[1:]:
-        values = json.loads(line)
-        entries[values[0]] = Entry(values[0], refused=values[1]) if len(values) == 2 else Entry(*values)
-    return entries, len(whole)
-
-
-def differing(found: str, expected: str) -> str:
-    """Which settings of two headers differ, and how."""
-    try:
-        old, new = json.loads(found), json.loads(expected)
-        if old["shard"] != new["shard"]:
-            return f"shard {old['shard']} instead of {new['shard']}"
-        pairs = {key: (old["job"].get(key), new["job"].get(key)) for key in sorted({**old["job"], **new["job"]})}
-        changed = [f"{key} {a} instead of {b}" for key, (a, b) in pairs.items() if a != b and key != "about"]
-        return "; ".join(changed) or "the teacher's description"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "it cannot be read"
-
-
 def read_codes(file: BinaryIO, entry: Entry, codebooks: int) -> np.ndarray | None:
     """(frames, Q) uint16 of a track, or None if what is stored lacks the entry's checksum."""
     size = entry.frames * codebooks * CODE_BYTES
@@ -208,8 +166,3 @@ def shards_in(folder: Path) -> Iterator[Shard]:
             raise LabelJobError(f"{path}: belongs to no shard. Remove it.")
         if match[3] == "journal":
             yield Shard(int(match[1]), int(match[2]))
-
-
-def journal_header(identity: dict[str, Any], shard: Shard) -> str:
-    """Line 1 of a shard's journal."""
-    return json.dumps({"shard": str(shard), "job": identity}, sort_keys=True)

@@ -52,6 +52,7 @@ class TrackReader:
                 f"was replaced: make the manifest again."
             )
         if not samples:
+            self.reason = self.reason or f"{self.task.path}: found no samples, expected at least one. Leave it out."
             yield np.zeros(1, dtype=np.float32)
 
     def _check_rate(self) -> None:

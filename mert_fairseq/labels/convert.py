@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mert_fairseq.files import replacing
+from mert_fairseq.labels.homes import family_name, replacing_packed
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
 from mert_fairseq.labels.padded import write_padded
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
@@ -14,6 +16,7 @@ from mert_fairseq.labels.source import open_labels
 from mert_fairseq.labels.text import TextLabels, TextWriter
 
 FORMS = ("packed", "text", "padded")
+Watch = Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]]
 
 
 def label_names(label_dir: str | Path) -> list[str]:
@@ -28,12 +31,6 @@ def label_names(label_dir: str | Path) -> list[str]:
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
-def family_name(columns: Sequence[str]) -> str:
-    """Name of a packed file: ``rvq`` of rvq_0 ... rvq_7; the first label's own name if they are of several families."""
-    families = {column.rpartition("_")[0] if column.rpartition("_")[2].isdigit() else column for column in columns}
-    return families.pop() if len(families) == 1 else columns[0]
-
-
 def convert_labels(
     label_dir: str | Path,
     split: str,
@@ -42,7 +39,7 @@ def convert_labels(
     out_dir: str | Path,
     padded: bool = False,
     label_rate_hz: float | None = None,
-    watch: Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]] = lambda tracks, total: tracks,
+    watch: Watch = lambda tracks, total: tracks,
 ) -> JoinedLabels:
     """Write a split's labels in another form, and their dictionaries beside them.
 
@@ -60,24 +57,17 @@ def convert_labels(
         What was read.
 
     Raises:
-        LabelError: if the columns of a track differ in length, or the target is the source.
+        LabelError: if the columns of a track differ in length, the target is the source, or a packed file that holds
+            other labels too would be replaced.
     """
     labels = open_labels(label_dir, split, columns, padded)
-    _refuse_uneven(labels)
+    refuse_uneven(labels)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     if target == "padded":
-        for column in columns:
-            one = open_labels(label_dir, split, [column], padded)
-            _refuse_itself(one, out_dir / f"{split}.{column}.npy")
-            write_padded(out_dir / f"{split}.{column}.npy", (codes[:, 0] for codes in watch(_tracks(one), len(one))))
+        _write_padded(label_dir, split, columns, out_dir, padded, watch)
     elif target == "packed":
-        prefix = out_dir / f"{split}.{family_name(columns)}"
-        _refuse_itself(labels, packed_files(prefix)[0])
-        rates = {part.label_rate_hz for part in labels.parts if isinstance(part, PackedLabels)}
-        with PackedWriter(prefix, columns, label_rate_hz or next(iter(rates), None)) as packed:
-            for codes in watch(_tracks(labels), len(labels)):
-                packed.append(codes)
+        _write_packed(labels, out_dir, split, label_rate_hz, watch)
     else:
         for column in columns:
             _refuse_itself(labels, out_dir / f"{split}.{column}")
@@ -86,6 +76,38 @@ def convert_labels(
                 text.append(codes)
     copy_dictionaries(Path(label_dir), out_dir, columns)
     return labels
+
+
+def _write_packed(labels: JoinedLabels, out_dir: Path, split: str, label_rate_hz: float | None, watch: Watch) -> None:
+    prefix = out_dir / f"{split}.{family_name(labels.columns)}"
+    _refuse_itself(labels, packed_files(prefix)[0])
+    rates = {part.label_rate_hz for part in labels.parts if isinstance(part, PackedLabels)}
+    with (
+        replacing_packed(out_dir, split, labels.columns, prefix),
+        PackedWriter(prefix, labels.columns, label_rate_hz or next(iter(rates), None)) as packed,
+    ):
+        for codes in watch(_tracks(labels), len(labels)):
+            packed.append(codes)
+
+
+def _write_padded(
+    label_dir: str | Path, split: str, columns: Sequence[str], out_dir: Path, padded: bool, watch: Watch
+) -> None:
+    for column in columns:
+        labels = open_labels(label_dir, split, [column], padded)
+        path = out_dir / f"{split}.{column}.npy"
+        _refuse_itself(labels, path)
+        write_padded(path, _Column(labels, watch))
+
+
+class _Column:
+    """The codes of a single label, (frames,) a track, read anew by every loop."""
+
+    def __init__(self, labels: JoinedLabels, watch: Watch) -> None:
+        self.labels, self.watch = labels, watch
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (codes[:, 0] for codes in self.watch(_tracks(self.labels), len(self.labels)))
 
 
 def open_form(label_dir: str | Path, split: str, columns: Sequence[str], form: str) -> JoinedLabels:
@@ -113,14 +135,19 @@ def _tracks(labels: JoinedLabels) -> Iterator[np.ndarray]:
     return (labels.codes(track) for track in range(len(labels)))
 
 
-def _refuse_uneven(labels: JoinedLabels) -> None:
+def refuse_uneven(labels: JoinedLabels) -> None:
+    """Refuse to write labels together that differ in length: a track would lose what the shortest lacks.
+
+    Raises:
+        LabelError: naming the first such track.
+    """
     for part in labels.parts:
         uneven = np.flatnonzero(part.frames != labels.frames)
         if len(uneven):
             track = int(uneven[0])
             raise LabelError(
                 f"{part.where(track)}: found {part.frames[track]} codes, expected {labels.frames[track]} as in the "
-                f"other labels of the track. Convert labels of different length one by one (--labels)."
+                f"other labels of the track. Take labels of different length one by one (--labels)."
             )
 
 
@@ -131,7 +158,9 @@ def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
 
 
 def copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
+    """Put the dictionaries of labels beside them, in the place of any that were there: those are of other labels."""
     for column in columns:
         source, target = label_dir / f"dict.{column}.txt", out_dir / f"dict.{column}.txt"
-        if source.is_file() and not target.exists():
-            shutil.copyfile(source, target)
+        if source.is_file() and source.resolve() != target.resolve():
+            with replacing(target) as partial:
+                shutil.copyfile(source, partial)

@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.labels.reader import FrameLabels, LabelError
+from mert_fairseq.labels.reader import MAX_CODE, FrameLabels, LabelError
 
 FORMAT = {"format": "mert_fairseq packed labels", "version": 1}
-MAX_CODE = np.iinfo(np.uint16).max
 
 
 class PackedLabels(FrameLabels):

@@ -53,14 +53,25 @@ class PaddedLabels(FrameLabels):
 
 
 def write_padded(path: str | Path, tracks: Iterable[np.ndarray]) -> None:
-    """Write one column of a split, (frames,) integers a track, as int16 where the codes fit and int32 else."""
-    rows = [np.asarray(codes) for codes in tracks]
-    widest = max((len(codes) for codes in rows), default=0)
-    largest = max((int(codes.max()) for codes in rows if len(codes)), default=0)
+    """Write one column of a split, as int16 where the codes fit and int32 else, holding one track in memory.
+
+    Args:
+        path: of the .npy.
+        tracks: (frames,) integers each; gone through twice, first for their number, lengths and largest code.
+
+    Raises:
+        TypeError: if ``tracks`` can be gone through once only.
+    """
+    if iter(tracks) is tracks:
+        raise TypeError(f"{path}: found an iterator of tracks, expected a list or what else can be read twice.")
+    rows = widest = largest = 0
+    for codes in tracks:
+        rows, widest = rows + 1, max(widest, len(codes))
+        largest = max(largest, int(codes.max(initial=0)))
     with replacing(path) as partial:
         dtype = np.int16 if largest < 1 << 15 else np.int32
-        padded = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=(len(rows), widest))
-        for row, codes in zip(padded, rows, strict=True):
+        padded = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=(rows, widest))
+        for row, codes in zip(padded, tracks, strict=True):
             row[: len(codes)], row[len(codes) :] = codes, -1
         padded.flush()
 

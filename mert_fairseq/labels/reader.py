@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MAX_CODE = np.iinfo(np.uint16).max  # in memory and in packed files
+
 
 class LabelError(ValueError):
     """A label file or dictionary that is missing or wrong: the message says where, what was expected and the remedy."""
@@ -84,7 +86,11 @@ class JoinedLabels(FrameLabels):
 
 
 class MemoryLabels(FrameLabels):
-    """A copy of other labels in memory, 2 bytes a code, for label files on slow disks."""
+    """A copy of other labels in memory, 2 bytes a code, for label files on slow disks.
+
+    Raises:
+        LabelError: if a code takes more than 2 bytes.
+    """
 
     def __init__(self, source: FrameLabels) -> None:
         self._source = source
@@ -92,7 +98,13 @@ class MemoryLabels(FrameLabels):
         self._offsets = np.concatenate([[0], np.cumsum(self.frames)])
         self._codes = np.empty((int(self._offsets[-1]), len(self.columns)), dtype=np.uint16)
         for track in range(len(source)):
-            self._codes[self._offsets[track] : self._offsets[track + 1]] = source.codes(track)
+            codes = source.codes(track)
+            if codes.max(initial=0) > MAX_CODE:
+                raise LabelError(
+                    f"{source.where(track)}: found code {codes.max()}, expected {MAX_CODE} at most. Read such labels "
+                    f"from their files: task.store_labels=false."
+                )
+            self._codes[self._offsets[track] : self._offsets[track + 1]] = codes
         self.max_codes = self._codes.max(axis=0).tolist() if len(self._codes) else [0] * len(self.columns)
 
     def where(self, track: int, column: int | None = None) -> str:

@@ -1,14 +1,14 @@
 """Find the labels of a split in a folder, in whichever form they are."""
 
-import glob
 import logging
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from mert_fairseq.labels.packed import PackedLabels, packed_files, read_header
+from mert_fairseq.labels.homes import packed_homes
+from mert_fairseq.labels.packed import PackedLabels, packed_files
 from mert_fairseq.labels.padded import PaddedLabels
-from mert_fairseq.labels.reader import FrameLabels, JoinedLabels, LabelError
+from mert_fairseq.labels.reader import FrameLabels, JoinedLabels
 from mert_fairseq.labels.text import TextLabels
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def open_labels(label_dir: str | Path, split: str, columns: Sequence[str], padde
     if padded:
         logger.info(f"labels of {split}: padded .npy in {folder}")
         return JoinedLabels([PaddedLabels(_padded_path(folder, split, column), column) for column in columns])
-    homes = _packed_homes(folder, split)
+    homes = packed_homes(folder, split)
     parts: list[FrameLabels] = []
     for prefix, group in groupby(columns, lambda column: homes.get(column)):
         names = list(group)
@@ -63,19 +63,3 @@ def _padded_path(folder: Path, split: str, column: str) -> Path:
             if file.read(len(NPY_MAGIC)) == NPY_MAGIC:
                 return bare
     return folder / f"{split}.{column}.npy"
-
-
-def _packed_homes(folder: Path, split: str) -> dict[str, Path]:
-    """Which packed file holds each label: prefix by label name."""
-    end = ".codes.json"
-    homes: dict[str, Path] = {}
-    for header in sorted(folder.glob(f"{glob.escape(split)}.*{end}")):
-        prefix = header.with_name(header.name.removesuffix(end))
-        for column in read_header(prefix)["columns"]:
-            if column in homes:
-                raise LabelError(
-                    f"{header}: holds {column}, and so does {packed_files(homes[column])[2]}; expected it once. "
-                    f"Remove one of them."
-                )
-            homes[column] = prefix
-    return homes

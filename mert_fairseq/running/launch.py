@@ -38,11 +38,8 @@ def call_main(cfg: DictConfig, main: Callable[..., None], **kwargs: Any) -> None
     _check_user_dir(cfg.common.user_dir)
     gpus = 0 if cfg.common.cpu else torch.cuda.device_count()
     layout = find_layout(_wishes(cfg), os.environ, gpus)
-    if layout.world_size > 1 and not gpus and not cfg.common.cpu:
-        raise LayoutError(
-            f"rank {layout.rank} of {layout.world_size} sees no GPU (CUDA_VISIBLE_DEVICES="
-            f"{os.environ.get('CUDA_VISIBLE_DEVICES')}). Ask for GPUs, or set common.cpu=true to train on CPUs."
-        )
+    if not gpus:
+        _check_without_gpus(cfg, layout)
     if layout.local_ranks == 1:
         run_rank(0, layout, cfg, main, kwargs)
     else:
@@ -63,6 +60,21 @@ def _wishes(cfg: DictConfig) -> Wishes:
         training.distributed_no_spawn,
         max(0, training.distributed_port),
     )
+
+
+def _check_without_gpus(cfg: DictConfig, layout: Layout) -> None:
+    """CPUs train where that was asked for, or one rank does without a word, but never in half precision."""
+    visible = f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
+    if cfg.common.fp16:
+        raise LayoutError(
+            f"rank {layout.rank} uses no GPU (common.cpu={str(cfg.common.cpu).lower()}, {visible}), but common.fp16 is "
+            f"for GPUs. Ask for GPUs, or set common.cpu=true common.fp16=false to train on CPUs."
+        )
+    if layout.world_size > 1 and not cfg.common.cpu:
+        raise LayoutError(
+            f"rank {layout.rank} of {layout.world_size} sees no GPU ({visible}). Ask for GPUs, or set common.cpu=true "
+            f"to train on CPUs."
+        )
 
 
 def _check_user_dir(user_dir: str | None) -> None:
@@ -120,4 +132,3 @@ def _describe(cfg: DictConfig, layout: Layout, rank: int, device: int, on_gpu: b
         if not on_gpu:
             training.distributed_backend, training.ddp_backend = "gloo", "legacy_ddp"  # the only ones for CPUs
     return timeout_seconds
-

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, cqt_geometry
-from mert_fairseq.teachers.waves import checked_wave
+from mert_fairseq.teachers.waves import in_clips
 
 BACKENDS = ("fft", "nnaudio")
 MAX_PLANS = 12  # 5 to 30 MB each at the default settings
@@ -68,7 +68,6 @@ class CQTTeacher:
         """Frames of a clip: one at sample 0 and one every hop."""
         return samples // self.hop_samples + 1
 
-    @torch.no_grad()
     def __call__(self, wave: Tensor) -> Tensor:
         """Transform a batch of clips.
 
@@ -82,17 +81,11 @@ class CQTTeacher:
             TypeError: if the wave is half precision or integer.
             ValueError: if it is not (B, T), or empty.
         """
-        wave = checked_wave(wave, "CQT")
-        with torch.autocast(wave.device.type, enabled=False):
-            if self.backend == "nnaudio":
-                return self._nnaudio(wave.device)(wave).transpose(1, 2).contiguous()
-            out = wave.new_empty(wave.shape[0], self.num_frames(wave.shape[1]), self.bins)
-            for clips, target in zip(wave.split(CLIPS_AT_ONCE), out.split(CLIPS_AT_ONCE), strict=True):
-                self._transform(clips, target)
-        return out
+        return in_clips(wave, "CQT", CLIPS_AT_ONCE, self._fft if self.backend == "fft" else self._nnaudio)
 
-    def _transform(self, wave: Tensor, out: Tensor) -> None:
-        """Cut a long clip into blocks with the context that their kernels see; fill ``out`` (B, F, bins)."""
+    def _fft(self, wave: Tensor) -> Tensor:
+        """(B, T) to (B, F, bins); a long clip goes in blocks, with the context that their kernels see."""
+        out = wave.new_empty(wave.shape[0], self.num_frames(wave.shape[1]), self.bins)
         context_frames = -(-self.geometry.context_samples // self.hop_samples)
         block_frames = max(MAX_BLOCK_SAMPLES // self.hop_samples, 8 * context_frames)
         samples, frames = wave.shape[1], out.shape[1]
@@ -109,13 +102,14 @@ class CQTTeacher:
                 _split(plan, spectrum, half_sample, planes)
                 _fill(plan, planes, half_sample, lead, magnitudes)
             out[:, first:last] = magnitudes.transpose(1, 2)
+        return out
 
     def plan(self, samples: int, device: torch.device) -> CQTPlan:
         """The plan that clips of ``samples`` use on ``device``: the last few are kept, lengths share them."""
         frames = circle_frames(self.geometry, samples)
         return self._cached((frames, device), lambda: build_plan(self.geometry, frames, device))
 
-    def _nnaudio(self, device: torch.device) -> Any:
+    def _nnaudio(self, wave: Tensor) -> Tensor:
         def build() -> Any:
             from nnAudio.features.cqt import CQT
 
@@ -133,9 +127,9 @@ class CQTTeacher:
                 trainable=False,
                 output_format="Magnitude",
                 verbose=False,
-            ).to(device)
+            ).to(wave.device)
 
-        return self._cached(("nnaudio", device), build)
+        return self._cached(("nnaudio", wave.device), build)(wave).transpose(1, 2)
 
     def _cached(self, key: Any, build: Any) -> Any:
         if key not in self._plans:

@@ -23,6 +23,7 @@ SAMPLE_RATE = 24_000
 LABEL_RATE_HZ = 75.0
 KBITS = 6.0  # a second: 8 codebooks
 CHECKPOINT = "encodec_24khz-d7cc33bc.th"  # the package's name; its end is the start of the SHA-256
+URL = "https://dl.fbaipublicfiles.com/encodec/v0/"
 CPU_CHUNK_FRAMES = 150  # the widest layer takes 6 MB; 75 to 300 are as fast, 15 takes 1.6 times as long
 GPU_CHUNK_FRAMES = 750
 
@@ -144,13 +145,13 @@ def load_encodec(weights: str | Path | None = None, sha256: str | None = None) -
 
     Raises:
         FileNotFoundError: if there is no such file.
+        OSError: if the weights cannot be downloaded.
         ValueError: if the file has another SHA-256, or holds other weights.
     """
     from encodec import EncodecModel
 
     if weights is None:
-        EncodecModel.encodec_model_24khz(pretrained=True)
-        weights = Path(torch.hub.get_dir()) / "checkpoints" / CHECKPOINT
+        weights = _download()
     path = Path(weights) / CHECKPOINT if Path(weights).is_dir() else Path(weights)
     if not path.is_file():
         raise FileNotFoundError(
@@ -172,3 +173,17 @@ def load_encodec(weights: str | Path | None = None, sha256: str | None = None) -
     except Exception as error:  # torch raises many types here, none of them public
         raise ValueError(f"{path}: holds no weights of EnCodec's 24 kHz model ({error}).") from error
     return model, found
+
+
+def _download() -> Path:
+    """Let the package fetch its weights, or find those that it fetched before."""
+    from encodec import EncodecModel
+
+    try:
+        EncodecModel.encodec_model_24khz(pretrained=True)
+    except (OSError, RuntimeError) as error:  # no network; or what came has another hash
+        raise OSError(
+            f"EnCodec: its weights cannot be downloaded ({error}). Fetch {URL}{CHECKPOINT} with a machine that is "
+            f"online, and give its place here: --weights FILE."
+        ) from error
+    return Path(torch.hub.get_dir()) / "checkpoints" / CHECKPOINT

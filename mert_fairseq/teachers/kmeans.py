@@ -44,6 +44,27 @@ def sample_rows(stream: Iterable[np.ndarray], max_rows: int, seed: int) -> np.nd
     return kept[:seen]
 
 
+def refuse_few(rows: np.ndarray, classes: int) -> None:
+    """Refuse rows of which no such number of classes can be made.
+
+    Args:
+        rows: (N, D) float32.
+        classes: wanted.
+
+    Raises:
+        ValueError: if there are fewer rows, or fewer that differ, than classes.
+    """
+    distinct: set[bytes] = set()
+    for row in rows:
+        distinct.add(row.tobytes())
+        if len(distinct) >= classes:
+            return
+    raise ValueError(
+        f"K-means: {len(rows)} frames, {len(distinct)} of them distinct, cannot make {classes} classes. Fit on more "
+        f"audio that is not silent (--hours, --max-frames), or ask for fewer classes."
+    )
+
+
 def fit_kmeans(rows: np.ndarray, classes: int, seed: int) -> np.ndarray:
     """Centroids by scikit-learn's MiniBatchKMeans, started by k-means++.
 
@@ -58,13 +79,7 @@ def fit_kmeans(rows: np.ndarray, classes: int, seed: int) -> np.ndarray:
     Returns:
         (classes, D) float32.
 
-    Raises:
-        ValueError: if there are fewer rows than classes.
     """
-    if len(rows) < classes:
-        raise ValueError(
-            f"K-means: {len(rows)} frames cannot make {classes} classes. Fit on more audio or ask for fewer classes."
-        )
     estimator = MiniBatchKMeans(
         n_clusters=classes,
         batch_size=max(4096, 10 * classes),

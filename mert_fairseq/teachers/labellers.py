@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mert_fairseq.teachers.features import FrameFeatures
+from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
 from mert_fairseq.teachers.rvq import ResidualKMeans
 
 FEATURES_KEY = "features"
@@ -48,7 +48,16 @@ def frame_features(settings: dict[str, Any]) -> FrameFeatures:
     Raises:
         ValueError: if they are of another kind, or do not fit.
     """
-    return FrameFeatures(**settings)
+    kind = settings.get("kind")
+    if kind not in DEFAULT_WIDTH:
+        raise ValueError(
+            f"found features of kind {kind!r}, expected {', '.join(DEFAULT_WIDTH)}. Features of a model's layer are "
+            f"labelled with preprocess/kmeans_labels.py."
+        )
+    try:
+        return FrameFeatures(**settings)
+    except TypeError as error:
+        raise ValueError(f"found settings that are not those of {kind} ({error}). Fit the teacher again.") from error
 
 
 class Labeller(Protocol):
@@ -99,7 +108,10 @@ class FeatureLabeller:
         settings: dict[str, Any] | None = quantiser.about.get(FEATURES_KEY)
         if not isinstance(settings, dict):
             raise ValueError(f"{path}: does not say which features it was fitted on. Fit the teacher again.")
-        return cls(make_features(settings), quantiser)
+        try:
+            return cls(make_features(settings), quantiser)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
         """Codes of the tracks, one after the other: (place, (frames, Q) uint16) at a time."""

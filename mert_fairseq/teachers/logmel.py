@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.teachers.mel import mel_filters, power_spectrum
-from mert_fairseq.teachers.waves import checked_wave
+from mert_fairseq.teachers.waves import in_clips
 
 FFT_SAMPLES = 2048
 FMIN_HZ = 32.7  # C1, as for the CQT
@@ -41,7 +41,6 @@ class LogMelTeacher:
     def _filters(self, device: torch.device) -> Tensor:
         return mel_filters(FFT_SAMPLES, self.sample_rate, self.bins, FMIN_HZ, self.sample_rate / 2, device)
 
-    @torch.no_grad()
     def __call__(self, wave: Tensor) -> Tensor:
         """Transform a batch of clips.
 
@@ -55,10 +54,8 @@ class LogMelTeacher:
             TypeError: if the wave is half precision or integer.
             ValueError: if it is not (B, T), or empty.
         """
-        wave = checked_wave(wave, "log-mel")
-        with torch.autocast(wave.device.type, enabled=False):
-            parts = [
-                (power_spectrum(clips, FFT_SAMPLES, self.hop_samples) @ self._filters(wave.device) + FLOOR).log()
-                for clips in wave.split(CLIPS_AT_ONCE)
-            ]
-            return torch.cat(parts)
+        return in_clips(wave, "log-mel", CLIPS_AT_ONCE, self._transform)
+
+    def _transform(self, wave: Tensor) -> Tensor:
+        power = power_spectrum(wave, FFT_SAMPLES, self.hop_samples)
+        return (power @ self._filters(wave.device) + FLOOR).log()

@@ -3,19 +3,18 @@
 With one codebook it is the K-means teacher of HuBERT and MERT-v0.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from mert_fairseq.files import replacing
-from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, sample_rows
+from mert_fairseq.archives import load_npz, save_npz
+from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, refuse_few, sample_rows
 
 FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
+FIT_ONE = "Fit one: preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
 MAX_CODES = 1 << 16
 CONSTANT = 1e-6  # a dimension that varies less is not stretched to unit variance
 
@@ -59,16 +58,20 @@ class ResidualKMeans:
             progress: called with the number of codebooks done.
 
         Raises:
-            ValueError: if there are fewer frames than codes, a value is not finite, or a number is out of range.
+            ValueError: if there are fewer frames than codes, or fewer that differ; all are alike; a value is not
+                finite; or a number is out of range.
         """
-        if codebooks < 1 or not 2 <= codes <= MAX_CODES:
-            raise ValueError(
-                f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
-            )
+        check_sizes(codebooks, codes, max_frames)
         residual = sample_rows(stream, max_frames, seed)
+        refuse_few(residual, codes)
         mean = residual.mean(0, dtype=np.float64).astype(np.float32)
         residual -= mean
         scale = np.sqrt(squares(residual) / len(residual)).astype(np.float32)
+        if (scale < CONSTANT).all():
+            raise ValueError(
+                f"residual K-means: the {len(residual)} frames are alike within {CONSTANT:g}, as silence is. Fit on "
+                f"other audio."
+            )
         scale[scale < CONSTANT] = 1
         residual /= scale
         centroids = np.empty((codebooks, codes, residual.shape[1]), dtype=np.float32)
@@ -113,18 +116,10 @@ class ResidualKMeans:
             codes[:, q] = best
         return codes
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """(F, q) codes of the first q <= Q codebooks to the (F, D) float32 features that they stand for."""
-        standardised = np.zeros((len(codes), len(self.mean)), dtype=np.float32)
-        for q in range(codes.shape[1]):
-            standardised += self.centroids[q][codes[:, q]]
-        return standardised * self.scale + self.mean
-
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickled objects; the same quantiser gives the same bytes."""
-        header = json.dumps({**FORMAT, **self.about}, sort_keys=True)
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, header=np.array(header), centroids=self.centroids, mean=self.mean, scale=self.scale)
+        arrays = {"centroids": self.centroids, "mean": self.mean, "scale": self.scale}
+        save_npz(path, "header", {**FORMAT, **self.about}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "ResidualKMeans":
@@ -134,21 +129,34 @@ class ResidualKMeans:
             FileNotFoundError: if there is no such file.
             ValueError: if it is no such file of this version.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such teacher. Fit one first: preprocess/extract_rvq_labels.py fit.")
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                header = json.loads(str(arrays["header"]))
-                centroids, mean, scale = arrays["centroids"], arrays["mean"], arrays["scale"]
-        except (BadZipFile, KeyError, OSError, ValueError) as error:
+        header, arrays = load_npz(path, "header", ("centroids", "mean", "scale"), "K-means teacher", FIT_ONE)
+        if {name: header.pop(name, None) for name in FORMAT} != FORMAT:
+            raise ValueError(f"{path}: expected {FORMAT}. {FIT_ONE}")
+        centroids, mean, scale = arrays.values()
+        fits = centroids.ndim == 3 and mean.shape == scale.shape == centroids.shape[2:]
+        if not fits or min(centroids.shape) < 1 or centroids.shape[1] > MAX_CODES:
             raise ValueError(
-                f"{path}: cannot be read as a K-means teacher ({error}). Fit it again with "
-                f"preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
-            ) from error
-        if {key: header.pop(key, None) for key in FORMAT} != FORMAT:
-            raise ValueError(f"{path}: expected {FORMAT}. Fit the teacher again with this version.")
+                f"{path}: found centroids, mean and scale of shape {centroids.shape}, {mean.shape} and {scale.shape}, "
+                f"expected (codebooks, codes, D) with codes up to {MAX_CODES}, (D,) and (D,). {FIT_ONE}"
+            )
         return cls(centroids, mean, scale, header)
+
+
+def check_sizes(codebooks: int, codes: int, max_frames: int) -> None:
+    """Refuse numbers out of range before any audio is read.
+
+    Raises:
+        ValueError: if there is no codebook, they are too small or large, or fewer frames than codes are to be taken.
+    """
+    if codebooks < 1 or not 2 <= codes <= MAX_CODES:
+        raise ValueError(
+            f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
+        )
+    if max_frames < codes:
+        raise ValueError(
+            f"residual K-means: found at most {max_frames} frames to cluster, expected {codes} or more, as many as "
+            f"codes. Raise --max-frames."
+        )
 
 
 def squares(rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The wave that every teacher takes, checked in one place."""
+"""The wave that every spectral teacher takes, checked and transformed a few clips at a time, in float32."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -27,3 +29,24 @@ def checked_wave(wave: Tensor, teacher: str) -> Tensor:
             f"wave.float() / 32768; hand over half-precision audio as wave.float(), better before it was halved."
         )
     return wave.float()
+
+
+@torch.no_grad()
+def in_clips(wave: Tensor, teacher: str, clips_at_once: int, transform: Callable[[Tensor], Tensor]) -> Tensor:
+    """Transform a batch without gradients, in float32 under autocast too.
+
+    Args:
+        wave: (B, T) float32 or float64 in [-1, 1], mono.
+        teacher: its name, for messages.
+        clips_at_once: clips that fit a core's cache side by side.
+        transform: (b, T) float32 to (b, F, D) float32.
+
+    Returns:
+        (B, F, D) float32.
+
+    Raises:
+        TypeError, ValueError: as checked_wave.
+    """
+    wave = checked_wave(wave, teacher)
+    with torch.autocast(wave.device.type, enabled=False):
+        return torch.cat([transform(clips) for clips in wave.split(clips_at_once)])

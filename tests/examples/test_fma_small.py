@@ -81,6 +81,10 @@ def test_the_training_set_is_labelled_and_its_check_is_green(converted: Path, ar
 def test_a_wrong_option_is_told(repo_root: Path):
     assert "unknown option --stages" in run(repo_root, "--stages", 3).stderr
     assert "--stage needs a value" in run(repo_root, "--stage").stderr
+    for option, value in (("--stage", "four"), ("--stop-stage", 7)):
+        done = run(repo_root, option, value)
+        assert done.returncode == 2
+        assert f"{option} is '{value}', expected 1 to 6" in done.stderr
 
 
 def test_a_stage_whose_input_is_missing_stops_the_run(repo_root: Path, tmp_path: Path):

@@ -116,6 +116,16 @@ def test_a_missing_file_names_the_servers_answer(server: Server, tmp_path: Path)
         download(ARCHIVES["small"], tmp_path, server.url, waits_seconds=())
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_what_waiting_cannot_mend_is_not_tried_again(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
+    with pytest.raises(DownloadError, match=r"mirror.org/toy.zip: expected an address that begins with https://"):
+        download(ARCHIVE, tmp_path, "mirror.org")
+    (tmp_path / "toy.zip.part").symlink_to("/dev/full")
+    with pytest.raises(DownloadError, match=r"toy.zip.part: cannot be written \(.*No space left.*Free some space"):
+        download(ARCHIVE, tmp_path, server.url)
+
+
 @pytest.fixture
 def zip_path(tmp_path: Path) -> Path:
     path = tmp_path / "fma_small.zip"

@@ -51,8 +51,8 @@ def prepared(fma_tree: FMATree, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return out_dir
 
 
-def rejects_of(out_dir: Path) -> dict[int, tuple[str, str]]:
-    rows = list(csv.reader((out_dir / "rejects.tsv").open(encoding="utf-8"), delimiter="\t", quoting=csv.QUOTE_NONE))
+def rejects_of(out_dir: Path, table: str = "rejects.tsv") -> dict[int, tuple[str, str]]:
+    rows = list(csv.reader((out_dir / table).open(encoding="utf-8"), delimiter="\t", quoting=csv.QUOTE_NONE))
     assert rows[0] == ["path", "reason", "detail"]
     return {track_id_of(path): (reason, detail) for path, reason, detail in rows[1:]}
 
@@ -178,10 +178,10 @@ def test_a_licence_that_refuses_keeps_a_track_out(fma_tree: FMATree, tmp_path: P
 
 
 def test_tracks_of_the_subset_without_a_file_are_named(fma_tree: FMATree, tmp_path: Path):
-    _, plan = plan_fma(FMA(fma_tree.metadata_dir), tmp_path, settings_of(fma_tree, tmp_path), Choice("medium"))
+    plan = plan_fma(FMA(fma_tree.metadata_dir), tmp_path, settings_of(fma_tree, tmp_path), Choice("medium"))
     assert plan.counts() == {"to examine": 32, "known_bad": 7, "missing": 9, "of other subsets": 0}
     assert not list(tmp_path.glob("*.tsv.json"))
-    assert sum(reason == "missing" for reason, _ in rejects_of(tmp_path).values()) == 9
+    assert sum(reason == "missing" for reason, _ in rejects_of(tmp_path, "planned_rejects.tsv").values()) == 9
 
 
 def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, tmp_path: Path):
@@ -194,10 +194,23 @@ def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, 
         shutil.copy(fma_tree.audio_dir / taken, folder / name)
     tree = fma_tree._replace(audio_dir=folder)
     plan_fma(FMA(tree.metadata_dir), tmp_path / "out", settings_of(tree, tmp_path / "out"), Choice())
-    lines = (tmp_path / "out" / "rejects.tsv").read_text().splitlines()
+    lines = (tmp_path / "out" / "planned_rejects.tsv").read_text().splitlines()
     assert "cover.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
     assert "999/999999.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
     assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is taken" in lines
+
+
+def test_neither_a_plan_nor_a_refused_run_touches_the_rejects_of_the_run_before(fma_tree: FMATree, tmp_path: Path):
+    rejects = tmp_path / "rejects.tsv"
+    rejects.write_text("of the run before\n")
+    fma, settings = FMA(fma_tree.metadata_dir), settings_of(fma_tree, tmp_path)
+    plan_fma(fma, tmp_path, settings, Choice())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["planned_rejects.tsv", "rejects.tsv"]
+    settings.convert_to.mkdir()
+    (settings.convert_to / ".owner.json").write_text('{"audio_dir": "/elsewhere", "sample_rate": 24000}\n')
+    with pytest.raises(ValueError, match="holds what was made of .*elsewhere"):
+        prepare_fma(fma, tmp_path, settings)
+    assert rejects.read_text() == "of the run before\n"
 
 
 def test_a_folder_of_flac_is_taken_too(tmp_path: Path):

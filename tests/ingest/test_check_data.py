@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 from music_files import make_music, tone
+from piped_flac import without_length
 
 from mert_fairseq import audio
 from mert_fairseq.ingest.checks import Level, Options, Report, check_data
 from mert_fairseq.ingest.checks.command import main
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary, write_padded
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.sharding import make_shards
 
 RATE = 24_000
 CODES = 16
@@ -112,6 +114,11 @@ def test_no_manifest(tmp_path: Path) -> None:
 
 def test_tables_with_a_header_are_no_manifests(data: Path) -> None:
     (data / "rejects.tsv").write_text("path\treason\tdetail\n")
+    assert check_data(data).findings == []
+
+
+def test_a_folder_with_the_name_of_a_manifest_is_none(data: Path) -> None:
+    (data / "old.tsv").mkdir()
     assert check_data(data).findings == []
 
 
@@ -268,6 +275,58 @@ def test_silence_is_a_warning(data: Path) -> None:
 def test_clipping_is_a_warning(data: Path) -> None:
     soundfile.write(data / "audio" / "3.flac", np.clip(20 * tone(2.3, RATE, 3), -1, 1), RATE)
     only(check_data(data), "audio_clipped")
+
+
+def test_files_that_state_no_length_are_held_against_the_length_that_they_have(data: Path, tmp_path: Path) -> None:
+    without_length(data / "audio" / "3.flac", tmp_path / "3.flac").replace(data / "audio" / "3.flac")
+    # half of the file is a picture; the decoder's guess of the length takes it for sound
+    soundfile.write(tmp_path / "a.mp3", tone(5, RATE), RATE, bitrate_mode="CONSTANT", compression_level=0.5)
+    content = (tmp_path / "a.mp3").read_bytes()
+    sound = content[content.index(content[:2], 4) :]
+    (data / "audio" / "4.mp3").write_bytes(b"ID3\x04\0\0" + bytes([0, 2, 0, 0]) + bytes(2 << 14) + sound)
+    samples = audio.count_samples(data / "audio" / "4.mp3")
+    replace_line(data / "train.tsv", 6, f"4.mp3\t{samples}")
+    (data / "train.json").unlink()
+    assert found(check_data(data, Options(labels=()))).keys() == {"sidecar_missing", "no_labels"}
+    replace_line(data / "train.tsv", 6, f"4.mp3\t{samples - 4000}")
+    assert "audio_length" in found(check_data(data, Options(labels=(), decode=0)))
+
+
+def test_findings_about_names_that_are_not_utf_8_can_be_printed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio_dir = Path(os.fsdecode(os.fsencode(data) + b"/m\xfasica"))
+    (data / "audio").rename(audio_dir)
+    for split in TRACKS:
+        path = data / f"{split}.tsv"
+        path.write_bytes(os.fsencode(audio_dir) + path.read_bytes()[len(os.fsencode(data / "audio")) :])
+    assert main([str(data), "--workers", "1"]) == 0
+    (audio_dir / "3.flac").unlink()
+    assert main([str(data), "--workers", "1"]) == 1
+    assert r"m\udcfasica/3.flac: no such file" in capsys.readouterr().out
+
+
+# Shards
+
+
+@pytest.mark.parametrize("whole_is_there", [True, False])
+def test_a_folder_of_shards_is_healthy_beside_the_whole_manifest_and_alone(data: Path, whole_is_there: bool) -> None:
+    make_shards(data, "train", 2, ["rvq_0", "rvq_1"], data)
+    if not whole_is_there:
+        for path in data.glob("train.*"):
+            path.unlink()
+    report = check_data(data, Options(labels=("rvq_0", "rvq_1")))
+    assert report.findings == []
+    looked_at = dict(report.looked_at)
+    assert looked_at["train_1_2: text labels rvq_1"] == "3 tracks, codes of 3 read"
+    assert ("train_1_2: audio decoded" in looked_at) == (not whole_is_there)
+    assert looked_at["duplicates"] == "8 tracks compared"
+
+
+def test_a_track_of_a_shard_that_is_in_valid_too_is_found(data: Path) -> None:
+    make_shards(data, "train", 2, [], data)
+    (data / "train.tsv").unlink()
+    track = (data / "train_0_2.tsv").read_text().splitlines()[1]
+    replace_line(data / "valid.tsv", 2, track)
+    assert found(check_data(data, Options(labels=())))["shared_path"] == str(data / "valid.tsv")
 
 
 # Duplicates
@@ -436,6 +495,15 @@ def test_a_collapsed_teacher_is_a_warning(data: Path) -> None:
     report = check_data(data, Options(labels=("rvq_0",)))
     assert "1 of 8 codes of rvq_0 occur in 1014 frames" in only(report, "unused_codes")
     assert report.passed
+
+
+@pytest.mark.parametrize("line", ["", "3"])
+def test_frame_labels_that_lack_their_frames_are_not_taken_for_labels_of_tracks(data: Path, line: str) -> None:
+    (data / "train.rvq_0").write_text(f"{line}\n" * TRACKS["train"])
+    assert found(check_data(data)).keys() == {"label_length"}
+    (data / "dict.rvq_0.txt").unlink()
+    named = found(check_data(data, Options(labels=("rvq_0",))))
+    assert named.keys() == {"dictionary_missing", "label_length" if line else "labels_missing"}
 
 
 def test_labels_of_whole_tracks_are_counted_only(data: Path) -> None:

@@ -65,6 +65,11 @@ def test_a_table_with_splits_writes_manifests_anew(data, tmp_path):
     [
         ("file\tgenre\na\tRock\n", r"found the columns \['file', 'genre'\], expected path and genre"),
         ("path\tgenre\na\tRock\na\tFolk\n", "table.tsv:3: 'a' stands there twice"),
+        ("path\tgenre\na\tRock\n\tFolk\n", "table.tsv:3: the path is empty"),
+        ("path\tgenre\na\tRock\n\nb\n", "table.tsv:4: found 1 cells, expected 2 by tabs"),
+        ("genre\tpath\nRock\n", "table.tsv:2: found 1 cells, expected 2 by tabs"),
+        ("path\tgenre\na\tRock\tFolk\n", "table.tsv:2: found 3 cells, expected 2 by tabs"),
+        ("", r"table.tsv:1: found the columns \[\], expected path and genre"),
         (
             "path\tgenre\tsplit\na\tRock\tdev\n",
             "table.tsv:2: found the split 'dev', expected one of train, valid, test",
@@ -74,6 +79,20 @@ def test_a_table_with_splits_writes_manifests_anew(data, tmp_path):
 def test_tables_that_are_wrong_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(write(tmp_path, text))
+
+
+def test_a_table_in_another_encoding_is_refused_with_the_line_and_the_remedy(tmp_path):
+    (tmp_path / "table.tsv").write_bytes("path\tgenre\na\tRock\nb\tBoléro\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="table.tsv:3: found the byte 0xe9, expected UTF-8.*iconv"):
+        read_table(tmp_path / "table.tsv")
+    (tmp_path / "table.tsv").write_text("path\tgenre\nb\tBoléro\n", encoding="utf-8-sig")  # as Excel writes it
+    assert read_table(tmp_path / "table.tsv")["b"].genres == ("Boléro",)
+
+
+def test_a_track_that_tracks_tsv_lacks_goes_by_its_own_path(data):
+    (data / "tracks.tsv").write_text("path\tsource\na.flac\tdisc/a.mp3\n")
+    table = write(data, "path\tgenre\ndisc/a.mp3\tRock\nb.flac\tFolk\n")
+    assert label_genres(data, table).tracks == {"train": 2, "valid": 0}
 
 
 def test_a_table_of_other_music_is_refused_by_the_command_with_status_1(data, capsys):

@@ -1,5 +1,6 @@
 """A folder of music to manifests, through the command: what is written, that it repeats, that it survives a kill."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -214,7 +215,7 @@ def test_equal_audio_is_taken_once_and_its_copy_named(tmp_path: Path, make_manif
         assert read_table(out / "rejects.tsv") == [
             {"path": "b/1.flac", "reason": "duplicate", "detail": "the same audio as a/2.flac"}
         ]
-        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == ["2.flac", "3.flac"]
+        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == [".owner.json", "2.flac", "3.flac"]
     assert not (out / "valid.tsv").exists()
     shutil.rmtree(tmp_path / "music" / "a")
     assert make_manifest(tmp_path / "music", out, "--convert-to", out / "audio", "--valid-fraction", 0)[0] == 0
@@ -250,7 +251,7 @@ def test_nothing_usable_is_an_error_that_counts_why(tmp_path: Path, make_manifes
     make_music(tmp_path / "music" / "2.flac", seed=1)
     status, _, message = make_manifest(tmp_path / "music", tmp_path / "out")
     assert status == 1
-    assert "no file was accepted: 2 sample_rate (not at the training rate; convert with --convert-to DIR" in message
+    assert "no track is left: 2 sample_rate (not at the training rate; convert with --convert-to DIR" in message
     assert len(read_table(tmp_path / "out" / "rejects.tsv")) == 2
 
 
@@ -268,6 +269,20 @@ def test_names_that_a_manifest_cannot_hold_are_refused_without_conversion(
     }
 
 
+def test_a_name_and_a_folder_that_are_not_utf_8_are_converted(tmp_path: Path, make_manifest: Command) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfasica"))
+    for number, suffix in enumerate((".wav", ".mp3", ".ogg")):
+        make_music(tmp_path / f"x{suffix}", 1, seed=number).rename(tmp_path / "x")
+        root.mkdir(exist_ok=True)
+        (tmp_path / "x").rename(Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9" + suffix.encode())))
+    out = tmp_path / "out"
+    status, _, _ = make_manifest(root, out, "--convert-to", out / "audio", "--valid-fraction", 0)
+    assert status == 0
+    names = Manifest.read(out / "train.tsv").paths
+    assert len(names) == 3
+    assert all(name.startswith("caf_-") and (out / "audio" / name).is_file() for name in names)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -275,6 +290,7 @@ def test_names_that_a_manifest_cannot_hold_are_refused_without_conversion(
         (["--group-by", "artist"], r"--group-by is 'artist', expected"),
         (["--workers", 0], r"--workers is 0, expected"),
         (["--convert-to", "music"], r"is, or holds, the folder of sources"),
+        (["--convert-to", "a\tb"], r"a manifest cannot hold the folder's name: it holds a tab or a line end"),
         (["--convert-to", "."], r"is, or holds, the folder of sources"),
     ],
 )
@@ -311,29 +327,57 @@ def test_converted_files_inside_the_sources_are_not_taken_for_sources(tmp_path: 
         assert list(Manifest.read(tmp_path / "out" / "train.tsv").paths) == ["0.flac", "1.flac"]
 
 
-def test_two_runs_cannot_share_an_output_folder(tmp_path: Path, repo_root: Path, make_manifest: Command) -> None:
+@pytest.mark.parametrize("change", [{"audio_dir": "other"}, {"sample_rate": 16_000}])
+def test_a_folder_of_converted_files_belongs_to_one_data_set(
+    tmp_path: Path, make_manifest: Command, change: dict[str, object]
+) -> None:
+    for name in ("music", "other"):
+        make_music(tmp_path / name / "1.flac", 2, seed=len(name))
+
+    def convert(audio_dir: str = "music", sample_rate: int = 24_000) -> tuple[int, str, str]:
+        out = tmp_path / f"out_{audio_dir}_{sample_rate}"
+        options = ["--convert-to", tmp_path / "audio", "--sample-rate", sample_rate, "--valid-fraction", 0]
+        return make_manifest(tmp_path / audio_dir, out, *options)
+
+    assert convert()[0] == 0
+    before = contents(tmp_path / "audio")
+    status, _, message = convert(**change)  # type: ignore[arg-type]
+    assert status == 1
+    assert "audio: holds what was made of" in message
+    assert f'"audio_dir": "{tmp_path / "music"}", "sample_rate": 24000' in message
+    assert contents(tmp_path / "audio") == before
+    assert convert()[0] == 0
+
+
+@pytest.mark.parametrize("held", ["out/ingest.jsonl", "audio/.owner.json"])
+def test_two_runs_cannot_share_a_folder_that_they_write_to(
+    tmp_path: Path, repo_root: Path, make_manifest: Command, held: str
+) -> None:
     (tmp_path / "music").mkdir()
-    (tmp_path / "out").mkdir()
+    (tmp_path / held).parent.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD_LOCK, str(tmp_path / "out" / "ingest.jsonl")],
+        [sys.executable, "-c", HOLD_LOCK, str(tmp_path / held)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        status, _, message = make_manifest(tmp_path / "music", tmp_path / "out")
+        status, _, message = make_manifest(tmp_path / "music", tmp_path / "out", "--convert-to", tmp_path / "audio")
         other.kill()
     assert status == 1
     assert "is in use by another run" in message
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs util-linux to give up root's rights")
-def test_files_that_may_not_be_read_are_named(tmp_path: Path, repo_root: Path) -> None:
+def test_files_that_may_not_be_read_are_named_and_taken_once_they_may(tmp_path: Path, repo_root: Path) -> None:
     make_music(tmp_path / "music" / "fine.wav", 1, 24_000)
     make_music(tmp_path / "music" / "locked.wav", 1, 24_000, 1).chmod(0)
     make_music(tmp_path / "music" / "locked_folder" / "1.wav", 1, 24_000, 2)
+    make_music(tmp_path / "music" / "names_only" / "1.wav", 1, 24_000, 3)
+    (tmp_path / "music" / "link").symlink_to(tmp_path / "music" / "locked_folder" / "1.wav")
     (tmp_path / "music" / "locked_folder").chmod(0)
+    (tmp_path / "music" / "names_only").chmod(0o444)
     rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     script = str(repo_root / "preprocess" / "make_manifest.py")
     command = [*rights, sys.executable, "-c", WITHOUT_FAIRSEQ, script, str(tmp_path / "music"), str(tmp_path / "out")]
@@ -341,10 +385,40 @@ def test_files_that_may_not_be_read_are_named(tmp_path: Path, repo_root: Path) -
         subprocess.run([*command, "--valid-fraction", "0"], check=True, cwd=repo_root, capture_output=True)
     finally:
         (tmp_path / "music" / "locked_folder").chmod(0o755)
+        (tmp_path / "music" / "names_only").chmod(0o755)
     assert {row["path"]: row["reason"] for row in read_table(tmp_path / "out" / "rejects.tsv")} == {
         "locked.wav": "no_permission",
         "locked_folder": "no_permission",
+        "names_only": "no_permission",
+        "link": "no_permission",
     }
+    (tmp_path / "music" / "link").unlink()
+    (tmp_path / "music" / "locked.wav").chmod(0o644)
+    subprocess.run([*command, "--valid-fraction", "0"], check=True, cwd=repo_root, capture_output=True)
+    assert read_table(tmp_path / "out" / "rejects.tsv") == []
+    assert len(Manifest.read(tmp_path / "out" / "train.tsv")) == 4
+
+
+def test_a_file_that_the_disk_failed_to_read_is_tried_again(
+    tmp_path: Path, make_manifest: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        make_music(tmp_path / "music" / f"{number}.wav", 1, 24_000, number)
+    arguments = [tmp_path / "music", tmp_path / "out", "--valid-fraction", 0, "--json"]
+
+    def failing(path: Path) -> str:
+        if path.name == "1.wav":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return "wav"
+
+    with monkeypatch.context() as patched:  # workers are forked from this process
+        patched.setattr("mert_fairseq.ingest.track.content_of", failing)
+        make_manifest(*arguments)
+    assert read_table(tmp_path / "out" / "rejects.tsv") == [
+        {"path": "1.wav", "reason": "unreadable", "detail": "Input/output error"}
+    ]
+    assert json.loads(make_manifest(*arguments)[1])["resumed"] == 1
+    assert list(Manifest.read(tmp_path / "out" / "train.tsv").paths) == ["0.wav", "1.wav"]
 
 
 def test_a_full_disk_stops_the_run_and_is_no_fault_of_the_track(tmp_path: Path, repo_root: Path) -> None:
@@ -363,5 +437,5 @@ def test_a_full_disk_stops_the_run_and_is_no_fault_of_the_track(tmp_path: Path, 
     )
     assert run.returncode == 1
     assert "a.wav" in run.stderr
-    assert list((out / "audio").iterdir()) == []
+    assert [path.name for path in (out / "audio").iterdir()] == [".owner.json"]
     assert not (out / "train.tsv").exists()

@@ -37,6 +37,16 @@ def test_audio_without_an_audio_name_is_found_by_its_content(tmp_path: Path) -> 
     assert found(tmp_path) == ["no_extension"]
 
 
+def test_logs_pictures_and_videos_are_other_files(tmp_path: Path) -> None:
+    (tmp_path / "rip.log").write_text("\ufeffExact Audio Copy", encoding="utf-16-le")
+    (tmp_path / "cover.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (tmp_path / "film.mkv").write_bytes(b"\x1aE\xdf\xa3" + bytes(40))
+    (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(40))
+    scan = scan_folder(tmp_path)
+    assert [source.path for source in scan.sources] == ["song.m4a"]
+    assert (scan.other_files, scan.rejects) == (3, [])
+
+
 def test_names_with_tabs_line_ends_and_bad_bytes_are_found(tmp_path: Path) -> None:
     names = [b"a\tb.mp3", b"a\nb.mp3", b"caf\xe9.mp3", b" a.mp3"]
     for name in names:
@@ -64,8 +74,14 @@ def test_loops_and_broken_links_are_named_and_end(tmp_path: Path) -> None:
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "self").symlink_to("self")
     (tmp_path / "gone.mp3").symlink_to("nowhere.mp3")
+    (tmp_path / "below_a_file.mp3").symlink_to("a/1.mp3/2.mp3")
     assert found(tmp_path) == ["a/1.mp3"]
-    assert rejected(tmp_path) == {"a/up": "link_loop", "self": "link_loop", "gone.mp3": "broken_link"}
+    assert rejected(tmp_path) == {
+        "a/up": "link_loop",
+        "self": "link_loop",
+        "gone.mp3": "broken_link",
+        "below_a_file.mp3": "broken_link",
+    }
 
 
 def test_a_pipe_with_an_audio_name_is_named_and_not_opened(tmp_path: Path) -> None:

@@ -12,6 +12,14 @@ from mert_fairseq.teachers.rvq import ResidualKMeans
 
 SAMPLE_RATE = 8000
 LABEL_RATE_HZ = 50
+STRETCH = 1600  # samples of one colour
+
+
+def noise(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """(samples,) noise that changes its colour five times a second, so that codes change within a track."""
+    colours = rng.standard_normal((samples // STRETCH + 1, 5))
+    parts = [np.convolve(rng.standard_normal(STRETCH + 4), colour, "valid") for colour in colours]
+    return 0.1 * np.concatenate(parts)[:samples]
 
 
 def write_audio(folder: Path, lengths: list[int], split: str = "train", sample_rate: int = SAMPLE_RATE) -> Path:
@@ -21,19 +29,19 @@ def write_audio(folder: Path, lengths: list[int], split: str = "train", sample_r
     audio.mkdir(parents=True, exist_ok=True)
     names = [f"{split}{track:03d}.wav" for track in range(len(lengths))]
     for name, samples in zip(names, lengths, strict=True):
-        wave = np.convolve(rng.standard_normal(samples), rng.standard_normal(5), "same")[:samples]
-        soundfile.write(audio / name, 0.1 * wave, sample_rate, subtype="PCM_16")
+        soundfile.write(audio / name, noise(rng, samples), sample_rate, subtype="PCM_16")
     Manifest(audio, names, np.array(lengths), sample_rate).write(folder / f"{split}.tsv")
     return folder / f"{split}.tsv"
 
 
 def write_teacher(folder: Path, codebooks: int = 2, codes: int = 8, seed: int = 0) -> Path:
-    """A teacher of 16-band log-mel features, fitted on noise."""
+    """A teacher of 16-band log-mel features, fitted on noise like the corpus', so that its codes spread there."""
     features = FrameFeatures("logmel", SAMPLE_RATE, LABEL_RATE_HZ, 16)
     rng = np.random.default_rng(seed)
-    rows = -8 + 2 * rng.standard_normal((500, 16)).astype(np.float32)
+    tracks = [noise(rng, SAMPLE_RATE).astype(np.float32) for _ in range(20)]
     path = folder / f"teacher{seed}.npz"
-    ResidualKMeans.fit([rows], codebooks, codes, seed, about={"features": features.settings}).save(path)
+    about = {"features": features.settings}
+    ResidualKMeans.fit(features.stream(tracks), codebooks, codes, seed, about=about).save(path)
     return path
 
 

@@ -97,8 +97,33 @@ def test_too_little_music_is_a_clear_error(
 ) -> None:
     words = [labelled, "--teacher", tmp_path / "t.npz", "--classes", 5000, "--workers", 1]
     assert run_command("kmeans_labels", "fit", *words) == 1
-    assert "600 frames cannot make 5000 classes. Fit on more audio or ask for fewer classes" in capsys.readouterr().err
+    assert "600 frames, 600 of them distinct, cannot make 5000 classes. Fit on more" in capsys.readouterr().err
     assert not (tmp_path / "t.npz").exists()
+
+
+def test_a_teacher_of_several_codebooks_is_sent_to_the_other_command(
+    labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    npz = tmp_path / "rvq.npz"
+    words = ["--codebooks", 2, "--codes", 4, "--workers", 1]
+    assert run_command("extract_rvq_labels", "fit", labelled, "--teacher", npz, *words) == 0
+    assert run_command("kmeans_labels", "apply", labelled, "--teacher", npz, "--label-dir", tmp_path / "new") == 1
+    assert "rvq.npz: found 2 codebooks, expected the 1 of a K-means teacher. Label" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "mert", "checkpoint": "x.pt", "layer": 6}, "features of kind 'mert', expected .*kmeans_labels.py"),
+        ({"kind": "logmel", "colour": 1}, "settings that are not those of logmel .*'colour'.*Fit the teacher again"),
+    ],
+)
+def test_features_that_are_not_made_here_are_refused(settings: dict, message: str, tmp_path: Path) -> None:
+    zeros = np.zeros((1, 2, 4), np.float32)
+    ResidualKMeans(zeros, zeros[0, 0], zeros[0, 0], {"features": settings}).save(tmp_path / "t.npz")
+    with pytest.raises(ValueError, match=f"t.npz: found {message}"):
+        FeatureLabeller.load(tmp_path / "t.npz")
 
 
 def test_a_second_iteration_clusters_a_layer_of_the_first_model(

@@ -115,6 +115,19 @@ def test_half_written_codes_and_lines_are_made_again(tmp_path: Path) -> None:
     assert label_files(tmp_path) == expected
 
 
+def test_zeros_in_the_place_of_a_journal_line_cost_its_track_alone(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [8000] * 4)
+    expected = undisturbed(job, tmp_path / "undisturbed")
+    run_shard(job)
+    journal = job.parts_dir / "shard-0-of-1.journal"
+    lines = journal.read_bytes().split(b"\n")
+    lines[2] = bytes(len(lines[2]))  # a power cut
+    journal.write_bytes(b"\n".join(lines))
+    assert run_shard(job).labelled == 1
+    merge_shards(job)
+    assert label_files(tmp_path) == expected
+
+
 def test_damaged_codes_do_not_reach_the_labels(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 2)
     run_shard(job)
@@ -127,7 +140,7 @@ def test_damaged_codes_do_not_reach_the_labels(tmp_path: Path) -> None:
 
 def test_a_second_job_on_a_shard_is_turned_away(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 2)
-    with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2):
+    with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2):
         _, answers = start(job)
         assert "shard-0-of-1.lock: another job is at work here. Wait for it to end" in told(answers)[0]
 
@@ -160,8 +173,8 @@ def test_a_full_disk_is_a_clear_error_with_nothing_half_written(tmp_path: Path, 
 def test_a_write_that_finds_no_room_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job(tmp_path, [8000] * 3)
     real = os.pwrite
-    with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2) as store:
-        store.add(0, np.ones((50, 2), np.uint16))
+    with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2) as store:
+        store.add("a.wav\t8000", np.ones((50, 2), np.uint16))
         size = store.base.with_suffix(".codes").stat().st_size
 
         def full(descriptor: int, data: bytes, place: int) -> int:
@@ -171,9 +184,9 @@ def test_a_write_that_finds_no_room_keeps_what_was_there(tmp_path: Path, monkeyp
 
         monkeypatch.setattr(os, "pwrite", full)
         with pytest.raises(LabelJobError, match=r"no room to write \(No space left on device\)"):
-            store.add(1, np.ones((50, 2), np.uint16))
+            store.add("b.wav\t8000", np.ones((50, 2), np.uint16))
         monkeypatch.setattr(os, "pwrite", real)
         assert store.base.with_suffix(".codes").stat().st_size == size
-        store.add(1, np.full((50, 2), 2, np.uint16))
-    with ShardStore(job.parts_dir, Shard(0, 1), job.identity, 2) as store:
-        assert set(store.entries) == {0, 1}
+        store.add("b.wav\t8000", np.full((50, 2), 2, np.uint16))
+    with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2) as store:
+        assert set(store.entries) == {"a.wav\t8000", "b.wav\t8000"}

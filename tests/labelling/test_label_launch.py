@@ -1,11 +1,13 @@
 """Label jobs through submitit on this machine."""
 
+import argparse
 from dataclasses import replace
 
 import pytest
+import torch
 from label_corpus import label_files, make_job
 
-from mert_fairseq.labelling import LabelJobError, merge_shards, run_shard
+from mert_fairseq.labelling import LabelJobError, command, merge_shards, run_shard
 from mert_fairseq.labelling.launch import job_options, label_launched
 
 
@@ -26,7 +28,7 @@ def test_launched_shards_make_the_bytes_of_one_process(tmp_path):
 def test_a_track_without_codes_is_told_of_with_its_reason(tmp_path):
     job = make_job(tmp_path, [8000] * 2)
     (tmp_path / "audio/train001.wav").write_bytes(b"no audio")
-    with pytest.raises(LabelJobError, match=r"1 tracks have no codes:\s+.*train001.wav"):
+    with pytest.raises(LabelJobError, match=r"rejects.tsv: 1 tracks have no codes:\s+.*train001.wav"):
         label_launched([job], "local", 1, 1, [])
 
 
@@ -49,3 +51,25 @@ def test_job_options_are_submitit_s():
 def test_an_unknown_option_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--launcher local: .*colour"):
         label_launched([make_job(tmp_path, [8000])], "local", 1, 1, ["colour=red"])
+
+
+def test_jobs_on_other_machines_are_told_their_workers(tmp_path, run_command, capsys):
+    make_job(tmp_path, [8000])
+    words = ["apply", tmp_path, "--teacher", tmp_path / "teacher0.npz", "--splits", "train", "--launcher", "slurm"]
+    assert run_command("extract_rvq_labels", *words) == 1
+    assert "--launcher slurm: expected --workers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(2, 1), (0, 3)])
+def test_encodec_takes_one_worker_on_a_gpu_and_a_core_each_else(monkeypatch, gpus, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(command, "default_workers", lambda: 3)
+    options = argparse.Namespace(workers=None, launcher=None, teacher="encodec")
+    assert command.asked_workers(options) == expected
+
+
+@pytest.mark.parametrize("option", ["--workers", "--batch", "--shards"])
+def test_senseless_numbers_are_refused(tmp_path, run_command, capsys, option):
+    with pytest.raises(SystemExit):
+        run_command("extract_rvq_labels", "apply", tmp_path, "--teacher", "encodec", option, 0)
+    assert f"argument {option}: found 0, expected a whole number above 0" in capsys.readouterr().err

@@ -44,8 +44,19 @@ def test_some_tracks_are_spread_over_the_split(tmp_path):
 
 
 def test_a_code_outside_the_dictionary_is_an_error_that_says_where(tmp_path):
-    with pytest.raises(LabelError, match=r"train\.km:2: found code 4 of km, expected codes below 4"):
+    with pytest.raises(LabelError, match=r"train\.km:2: found code 4 of km, which is not among the 4 of its"):
         label_usage(write_labels(tmp_path, "0", "4"), "train", ["km"], 50.0)
+
+
+def test_codes_are_counted_by_their_symbols_and_fillers_are_none(tmp_path):
+    write_labels(tmp_path, "0 1 4 4")
+    (tmp_path / "dict.km.txt").write_text("4 1\n0 1\n1 1\nmadeupword0000 0\n")
+    usage = label_usage(tmp_path, "train", ["km"], 50.0)
+    assert usage.counts[0].tolist() == [1, 1, 2]
+    assert (usage.rows[0]["codes"], usage.rows[0]["used"]) == (3, 3)
+    (tmp_path / "train.km").write_text("0 3\n")
+    with pytest.raises(LabelError, match="found code 3 of km"):
+        label_usage(tmp_path, "train", ["km"], 50.0)
 
 
 def test_known_tones_peak_in_their_bins_and_an_octave_is_48_bins():

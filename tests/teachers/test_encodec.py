@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -184,3 +185,15 @@ def test_memory_does_not_grow_with_the_track() -> None:
     short, long = (line.split() for line in done.stdout.splitlines())
     assert (int(short[0]), int(long[0])) == (30 * 75, 240 * 75)
     assert float(long[1]) < 1.05 * float(short[1]) < 2000  # MiB; the longer wave alone would take 22 more
+
+
+@pytest.mark.parametrize("error", [URLError(OSError(-2, "Name unknown")), RuntimeError("invalid hash value")])
+def test_without_a_network_one_is_told_where_to_fetch_the_weights(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_args: object, **_settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    with pytest.raises(OSError, match=r"cannot be downloaded \(.*(unknown|hash).*\). Fetch https://.*--weights FILE"):
+        load_encodec()

@@ -1,5 +1,6 @@
 """K-means and residual K-means against scikit-learn and by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,16 @@ def test_each_codebook_codes_what_the_ones_before_left(teacher: ResidualKMeans) 
         residual = residual - teacher.centroids[q][codes[:, q]]
 
 
+def decoded(teacher: ResidualKMeans, codes: np.ndarray) -> np.ndarray:
+    """(F, q) codes of the first codebooks to the (F, D) features that they stand for."""
+    standardised = sum(teacher.centroids[q][codes[:, q]] for q in range(codes.shape[1]))
+    return standardised * teacher.scale + teacher.mean
+
+
 def test_every_codebook_lowers_the_error_of_decoding(teacher: ResidualKMeans) -> None:
     rows = blobs(3000)
     codes = teacher.encode(rows)
-    errors = [np.square(teacher.decode(codes[:, :q]) - rows).mean() for q in range(4)]
+    errors = [np.square(decoded(teacher, codes[:, :q]) - rows).mean() for q in range(4)]
     assert errors[0] > 2 * errors[1] > 2 * errors[2] > 0
     assert errors[2] > errors[3]
 
@@ -92,21 +99,27 @@ def test_constant_dimensions_do_not_divide_by_zero() -> None:
     rows[:, 2] = 7.0
     teacher = ResidualKMeans.fit([rows], 1, 4)
     assert np.isfinite(teacher.centroids).all()
-    np.testing.assert_allclose(teacher.decode(teacher.encode(rows))[:, 2], 7.0, atol=1e-4)
+    np.testing.assert_allclose(decoded(teacher, teacher.encode(rows))[:, 2], 7.0, atol=1e-4)
 
 
 def test_errors_say_what_was_found_and_expected(teacher: ResidualKMeans, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="10 frames cannot make 16 classes"):
+    with pytest.raises(ValueError, match="10 frames, 10 of them distinct, cannot make 16 classes"):
         ResidualKMeans.fit([blobs(10)], 1, 16)
     with pytest.raises(ValueError, match="0 codebooks of 16 codes; expected 1 or more of 2 to 65536"):
         ResidualKMeans.fit([blobs(100)], 0, 16)
+    with pytest.raises(ValueError, match="at most 5 frames to cluster, expected 16 or more.*Raise --max-frames"):
+        ResidualKMeans.fit([blobs(100)], 1, 16, max_frames=5)
+    with pytest.raises(ValueError, match="200 frames, 10 of them distinct, cannot make 16 classes"):
+        ResidualKMeans.fit([np.tile(blobs(10), (20, 1))], 1, 16)
+    with pytest.raises(ValueError, match="the 100 frames are alike within 1e-06, as silence is. Fit on other audio"):
+        ResidualKMeans.fit([1e-9 * blobs(100)], 1, 16)
     with pytest.raises(ValueError, match="the features hold no row"):
         ResidualKMeans.fit([], 1, 16)
     with pytest.raises(ValueError, match="NaN or infinity"):
         ResidualKMeans.fit([np.full((20, 2), np.nan, np.float32)], 1, 2)
     with pytest.raises(ValueError, match=r"frames of shape \(4, 5\), expected \(frames, 8\)"):
         teacher.encode(np.zeros((4, 5), np.float32))
-    with pytest.raises(FileNotFoundError, match="no such teacher. Fit one first"):
+    with pytest.raises(FileNotFoundError, match="no such K-means teacher. Fit one: "):
         ResidualKMeans.load(tmp_path / "none.npz")
     (tmp_path / "junk.npz").write_bytes(b"junk")
     with pytest.raises(ValueError, match="cannot be read as a K-means teacher"):
@@ -118,8 +131,15 @@ def test_errors_say_what_was_found_and_expected(teacher: ResidualKMeans, tmp_pat
         mean=teacher.mean,
         scale=teacher.scale,
     )
-    with pytest.raises(ValueError, match="Fit the teacher again with this version"):
+    with pytest.raises(ValueError, match="expected {.format.*Fit one: "):
         ResidualKMeans.load(tmp_path / "other.npz")
+
+
+def test_arrays_that_do_not_fit_are_refused(teacher: ResidualKMeans, tmp_path: Path) -> None:
+    for wrong in (replace(teacher, centroids=teacher.centroids[0]), replace(teacher, mean=teacher.mean[:5])):
+        wrong.save(tmp_path / "t.npz")
+        with pytest.raises(ValueError, match=r"expected \(codebooks, codes, D\) with codes up to 65536, \(D,\) and"):
+            ResidualKMeans.load(tmp_path / "t.npz")
 
 
 def test_a_pickle_in_the_place_of_a_teacher_is_not_opened(tmp_path: Path) -> None:

@@ -1,6 +1,12 @@
 """Training through the stock command line, as users run it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
+from training.conftest import SMALL
 
 from mert_fairseq.models.checkpoint import read_checkpoint
 
@@ -15,3 +21,16 @@ def test_a_recipe_trains_saves_and_reads_back_without_trusting_pickle(train):
     assert all(torch.isfinite(value).all() for value in state["model"].values())
     assert "accuracy_m_0" in run.output
     assert "over_baseline_m_0" in run.output
+
+
+@pytest.mark.slow
+def test_a_local_sweep_trains_each_job_in_a_folder_of_its_own(repo_root, corpus_dir, tmp_path):
+    done = subprocess.run(
+        [Path(sys.executable).parent / "fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain",
+         "--config-name=mert_95m", "+run=local", f"task.data={corpus_dir}", f"hydra.sweep.dir={tmp_path}", *SMALL,
+         "optimization.max_update=2", "common.seed=1,2"],
+        cwd=repo_root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    one, other = (read_checkpoint(tmp_path / f"{number}/checkpoint_last.pt") for number in (0, 1))
+    assert (one["cfg"]["common"]["seed"], other["cfg"]["common"]["seed"]) == (1, 2)

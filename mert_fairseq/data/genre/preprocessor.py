@@ -1,6 +1,5 @@
 """Features of tracks brought to a common scale, with numbers learnt from the training split alone."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
+from mert_fairseq.archives import load_npz, save_npz
 from mert_fairseq.data.genre.transforms import transform_named
-from mert_fairseq.files import replacing
 
 IMPUTES = ("median", "mean", "none")
 _ARRAYS = ("fill", "mean", "scale", "pca_mean", "pca_axes")  # float64; see _fit_arrays
@@ -193,10 +192,7 @@ class Preprocessor:
     def save(self, path: Path | str) -> None:
         """Write a NumPy archive (.npz) of numbers and one JSON text."""
         self._check_fitted()
-        meta = np.array(json.dumps({"options": self.options, "columns": self.columns}))
-        stored: dict[str, Any] = {"meta": meta, **self._arrays}
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **stored)
+        save_npz(path, "meta", {"options": self.options, "columns": self.columns}, self._arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> "Preprocessor":
@@ -206,15 +202,10 @@ class Preprocessor:
             FileNotFoundError: if it is not there.
             ValueError: if it is no such file.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such preprocessor. Preprocessor.save writes one.")
+        meta, arrays = load_npz(path, "meta", _ARRAYS, "preprocessor", "Fit and save it again (Preprocessor.save).")
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                meta = json.loads(str(stored["meta"]))
-                tensors = {name: torch.from_numpy(stored[name]) for name in _ARRAYS}
-            return cls.from_state_dict({**meta, **tensors})
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            return cls.from_state_dict({**meta, **{name: torch.from_numpy(array) for name, array in arrays.items()}})
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: cannot be read as a preprocessor ({error}). Fit and save it again.") from error
 
 

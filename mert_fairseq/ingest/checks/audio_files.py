@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks
+from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks, without_path
 from mert_fairseq.ingest.meter import Limits, Meter
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.ingest.reasons import Reason
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.mpeg import unstated_samples
 
 CHUNK_TRACKS = 64
 LOSSLESS = ("WAV", "FLAC", "AIFF", "W64", "CAF", "AU")
@@ -121,18 +122,26 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
     try:
         info = audio.probe(job.path)
     except audio.AudioError as error:
-        return [Fault(job.track, "audio_unreadable", True, _plain(error, job.path), REPLACE)]
+        return [Fault(job.track, "audio_unreadable", True, without_path(error, job.path), REPLACE)]
     faults = []
     if info.sample_rate != sample_rate:
         found = f"{info.sample_rate} Hz, expected {sample_rate} Hz"
         remedy = f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
         faults.append(Fault(job.track, "audio_sample_rate", True, found, remedy))
     tolerated = 0 if info.format.partition("/")[0] in LOSSLESS else TOLERATED_SECONDS * info.sample_rate
-    if abs(info.samples - job.samples) > tolerated:
-        found = f"{info.samples} samples by its header, the manifest says {job.samples}"
+    samples = _samples_without_decoding(job.path, info)
+    if samples is not None and abs(samples - job.samples) > tolerated:
+        found = f"{samples} samples by its header, the manifest says {job.samples}"
         remedy = "The file changed after the manifest was made: make the manifest, and the labels, again."
         faults.append(Fault(job.track, "audio_length", True, found, remedy))
     return faults + (_decode(job, info) if job.decode else [])
+
+
+def _samples_without_decoding(path: Path, info: audio.AudioInfo) -> int | None:
+    """What the header says or, where an MP3's does not, its frames add up to; None if nothing tells."""
+    if info.format.startswith("MP3") and (counted := unstated_samples(path)) is not None:
+        return counted or None
+    return None if info.samples == audio.UNKNOWN_SAMPLES else info.samples
 
 
 def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
@@ -143,7 +152,7 @@ def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
     except audio.AudioError as error:
         if meter.samples < job.samples:
             seconds = meter.samples / info.sample_rate
-            found = f"decodes up to {seconds:.2f} s only: {_plain(error, job.path)}"
+            found = f"decodes up to {seconds:.2f} s only: {without_path(error, job.path)}"
             return [Fault(job.track, "audio_unreadable", True, found, REPLACE)]
     if meter.samples < job.samples:
         found = f"decodes to {meter.samples} samples, the manifest says {job.samples}"
@@ -155,7 +164,3 @@ def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
     is_error = reason is Reason.NOT_FINITE
     remedy = "Take the track out, or convert again: preprocess/make_manifest.py refuses such files."
     return [Fault(job.track, f"audio_{reason}", is_error, detail, remedy)]
-
-
-def _plain(error: audio.AudioError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

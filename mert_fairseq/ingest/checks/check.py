@@ -7,7 +7,7 @@ from mert_fairseq.ingest.checks.audio_files import check_audio
 from mert_fairseq.ingest.checks.duplicates import check_duplicates
 from mert_fairseq.ingest.checks.findings import Options, Report
 from mert_fairseq.ingest.checks.labels import check_labels
-from mert_fairseq.ingest.checks.manifests import agreed_sample_rate, check_manifests
+from mert_fairseq.ingest.checks.manifests import agreed_sample_rate, check_manifests, without_shards_of_wholes
 
 
 def check_data(
@@ -27,7 +27,8 @@ def check_data(
     report = Report(folder)
     manifests = check_manifests(folder, report)
     sample_rate = agreed_sample_rate(folder, manifests, options.sample_rate, report)
-    total = sum(len(manifest) for manifest in manifests.values())
+    wholes = without_shards_of_wholes(manifests)
+    total = sum(len(manifest) for manifest in wholes.values())
     done = 0
 
     def count(tracks: int) -> None:
@@ -37,7 +38,7 @@ def check_data(
 
     broken = {
         split: check_audio(folder / f"{split}.tsv", manifest, sample_rate, options, report, count)
-        for split, manifest in manifests.items()
+        for split, manifest in wholes.items()
         if manifest.root.is_dir()
     }
     readable = {split: manifests[split] for split in broken}

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from mert_fairseq.arguments import default_workers
 from mert_fairseq.ingest.checks.check import check_data
 from mert_fairseq.ingest.checks.findings import Level, Options, Report
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help="tracks of each split to decode, and whose codes to read, in full (default 100, drawn by --seed)",
     )
     options.add_argument("--seed", type=int, default=0, help="of the draw")
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
     options.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return options
 
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bar.update(done - bar.n)
 
         report = check_data(chosen.folder, options, show)
-    print(json.dumps(report.as_dict()) if chosen.json else as_text(report))
+    text = json.dumps(report.as_dict()) if chosen.json else as_text(report)
+    print(text.encode(errors="backslashreplace").decode())  # names may hold bytes that are not UTF-8
     return 0 if report.passed else 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mert_fairseq import audio
 from mert_fairseq.ingest.checks.findings import Report
+from mert_fairseq.ingest.checks.manifests import split_of
 from mert_fairseq.ingest.pool import Died, run_tasks
 from mert_fairseq.manifest import Manifest
 
@@ -89,8 +90,9 @@ def check_duplicates(
 def _report(corpus: _Corpus, splits: tuple[int, int], pairs: list[tuple[int, int]], report: Report) -> None:
     first, second = pairs[0]
     other = corpus.splits[splits[0]]
+    of_splits = {split_of(corpus.splits[number], corpus.manifests[number]) for number in splits}
     found = f"{corpus.name(second)} is the same audio as {corpus.name(first)} of {other}.tsv"
-    if splits[0] == splits[1]:
+    if len(of_splits) == 1:
         remedy = "It counts twice; make the manifest again to leave it out."
         report.warn("duplicate_within_split", corpus.line(second), found, remedy, len(pairs))
     else:

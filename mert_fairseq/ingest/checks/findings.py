@@ -116,3 +116,8 @@ def drawn_tracks(tracks: int, options: Options) -> np.ndarray:
 def some(names: list[str], most: int = 3) -> str:
     """The first few names, for a message."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def without_path(error: Exception, path: Path) -> str:
+    """What an error says, less the path that a finding names already."""
+    return str(error).removeprefix(f"{path}: ")

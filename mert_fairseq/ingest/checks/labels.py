@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.frames import num_label_frames
-from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks, some
+from mert_fairseq.ingest.checks.findings import Options, Report, drawn_tracks, some, without_path
 from mert_fairseq.ingest.checks.label_files import LabelFile, find_label_files
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
 from mert_fairseq.manifest import Manifest
@@ -80,7 +80,7 @@ class _Dictionaries:
                 self.known[label] = None
                 check = "dictionary_unreadable" if path.is_file() else "dictionary_missing"
                 remedy = "Copy it from the labelling run, or make the labels, which come with it, again."
-                self.report.error(check, path, _plain(error, path), remedy)
+                self.report.error(check, path, without_path(error, path), remedy)
         return self.known[label]
 
 
@@ -100,7 +100,7 @@ class _FileCheck:
         try:
             labels = self.file.open()
         except (LabelError, OSError) as error:
-            self.report.error("labels_unreadable", self.file.path, _plain(error, self.file.path), LABEL_AGAIN)
+            self.report.error("labels_unreadable", self.file.path, without_path(error, self.file.path), LABEL_AGAIN)
             return None
         wanted = [
             place
@@ -124,7 +124,12 @@ class _FileCheck:
         return False
 
     def _is_of_tracks(self, labels: FrameLabels) -> bool:
-        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second."""
+        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second.
+
+        Those that were asked for by name, or have a dictionary, are meant to be of frames; so few are a fault.
+        """
+        if self.options.labels is not None or (self.file.path.parent / f"dict.{self.file.name}.txt").is_file():
+            return False
         seconds = float(self.manifest.samples.sum()) / self.clock.sample_rate
         if self.file.form != "text" or labels.frames.sum() >= seconds or labels.frames.max(initial=0) > 32:
             return False
@@ -215,7 +220,3 @@ def _count_codes(
         first, code, tracks = bad.get(place, (track, int(codes[~known][0]), 0))
         bad[place] = first, code, tracks + 1
     counts += np.bincount(codes[known].astype(np.int64), minlength=len(counts))
-
-
-def _plain(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
-from mert_fairseq.ingest.checks.findings import Report, some
+from mert_fairseq.ingest.checks.findings import Report, some, without_path
 from mert_fairseq.ingest.names import name_problem
 from mert_fairseq.manifest import Manifest
 
@@ -17,12 +17,15 @@ USUAL_SAMPLE_RATE = 24_000
 
 def find_splits(folder: Path) -> list[Path]:
     """The manifests of a folder: .tsv files whose first line has no tab, unlike rejects.tsv and other tables."""
-    manifests = []
-    for path in sorted(folder.glob("*.tsv")):
+    return [path for path in sorted(folder.glob("*.tsv")) if path.is_file() and not _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    try:
         with path.open("rb") as file:
-            if b"\t" not in file.readline():
-                manifests.append(path)
-    return manifests
+            return b"\t" in file.readline()
+    except OSError:  # reading it as a manifest will say why
+        return False
 
 
 def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
@@ -40,15 +43,29 @@ def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
         try:
             manifest = Manifest.read(path)
         except (ValueError, OSError) as error:
-            report.error("manifest_unreadable", path, str(error).removeprefix(f"{path}: "), MAKE_AGAIN)
+            report.error("manifest_unreadable", path, without_path(error, path), MAKE_AGAIN)
             continue
         manifests[path.stem] = manifest
         _check_one(path, manifest, report)
-    if set(manifests) == {"train"}:
+    if {split_of(name, manifest) for name, manifest in manifests.items()} == {"train"}:
         remedy = "Hold tracks out: make the manifest with --valid-fraction above 0."
         report.warn("no_valid", folder / "valid.tsv", "there is no valid.tsv, so training cannot be validated", remedy)
     _check_shared_paths(folder, manifests, report)
     return manifests
+
+
+def split_of(name: str, manifest: Manifest) -> str:
+    """The split that a manifest is of: its name, or what preprocess/make_shards.py cut it from."""
+    return name.removesuffix(f"_{manifest.settings.get('shard')}_{manifest.settings.get('shards')}")
+
+
+def without_shards_of_wholes(manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+    """The manifests less the shards of splits that are there as a whole: these list the same tracks once more."""
+    return {
+        name: manifest
+        for name, manifest in manifests.items()
+        if (whole := split_of(name, manifest)) == name or whole not in manifests
+    }
 
 
 def agreed_sample_rate(folder: Path, manifests: dict[str, Manifest], sample_rate: int | None, report: Report) -> int:
@@ -108,13 +125,13 @@ def _check_sidecar(path: Path, manifest: Manifest, report: Report) -> None:
 
 
 def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Report) -> None:
-    """A file that two splits list."""
+    """A file that two splits list; shards of one split may."""
     seen: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
     for split, manifest in manifests.items():
         for name in set(manifest.paths):
             other = seen.setdefault(str(manifest.root / name), split)
-            if other != split:
+            if split_of(other, manifests[other]) != split_of(split, manifest):
                 shared.setdefault((other, split), []).append(name)
     for (first, second), names in shared.items():
         remedy = (

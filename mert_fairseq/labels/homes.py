@@ -1,0 +1,94 @@
+"""Where packed labels live: what their files are called, which label is in which, and which give way to new labels."""
+
+import glob
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mert_fairseq.labels.packed import packed_files, read_header
+from mert_fairseq.labels.reader import LabelError
+
+HEADER_END = ".codes.json"
+
+
+def family_name(columns: Sequence[str]) -> str:
+    """Name of a packed file: ``rvq`` of rvq_0 ... rvq_7; a label that is alone keeps its number: ``logmel_300``.
+
+    Several families are joined by a plus: ``rvq+chroma_200``.
+    """
+    families: dict[str, list[str]] = defaultdict(list)
+    for column in columns:
+        stem, _, number = column.rpartition("_")
+        families[stem if number.isdigit() else column].append(column)
+    return "+".join(members[0] if len(members) == 1 else family for family, members in families.items())
+
+
+def packed_homes(folder: Path, split: str) -> dict[str, Path]:
+    """Which packed file holds each label: prefix by label name.
+
+    Raises:
+        LabelError: if two files hold the same label.
+    """
+    homes: dict[str, Path] = {}
+    for prefix, columns in _packed_columns(folder, split):
+        for column in columns:
+            if column in homes:
+                raise LabelError(
+                    f"{packed_files(prefix)[2]}: holds {column}, and so does {packed_files(homes[column])[2]}; "
+                    f"expected it once. Remove one of them."
+                )
+            homes[column] = prefix
+    return homes
+
+
+def giving_way(folder: Path, split: str, columns: Sequence[str], target: Path | None = None) -> list[Path]:
+    """Prefixes of the packed files that new labels of ``columns`` replace.
+
+    Args:
+        folder: of the labels.
+        split: such as ``train``.
+        columns: label names.
+        target: prefix of the packed file to be written, if it is one.
+
+    Raises:
+        LabelError: if such a file holds other labels too, which would be lost.
+    """
+    replaced = []
+    for prefix, held in _packed_columns(folder, split):
+        if prefix != target and not set(held) & set(columns):
+            continue
+        if others := [column for column in held if column not in columns]:
+            raise LabelError(
+                f"{packed_files(prefix)[0]}: holds {', '.join(others)} too, expected labels of "
+                f"{', '.join(columns)} alone: the others would be lost. Keep them as text (preprocess/"
+                f"convert_labels.py {folder} --to text --splits {split} --labels {' '.join(others)}), remove "
+                f"{prefix.name}.codes.* and .offsets.npy, and give the command again."
+            )
+        replaced.append(prefix)
+    return replaced
+
+
+@contextmanager
+def replacing_packed(folder: Path, split: str, columns: Sequence[str], target: Path | None = None) -> Iterator[None]:
+    """Write labels of ``columns`` inside: if that ends well, the packed files that held them before are removed.
+
+    Args and errors: those of giving_way.
+    """
+    replaced = giving_way(folder, split, columns, target)
+    yield
+    for prefix in replaced:
+        if prefix != target:
+            remove_packed(prefix)
+
+
+def remove_packed(prefix: Path) -> None:
+    """Remove a packed file; its header, which vouches for the arrays, goes first."""
+    for path in reversed(packed_files(prefix)):
+        path.unlink(missing_ok=True)
+
+
+def _packed_columns(folder: Path, split: str) -> Iterator[tuple[Path, list[str]]]:
+    for header in sorted(folder.glob(f"{glob.escape(split)}.*{HEADER_END}")):
+        prefix = header.with_name(header.name.removesuffix(HEADER_END))
+        yield prefix, read_header(prefix)["columns"]
