@@ -1,7 +1,14 @@
-"""Options that the published recipes write as text, read without executing them."""
+"""Options: fields of fairseq's configurations, lists that recipes write as text, and what is refused."""
 
 import ast
 from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+
+def option(default: Any, help_text: str) -> Any:
+    """A field of a configuration: its default, and what ``--help`` says of it."""
+    return field(default=default, metadata={"help": help_text})
 
 
 def number_list(name: str, text: str | Sequence[float]) -> list[float]:

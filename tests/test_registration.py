@@ -27,7 +27,7 @@ def test_the_package_alone_imports_neither_fairseq_nor_torch():
     _run("import mert_fairseq, sys; assert not {'fairseq', 'torch'} & set(sys.modules)")
 
 
-@pytest.mark.parametrize("first", ["mert_fairseq", "mert_fairseq.modules.attention"])
+@pytest.mark.parametrize("first", ["mert_fairseq", "mert_fairseq.modules.attention", "mert_fairseq.optimizers"])
 def test_registers_if_fairseq_is_imported_later(first):
     _run(f"import {first}\n{REGISTERED}")
 

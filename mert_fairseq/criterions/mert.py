@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +14,20 @@ from fairseq.logging import metrics
 from torch import Tensor, nn
 
 from mert_fairseq.modules.heads import CodePrediction
-
-
-def _weight(default: float, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mert_fairseq.options import option
 
 
 @dataclass
 class MERTCriterionConfig(FairseqDataclass):
     """Weights of the terms; each belongs to the term of its name, whichever others are there."""
 
-    pred_masked_weight: float = _weight(1.0, "weight of the codes' cross entropy on masked frames")
-    pred_nomask_weight: float = _weight(0.0, "the same on frames that were not masked; 0 as in the paper")
-    features_pen_weight: float = _weight(
+    pred_masked_weight: float = option(1.0, "weight of the codes' cross entropy on masked frames")
+    pred_nomask_weight: float = option(0.0, "the same on frames that were not masked; 0 as in the paper")
+    features_pen_weight: float = option(
         10.0, "weight of the mean square of the conv features; 10 as in HuBERT and the paper"
     )
-    cqt_weight: float = _weight(1.0, "weight of the CQT's mean squared error; 1 beat 2 and 5 in the paper")
-    mel_weight: float = _weight(
+    cqt_weight: float = option(1.0, "weight of the CQT's mean squared error; 1 beat 2 and 5 in the paper")
+    mel_weight: float = option(
         1.0, "weight of the log-mel spectrum's mean squared error; counts only with audio_mel_loss_m"
     )
 
@@ -67,9 +64,13 @@ class MERTCriterion(FairseqCriterion):
     def forward(
         self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss of a batch, the masked frames that it sums over, and what to log (sums, so that they add up).
+        """Loss of a batch, the frames that it sums over, and what to log.
+
+        fairseq adds logs over ranks and micro-batches by their place, tensors and numbers apart: every batch therefore
+        logs the same names, in the same order, each as the same kind.
 
         Raises:
+            ValueError: if there is nothing to learn from, or no frame to predict.
             FloatingPointError: if the loss is not finite; names the term.
         """
         net_output = model(target_list=sample["target_list"], **sample["net_input"])
@@ -77,24 +78,22 @@ class MERTCriterion(FairseqCriterion):
         log: dict[str, Any] = {}
         sample_size = 0
         for kind, predictions in (("m", net_output["masked"]), ("u", net_output["unmasked"])):
-            sums = self._code_sums(predictions, kind)
+            if not predictions:
+                continue
+            sums = self._code_sums(predictions, kind, len(sample["target_list"]))
             log.update(sums)
-            if self.code_weights[kind] and predictions:
+            if self.code_weights[kind]:
                 sample_size += predictions[0].targets.numel()
                 for name, value in sums.items():
                     if name.startswith("loss_"):
                         terms[name] = self.code_weights[kind] * value
-        masked = net_output["mask_indices"]
+        masked, padded = net_output["mask_indices"], net_output["padding_mask"]
         if not sample_size:  # spectra alone are learnt: they count masked frames too
             sample_size = int(masked.sum())
-        for name, weight in self.extra_weights.items():
-            if weight and name in net_output:
-                terms[f"loss_{name}"] = weight * sample_size * net_output[name].float()
-        if not terms:
-            raise ValueError(
-                "criterion mert has nothing to learn from: every weight is 0 or the model has no such term. "
-                "Set pred_masked_weight above 0 and model.skip_masked: false."
-            )
+        extras = {name: weight for name, weight in self.extra_weights.items() if weight and name in net_output}
+        for name, weight in extras.items():
+            terms[f"loss_{name}"] = weight * sample_size * net_output[name].float()
+        _check_task(terms, sample_size, masked)
         loss = torch.stack(list(terms.values())).sum()
         _check_finite(loss, terms, getattr(model, "num_updates", None))
 
@@ -105,27 +104,33 @@ class MERTCriterion(FairseqCriterion):
             nsentences=sample["id"].numel(),
             sample_size=sample_size,
             masked_frames=masked.sum(),
-            frames=masked.numel() if net_output["padding_mask"] is None else (~net_output["padding_mask"]).sum(),
+            frames=(torch.ones_like(masked) if padded is None else ~padded).sum(),
         )
-        for name, weight in self.extra_weights.items():
-            if weight and name in net_output:
-                log[f"mean_{name}"] = net_output[name].detach().float() * sample_size
+        log.update({f"mean_{name}": net_output[name].detach().float() * sample_size for name in extras})
         return loss, sample_size, log
 
-    def _code_sums(self, predictions: Sequence[CodePrediction], kind: str) -> dict[str, Any]:
-        """Cross entropy in nats, right answers, right answers of the most frequent code, and frames, by codebook."""
+    def _code_sums(self, predictions: Sequence[CodePrediction], kind: str, codebooks: int) -> dict[str, Any]:
+        """Cross entropy in nats, right answers, right answers of the most frequent code, and frames, by codebook.
+
+        All codebooks are there in order, with zeros where a codebook was not drawn.
+        """
+        nothing = predictions[0].logits.new_zeros(())
+        commonest = self.most_frequent or [None] * codebooks
         sums: dict[str, Any] = {}
+        for q in range(codebooks):
+            sums |= {f"loss_{kind}_{q}": nothing, f"correct_{kind}_{q}": nothing.long(), f"count_{kind}_{q}": 0}
+            if commonest[q] is not None:
+                sums[f"baseline_{kind}_{q}"] = nothing.long()
 
         def add(name: str, value: Any) -> None:
-            sums[name] = sums[name] + value if name in sums else value
+            sums[name] = sums[name] + value
 
         for q, logits, targets in predictions:
             add(f"loss_{kind}_{q}", F.cross_entropy(logits, targets, reduction="sum"))
             add(f"correct_{kind}_{q}", torch.eq(logits.detach().argmax(-1), targets).sum())
             add(f"count_{kind}_{q}", targets.numel())
-            commonest = self.most_frequent[q] if self.most_frequent else None
-            if commonest is not None:
-                add(f"baseline_{kind}_{q}", torch.eq(targets, commonest).sum())
+            if (code := commonest[q]) is not None:
+                add(f"baseline_{kind}_{q}", torch.eq(targets, code).sum())
         return sums
 
     @staticmethod
@@ -169,6 +174,19 @@ def most_frequent_class(dictionary: Dictionary) -> int | None:
     if len(set(counts)) < 2:
         return None
     return dictionary.nspecial + max(range(len(counts)), key=counts.__getitem__)
+
+
+def _check_task(terms: dict[str, Tensor], sample_size: int, masked: Tensor) -> None:
+    if not terms:
+        raise ValueError(
+            "criterion mert has nothing to learn from: every weight is 0 or the model has no such term. "
+            "Set pred_masked_weight above 0 and model.skip_masked: false."
+        )
+    if not sample_size:
+        raise ValueError(
+            f"criterion mert: found no frame to predict in {masked.size(0)} clips of {masked.size(1)} frames, expected "
+            f"some. Set model.mask_prob above 0, or leave out clips of so few frames (task.min_sample_size)."
+        )
 
 
 def _check_finite(loss: Tensor, terms: dict[str, Tensor], num_updates: int | None) -> None:

@@ -14,6 +14,7 @@ from mert_fairseq.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 TOLERANCE_SECONDS = 0.1  # teachers differ by some frames at the end of a track
+SHORTEST_LABELS = 2  # shorter clips give no frame of the wav2vec 2.0 conv stack, which sees 400 samples, 320 a label
 PROBED_FILES = 8
 PROBED_LABELS = 32
 
@@ -33,7 +34,7 @@ def usable_tracks(
     if not len(manifest):
         raise ValueError(f"{path}: found no track, expected some. Make the manifest of a folder that holds audio.")
     samples = manifest.samples
-    least = max(min_samples or 0, 2 * hop)  # shorter ones give no encoder frame
+    least = max(min_samples or 0, SHORTEST_LABELS * hop)
     kept = np.flatnonzero((samples >= least) & (samples <= (max_samples or samples.max())))
     if not len(kept):
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from fairseq.data import FairseqDataset
 
-from mert_fairseq.audio import AudioError
+from mert_fairseq.audio import AudioError, read_span
 from mert_fairseq.data.batches import bucketed_order, padded_batches
 from mert_fairseq.data.draws import FIXED_EPOCH, ORDER, REPLACEMENT, generator
 from mert_fairseq.data.unreadable import TooManyUnreadableError, UnreadableTracks
@@ -22,6 +22,7 @@ class ClipDataset(FairseqDataset):
         manifest: all tracks.
         tracks: (clips,) int64, the tracks to use.
         usable: (clips,) int64, how many samples of each there are to cut from.
+        sample_rate: of the files, in Hz.
         training: shuffle and draw anew each epoch; False gives the same clips every time.
         seed: of order and replacements.
         max_padding: share of a batch that may be padding.
@@ -37,12 +38,14 @@ class ClipDataset(FairseqDataset):
         tracks: np.ndarray,
         usable: np.ndarray,
         *,
+        sample_rate: int,
         training: bool,
         seed: int,
         max_padding: float,
         max_unreadable_share: float,
     ) -> None:
         self._manifest, self._tracks, self._usable = manifest, tracks, usable
+        self._sample_rate = sample_rate
         self._training, self._seed, self._max_padding = training, seed, max_padding
         self._unreadable = UnreadableTracks(len(tracks), max_unreadable_share)
         self.epoch = 1 if training else FIXED_EPOCH
@@ -50,6 +53,11 @@ class ClipDataset(FairseqDataset):
     def _read(self, index: int, length: int, place: float) -> Any:
         """Read a crop of ``length`` samples at a place in [0, 1)."""
         raise NotImplementedError
+
+    def _cut(self, index: int, start: int, length: int) -> np.ndarray:
+        """Samples of a track, (length,) int16."""
+        path = self._manifest.audio_path(int(self._tracks[index]))
+        return read_span(path, start, length, sample_rate=self._sample_rate)
 
     def _read_or_replace(self, index: int, length: int, place: float) -> tuple[int, Any, bool]:
         """Read a crop, or count and log why not, and read one of another track that is long enough.

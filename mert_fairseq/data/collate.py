@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mert_fairseq.audio import FULL_SCALE
 from mert_fairseq.data.draws import crop_start
+from mert_fairseq.data.padding import pad_waves
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels.dictionary import PAD
-
-NORM_EPSILON = 1e-5  # of torch's layer_norm
+from mert_fairseq.modules.waves import float_wave, standardised
 
 
 class Clip(NamedTuple):
@@ -57,14 +56,17 @@ class Collater:
 
         Returns:
             id (B,) int64; net_input: source (B, T) int16, or float32 if normalised, padding_mask (B, T) bool, True for
-            padding, or None, clip_seeds (B,) int64; target_list (Q, B, L) int64, padded with 1; target_lengths_list and
-            ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track that cannot be read.
+            padding, or None, clip_seeds (B,) int64, an array; target_list (Q, B, L) int64, padded with 1;
+            target_lengths_list and ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track
+            that cannot be read.
         """
         if not clips:
             return {}
         samples = (max if self._pad_audio else min)(len(clip.wave) for clip in clips)
         clips = [self._trim(clip, samples) for clip in clips]
-        source, padding_mask = self._source(clips, samples)
+        source, padding_mask = pad_waves([clip.wave for clip in clips])
+        if self._normalize:
+            source = standardised(float_wave(source), padding_mask)
         lengths = torch.tensor([len(clip.classes) for clip in clips])
         targets = np.full((clips[0].classes.shape[1], len(clips), int(lengths.max())), PAD, dtype=np.int64)
         for row, clip in enumerate(clips):
@@ -74,7 +76,7 @@ class Collater:
             "net_input": {
                 "source": source,
                 "padding_mask": padding_mask,
-                "clip_seeds": torch.tensor([clip.clip_seed for clip in clips]),
+                "clip_seeds": np.array([clip.clip_seed for clip in clips]),  # no tensor: the CPU draws from them
             },
             "target_list": torch.from_numpy(targets),
             "target_lengths_list": [lengths] * len(targets),
@@ -90,17 +92,3 @@ class Collater:
         start = crop_start(clip.trim, len(clip.wave), samples, self._hop) if self._random_crop else 0
         first, last = label_span(start, samples, self._sample_rate, self._label_rate_hz)
         return clip._replace(wave=clip.wave[start : start + samples], classes=clip.classes[first:last])
-
-    def _source(self, clips: Sequence[Clip], samples: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Waves (B, T), and where they are padding (B, T) bool, or None."""
-        source = np.zeros((len(clips), samples), dtype=np.float32 if self._normalize else np.int16)
-        padding = np.ones(source.shape, dtype=bool)
-        for row, clip in enumerate(clips):
-            source[row, : len(clip.wave)] = _normalized(clip.wave) if self._normalize else clip.wave
-            padding[row, : len(clip.wave)] = False
-        return torch.from_numpy(source), torch.from_numpy(padding) if padding.any() else None
-
-
-def _normalized(wave: np.ndarray) -> np.ndarray:
-    scaled = wave.astype(np.float32) / np.float32(FULL_SCALE)
-    return (scaled - scaled.mean()) / np.sqrt(scaled.var() + NORM_EPSILON)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mert_fairseq.audio import read_span
 from mert_fairseq.data.batches import MAX_PADDING
 from mert_fairseq.data.classes import ClassTable
 from mert_fairseq.data.clips import ClipDataset
@@ -63,13 +62,14 @@ class MERTDataset(ClipDataset):
             manifest,
             tracks,
             usable,
+            sample_rate=sample_rate,
             training=training,
             seed=seed,
             max_padding=MAX_PADDING if pad_audio else 1.0,
             max_unreadable_share=max_unreadable_share,
         )
         self._labels, self._class_table = labels, class_table
-        self._sample_rate, self._label_rate_hz, self._hop = sample_rate, label_rate_hz, hop
+        self._label_rate_hz, self._hop = label_rate_hz, hop
         self._crops, self._random_crop = list(crops), random_crop
         self.collater = Collater(sample_rate, label_rate_hz, pad_audio, random_crop, normalize)
         self._start_epoch(self.epoch)
@@ -89,9 +89,9 @@ class MERTDataset(ClipDataset):
         """A crop: (length,) int16, and its classes (L, Q) int64."""
         track = int(self._tracks[index])
         start = crop_start(place, int(self._usable[index]), length, self._hop) if self._random_crop else 0
-        wave = read_span(self._manifest.audio_path(track), start, length, sample_rate=self._sample_rate)
         first, last = label_span(start, length, self._sample_rate, self._label_rate_hz)
-        return wave, self._class_table.classes(self._labels.codes(track, first, last), self._labels, track)
+        classes = self._class_table.classes(self._labels.codes(track, first, last), self._labels, track)
+        return self._cut(index, start, length), classes
 
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)

@@ -42,8 +42,14 @@ def encoder(cfg: MERTConfig) -> TransformerEncoderExtend:
         "heads": cfg.encoder_layer_heads,
         "attention_relax": cfg.encoder_layer_relax,
     }
+    specs = layer_specs(base, cfg.encoder_layers, overrides)
+    if cfg.attn_type and all(spec.type == "transformer" for spec in specs):
+        raise ValueError(
+            f"attn_type {cfg.attn_type!r} is of conformer layers and there is none. Leave it unset, or set layer_type: "
+            f"conformer."
+        )
     return TransformerEncoderExtend(
-        layer_specs(base, cfg.encoder_layers, overrides),
+        specs,
         conv_pos=cfg.conv_pos,
         conv_pos_groups=cfg.conv_pos_groups,
         pos_conv_depth=cfg.pos_conv_depth,
@@ -67,15 +73,8 @@ def mixture(cfg: MERTConfig) -> Mixture:
 
 def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Filling]:
     """How frames are masked at an update, how channels are, and what fills masked frames."""
-    prob, length = (
-        staged(
-            number_list(name, getattr(cfg, name)),
-            number_list(f"{name}_step", getattr(cfg, f"{name}_step")),
-            default,
-            name,
-        )
-        for name, default in (("mask_dynamic_prob", cfg.mask_prob), ("mask_dynamic_len", cfg.mask_length))
-    )
+    prob, prob_steps = _schedule(cfg, "mask_dynamic_prob", cfg.mask_prob)
+    length, length_steps = _schedule(cfg, "mask_dynamic_len", cfg.mask_length)
 
     def frame_law(num_updates: int) -> SpanLaw:
         return SpanLaw(
@@ -88,7 +87,8 @@ def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Fi
             min_masks=2,
         )
 
-    frame_law(0)  # refuses what cannot be drawn before any data is read
+    for update in (0, *prob_steps, *length_steps):  # what cannot be drawn is refused now, not at its update
+        frame_law(int(update))
     channel_law = SpanLaw(
         prob=cfg.mask_channel_prob,
         length=cfg.mask_channel_length,
@@ -98,6 +98,12 @@ def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Fi
         min_space=cfg.mask_channel_min_space,
     )
     return frame_law, channel_law, Filling(cfg.mask_origin, cfg.mask_replace, cfg.mask_replace_type)
+
+
+def _schedule(cfg: MERTConfig, name: str, default: float) -> tuple[Callable[[int], float], list[float]]:
+    """A value by update, and the updates at which it changes."""
+    steps = number_list(f"{name}_step", getattr(cfg, f"{name}_step"))
+    return staged(number_list(name, getattr(cfg, name)), steps, default, name), steps
 
 
 def feature_cqt(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> CQTTeacher | None:

@@ -78,9 +78,15 @@ def load_feature_extractor(feature_extractor: nn.Module, path: str | Path) -> No
     """Start the conv stack from a checkpoint's (option ``pretrained_weights``).
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if the checkpoint has no conv stack, or one of another shape.
     """
     prefix = "feature_extractor."
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"model.pretrained_weights: {path}: no such checkpoint. Give the .pt file to take the conv stack from. To "
+            f"resume a training that began from it, leave model.pretrained_weights empty."
+        )
     weights = {k[len(prefix) :]: v for k, v in read_checkpoint(path)["model"].items() if k.startswith(prefix)}
     try:
         feature_extractor.load_state_dict(weights)

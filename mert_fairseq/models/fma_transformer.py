@@ -1,6 +1,6 @@
 """A Transformer over feature tokens that classifies genres: the fairseq model ``fma_feature_transformer``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,31 +11,29 @@ from torch import Tensor, nn
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
 from mert_fairseq.modules.feature_tokens import FeatureTokens
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
+from mert_fairseq.modules.pooling import MeanPooling
+from mert_fairseq.options import option
 
 POOLINGS = ("cls", "mean")
-
-
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass
 class FMATransformerConfig(FairseqDataclass):
     """Sizes that suit 518 numbers a track and 20,000 tracks; names as in the model ``mert``."""
 
-    encoder_layers: int = _option(3, "Transformer layers")
-    encoder_embed_dim: int = _option(96, "width D of a token; a multiple of the heads")
-    encoder_ffn_embed_dim: int = _option(192, "width of the feed-forward network")
-    encoder_attention_heads: int = _option(4, "attention heads")
-    dropout: float = _option(0.1, "on the residual branches and the pooled vector")
-    dropout_input: float = _option(0.1, "on the tokens' vectors")
-    attention_dropout: float = _option(0.1, "on the attention weights")
-    activation_dropout: float = _option(0.0, "after the feed-forward activation")
-    activation_fn: str = _option("gelu", "of the feed-forward network, by fairseq's name")
-    layer_norm_first: bool = _option(True, "norms before each branch: trains without a long warm-up")
-    encoder_layerdrop: float = _option(0.0, "probability that a layer is left out of a training step")
-    attention_relax: float = _option(-1.0, "scale of relaxed softmax against float16 overflow; -1 for none")
-    pooling: str = _option("cls", "how tokens become one vector: cls (a learnt token that attends to all) or mean")
+    encoder_layers: int = option(3, "Transformer layers")
+    encoder_embed_dim: int = option(96, "width D of a token; a multiple of the heads")
+    encoder_ffn_embed_dim: int = option(192, "width of the feed-forward network")
+    encoder_attention_heads: int = option(4, "attention heads")
+    dropout: float = option(0.1, "on the residual branches and the pooled vector")
+    dropout_input: float = option(0.1, "on the tokens' vectors")
+    attention_dropout: float = option(0.1, "on the attention weights")
+    activation_dropout: float = option(0.0, "after the feed-forward activation")
+    activation_fn: str = option("gelu", "of the feed-forward network, by fairseq's name")
+    layer_norm_first: bool = option(True, "norms before each branch: trains without a long warm-up")
+    encoder_layerdrop: float = option(0.0, "probability that a layer is left out of a training step")
+    attention_relax: float = option(-1.0, "scale of relaxed softmax against float16 overflow; -1 for none")
+    pooling: str = option("cls", "how tokens become one vector: cls (a learnt token that attends to all) or mean")
 
 
 @register_model("fma_feature_transformer", dataclass=FMATransformerConfig)
@@ -78,6 +76,7 @@ class FMAFeatureTransformer(BaseFairseqModel):
             required_seq_len_multiple=1,
         )
         self.dropout = nn.Dropout(cfg.dropout)
+        self.mean = MeanPooling()
         self.head = nn.Linear(width, genres)
 
     @classmethod
@@ -101,13 +100,5 @@ class FMAFeatureTransformer(BaseFairseqModel):
             if padding_mask is not None:
                 padding_mask = nn.functional.pad(padding_mask, (1, 0), value=False)
         x, _ = self.encoder(x, padding_mask)
-        pooled = x[:, 0] if self.cls is not None else _mean(x, padding_mask)
+        pooled = x[:, 0] if self.cls is not None else self.mean(x, padding_mask)
         return self.head(self.dropout(pooled))
-
-
-def _mean(x: Tensor, padding_mask: Tensor | None) -> Tensor:
-    """(B, N, D) to (B, D): the mean of what is not padding."""
-    if padding_mask is None:
-        return x.mean(1)
-    present = (~padding_mask).unsqueeze(-1).to(x)
-    return (x * present).sum(1) / present.sum(1)

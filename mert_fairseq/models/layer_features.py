@@ -20,6 +20,7 @@ from torch import Tensor
 from mert_fairseq.frames import parse_conv_layers, receptive_field
 from mert_fairseq.models.checkpoint import read_checkpoint
 from mert_fairseq.models.mert import MERTModel
+from mert_fairseq.modules.waves import standardised
 from mert_fairseq.teachers.blocks import windows
 
 KIND = "mert"
@@ -27,7 +28,7 @@ CORE_SECONDS = 15.0
 CONTEXT_SECONDS = 2.5
 
 
-class Pretrained(NamedTuple):
+class LoadedModel(NamedTuple):
     """What a checkpoint gives."""
 
     model: MERTModel  # on the CPU
@@ -100,7 +101,7 @@ class LayerFeatures:
         """(T,) float32 mono to (ceil(T / hop), D) float32; silence is assumed beyond the end."""
         model = self._on_device
         if self._loaded.normalised:
-            wave = F.layer_norm(wave, wave.shape)
+            wave = standardised(wave[None])[0]
         rows = -(-wave.shape[0] // self.hop_samples)
         # The conv stack sees more than a hop: without these zeros it would drop the last row.
         needed = (rows - 1) * self.hop_samples + self._loaded.receptive_samples
@@ -125,7 +126,7 @@ class LayerFeatures:
             yield self(torch.from_numpy(window.wave))[first:last].numpy()
 
     @cached_property
-    def _loaded(self) -> Pretrained:
+    def _loaded(self) -> LoadedModel:
         read_checkpoint(self.checkpoint)  # says in plain words what is no checkpoint at all
         try:
             models, cfg, _ = load_model_ensemble_and_task([self.checkpoint])
@@ -134,7 +135,7 @@ class LayerFeatures:
         if not isinstance(models[0], MERTModel):
             raise ValueError(f"{self.checkpoint}: found a {type(models[0]).__name__}, expected a pretrained MERT.")
         seen = receptive_field(parse_conv_layers(cfg.model.conv_feature_layers))
-        return Pretrained(models[0].eval(), cfg.task.sample_rate, bool(cfg.task.normalize), seen)
+        return LoadedModel(models[0].eval(), cfg.task.sample_rate, bool(cfg.task.normalize), seen)
 
     @cached_property
     def _on_device(self) -> MERTModel:

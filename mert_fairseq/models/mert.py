@@ -4,9 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from fairseq.models import BaseFairseqModel, register_model
 from fairseq.models.wav2vec.wav2vec2 import ConvFeatureExtractionModel
 from fairseq.modules import GradMultiply
@@ -14,8 +12,9 @@ from torch import Tensor, nn
 
 from mert_fairseq import frames
 from mert_fairseq.models import build, checkpoint
-from mert_fairseq.models.mert_config import MERTConfig, refuse_unsupported
+from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.modules import draws, heads, masking
+from mert_fairseq.modules.waves import float_wave, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class MERTModel(BaseFairseqModel):
 
     def __init__(self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int]) -> None:
         super().__init__()
-        refuse_unsupported(cfg)
+        check_config(cfg)
         if cfg.chunk_nce_cal > 0:
             logger.info("chunk_nce_cal is ignored: the loss is one matrix product and needs no chunks")
         conv_layers = frames.parse_conv_layers(cfg.conv_feature_layers)
@@ -93,7 +92,16 @@ class MERTModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: MERTConfig, task: Any) -> "MERTModel":
-        """fairseq's way to make a model: rates come from the task, dictionaries give the classes."""
+        """fairseq's way to make a model: the sample rate comes from the task, dictionaries give the classes.
+
+        Raises:
+            ValueError: if the label rates of model and task differ, so that frames would get other frames' labels.
+        """
+        if cfg.label_rate != task.cfg.label_rate:
+            raise ValueError(
+                f"model.label_rate is {cfg.label_rate:g} Hz, but the task's labels come at {task.cfg.label_rate:g} Hz "
+                f"(task.label_rate). Leave model.label_rate unset, or set it to ${{task.label_rate}}."
+            )
         return cls(cfg, task.cfg.sample_rate, [len(dictionary) for dictionary in task.dictionaries])
 
     def set_num_updates(self, num_updates: int) -> None:
@@ -115,7 +123,7 @@ class MERTModel(BaseFairseqModel):
         features_only: bool = False,
         output_layer: int | None = None,
         mask_indices: Tensor | None = None,
-        clip_seeds: Tensor | None = None,
+        clip_seeds: draws.ClipSeeds | None = None,
     ) -> dict[str, Any]:
         """Encode a batch and predict its masked frames.
 
@@ -127,48 +135,48 @@ class MERTModel(BaseFairseqModel):
             features_only: stop at the encoder's output.
             output_layer: 1-based; the output of this layer before any last norm; None for the last one, normed.
             mask_indices: (B, F) bool, the frames to mask, to replay a batch; drawn if None.
-            clip_seeds: (B,) int64, what masks and mixtures are drawn from; torch's generator if None.
+            clip_seeds: (B,) int64, what masks and mixtures are drawn from, in an array so that they are at hand without
+                waiting for the device; torch's generator if None.
 
         Returns:
             with ``features_only``: x (B, F, D), padding_mask (B, F) or None, features (B, F, D), layer_results.
             Else: ``masked`` and ``unmasked``, lists of ``CodePrediction``; ``features_pen`` and, where built,
             ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices.
-        """
-        wave = source.float() / 32768 if not source.is_floating_point() else source.float()
-        seeds = draws.clip_seeds_on_cpu(clip_seeds, wave.size(0))
-        training_input = self.training and not features_only
-        mixed = self.mixture(wave, seeds, padding_mask) if training_input else wave
-        features, features_pen, targets = self._features(mixed, target_list)
-        padded = None if padding_mask is None else frame_padding(padding_mask, features.size(1))
 
-        masked = None
-        x = features
+        Raises:
+            ValueError: if there is no such layer, or nothing to predict.
+        """
+        wave = float_wave(source)
+        heard = wave
+        if self.training and not features_only:
+            heard = self.mixture(wave, draws.clip_seeds_on_cpu(clip_seeds, wave.size(0)), padding_mask)
+        features, features_pen, targets = self._features(heard, target_list)
+        padded = None if padding_mask is None else masking.frame_padding(padding_mask, features.size(1))
+        x, masked = features, None
         if mask:
-            x, masked = self._mask(features, padded, mask_indices, seeds)
-        x, layer_results = self.encoder(
-            x, padding_mask=padded, layer=None if output_layer is None else output_layer - 1
-        )
+            x, masked = self._mask(features, padded, mask_indices, clip_seeds)
+        x, layer_results = self.encoder(x, padding_mask=padded, layer=self._layer_from_0(output_layer))
         if features_only:
             return {"x": x, "padding_mask": padded, "features": features, "layer_results": layer_results}
-
         if targets is None or masked is None:
             raise ValueError("MERT's loss needs target_list and masked frames; pass features_only=True for features.")
-        real = torch.ones_like(masked) if padded is None else ~padded
-        result: dict[str, Any] = {"padding_mask": padded, "mask_indices": masked, "features_pen": features_pen}
-        codebooks = self._codebooks()
-        result["masked"] = [] if self.skip_masked else self._predict(x, targets, masked & real, codebooks)
-        result["unmasked"] = [] if self.skip_nomask else self._predict(x, targets, ~masked & real, codebooks)
-        for name, head in (("cqt_pred_m", self.encoder_cqt_model), ("mel_pred_m", self.encoder_mel_model)):
-            if head is not None:
-                result[name] = head.loss(x, head.target(wave, x.size(1)), masked & real)
-        return result
+        result = {"padding_mask": padded, "mask_indices": masked.frames, "features_pen": features_pen}
+        return result | self._predictions(wave, x, targets, masked, padded)
+
+    def _layer_from_0(self, output_layer: int | None) -> int | None:
+        layers = len(self.encoder.layers)
+        if output_layer is None:
+            return None
+        if not 1 <= output_layer <= layers:
+            raise ValueError(f"output_layer is {output_layer}, expected 1 to {layers}, or None for the last, normed.")
+        return output_layer - 1
 
     def _features(
         self, wave: Tensor, target_list: Sequence[Tensor] | Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Projected conv features (B, F, D), their penalty, and the targets (Q, B, F) trimmed to them."""
         if self.wav_normalize:
-            wave = F.layer_norm(wave, wave.shape[1:])
+            wave = standardised(wave)
         with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
             features = self.feature_extractor(wave.to(self.mask_emb.dtype))
         if self.feature_grad_mult not in (0.0, 1.0):
@@ -178,7 +186,7 @@ class MERTModel(BaseFairseqModel):
             labels = min(target.size(-1) for target in target_list)
             index = frames.paired_targets(features.size(2), labels, self.targets_per_frame)
             features = features[..., : len(index)]
-            index_on_device = torch.from_numpy(index).to(features.device)
+            index_on_device = draws.to_device(index, features.device)
             targets = torch.stack([target[..., :labels].index_select(-1, index_on_device) for target in target_list])
         penalty = features.float().pow(2).mean()
         features = features.transpose(1, 2)
@@ -193,18 +201,33 @@ class MERTModel(BaseFairseqModel):
         return self.dropout_input(features), penalty, targets
 
     def _mask(
-        self, features: Tensor, padded: Tensor | None, mask_indices: Tensor | None, seeds: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
-        clips, num_frames, width = features.shape
+        self, features: Tensor, padded: Tensor | None, mask_indices: Tensor | None, clip_seeds: draws.ClipSeeds | None
+    ) -> tuple[Tensor, masking.MaskedFrames]:
+        """What the encoder gets, (B, F, D), and which frames are masked: drawn, unless ``mask_indices`` says."""
+        seeds = draws.clip_seeds_on_cpu(clip_seeds, features.size(0))
         if mask_indices is None:
-            sizes = np.full(clips, num_frames) if padded is None else (~padded).sum(1).cpu().numpy()
-            drawn = masking.span_masks(sizes, num_frames, self.frame_law(self.num_updates), seeds)
-            mask_indices = torch.from_numpy(drawn).to(features.device)
-        x = masking.fill(features, mask_indices, self.mask_emb, self.filling, seeds)
-        if self.channel_law.prob > 0:
-            drawn = masking.span_masks(np.full(clips, width), width, self.channel_law, seeds, draws.CHANNEL_MASK)
-            x = x.masked_fill(torch.from_numpy(drawn).to(x.device).unsqueeze(1), 0.0)
-        return x, mask_indices
+            masked = masking.MaskedFrames.drawn(features, padded, self.frame_law(self.num_updates), seeds)
+        else:
+            masked = masking.MaskedFrames.given(mask_indices, padded)
+        x = masking.fill(features, masked.frames, self.mask_emb, self.filling, seeds)
+        return masking.drop_channels(x, self.channel_law, seeds), masked
+
+    def _predictions(
+        self, wave: Tensor, x: Tensor, targets: Tensor, masked: masking.MaskedFrames, padded: Tensor | None
+    ) -> dict[str, Any]:
+        """What the heads make of the encoder's output, by the names of ``forward``."""
+        codebooks = self._codebooks()
+        frames_SD = masked.take(x)
+        result: dict[str, Any] = {"masked": [], "unmasked": []}
+        if not self.skip_masked:
+            result["masked"] = self._predict(frames_SD, masked.take(targets, first_axis=1), codebooks)
+        if not self.skip_nomask:
+            others = masking.MaskedFrames.given(~masked.frames, padded)
+            result["unmasked"] = self._predict(others.take(x), others.take(targets, first_axis=1), codebooks)
+        for name, head in (("cqt_pred_m", self.encoder_cqt_model), ("mel_pred_m", self.encoder_mel_model)):
+            if head is not None:
+                result[name] = head.loss(frames_SD, masked.take(head.target(wave, x.size(1))))
+        return result
 
     def _codebooks(self) -> list[int]:
         """The codebooks that this step predicts: all, or in training a random draw, with replacement."""
@@ -212,12 +235,9 @@ class MERTModel(BaseFairseqModel):
             return torch.randint(len(self.num_classes), (self.random_codebook,)).tolist()
         return list(range(len(self.num_classes)))
 
-    def _predict(
-        self, x: Tensor, targets: Tensor, chosen: Tensor, codebooks: Sequence[int]
-    ) -> list[heads.CodePrediction]:
-        """Predictions of the chosen (B, F) frames, one a codebook."""
+    def _predict(self, frames_SD: Tensor, targets_QS: Tensor, codebooks: Sequence[int]) -> list[heads.CodePrediction]:
+        """Predictions of some frames, one a codebook."""
         embeddings = self.label_embs_concat.split(self.num_classes)
-        frames_SD, targets_QS = x[chosen], targets[:, chosen].long()
         projected = self._project(frames_SD, codebooks)
         predictions = []
         for codebook, projected_SD in zip(codebooks, projected, strict=True):
@@ -225,7 +245,7 @@ class MERTModel(BaseFairseqModel):
             if self.target_glu is not None:
                 entries = self.target_glu(entries)
             logits = heads.codebook_logits(projected_SD, entries, self._scale(codebook))
-            predictions.append(heads.CodePrediction(codebook, logits, targets_QS[codebook]))
+            predictions.append(heads.CodePrediction(codebook, logits, targets_QS[codebook].long()))
         return predictions
 
     def _project(self, frames_SD: Tensor, codebooks: Sequence[int]) -> list[Tensor]:
@@ -276,9 +296,3 @@ class MERTModel(BaseFairseqModel):
         """Drop what only the pretraining loss uses."""
         self.final_proj = self.final_projs = self.target_glu = self.logit_temp_list = None
         self.encoder_cqt_model = self.encoder_mel_model = self.label_embs_concat = None
-
-
-def frame_padding(padding_mask: Tensor, num_frames: int) -> Tensor:
-    """Frames that lie wholly in the padding: (B, T) bool -> (B, F) bool, as fairseq's HuBERT counts them."""
-    samples = padding_mask.size(1) // num_frames * num_frames
-    return padding_mask[:, :samples].view(padding_mask.size(0), num_frames, -1).all(-1)

@@ -5,11 +5,7 @@ from typing import Any, List  # noqa: UP035 (the only list that fairseq's argpar
 
 from fairseq.models.hubert.hubert import HubertConfig
 
-from mert_fairseq.options import refuse_changed
-
-
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mert_fairseq.options import option, refuse_changed
 
 
 def _per_layer(what: str) -> Any:
@@ -22,64 +18,60 @@ def _per_layer(what: str) -> Any:
 class MERTConfig(HubertConfig):
     """HuBERT's fields keep their meaning and default; the published recipes parse unchanged."""
 
-    pos_conv_depth: int = _option(1, "convolutions that encode positions; 1 as in wav2vec 2.0, more as in data2vec")
+    pos_conv_depth: int = option(1, "convolutions that encode positions; 1 as in wav2vec 2.0, more as in data2vec")
 
     # The teachers
-    audio_cqt_loss_m: bool = _option(
+    audio_cqt_loss_m: bool = option(
         False, "predict the CQT of masked frames; off as in the published default, on in its recipes"
     )
-    audio_cqt_bins: int = _option(
+    audio_cqt_bins: int = option(
         84, "bins of the CQT target over its 7 octaves from C1; 336 (48 an octave) in the paper"
     )
-    audio_mel_loss_m: bool = _option(
-        False, "predict the log-mel spectrum of masked frames, standardised over the batch"
-    )
-    audio_mel_bins: int = _option(84, "bins of the log-mel target")
-    random_codebook: int = _option(
+    audio_mel_loss_m: bool = option(False, "predict the log-mel spectrum of masked frames, standardised over the batch")
+    audio_mel_bins: int = option(84, "bins of the log-mel target")
+    random_codebook: int = option(
         -1, "codebooks drawn (with replacement) an update, only their losses count; -1 for all"
     )
 
     # The acoustic head
-    learnable_temp: bool = _option(False, "learn a temperature for each codebook in place of logit_temp")
-    learnable_temp_init: float = _option(0.1, "temperature to start from; that of logit_temp")
-    learnable_temp_max: float = _option(100.0, "largest factor on the cosine that is learnt, as in CLIP")
+    learnable_temp: bool = option(False, "learn a temperature for each codebook in place of logit_temp")
+    learnable_temp_init: float = option(0.1, "temperature to start from; that of logit_temp")
+    learnable_temp_max: float = option(100.0, "largest factor on the cosine that is learnt, as in CLIP")
 
     # Masking
-    mask_replace: float = _option(0.0, "probability that a masked frame takes another frame's features")
-    mask_replace_type: str = _option("in_sample", "where those come from: in_sample (the same clip) or in_batch")
-    mask_origin: float = _option(
+    mask_replace: float = option(0.0, "probability that a masked frame takes another frame's features")
+    mask_replace_type: str = option("in_sample", "where those come from: in_sample (the same clip) or in_batch")
+    mask_origin: float = option(
         0.0, "probability that a masked frame keeps its own features; it is predicted all the same"
     )
-    mask_dynamic_prob: str = _option("[]", "mask_prob by stage, such as '[0.5, 0.8]'; empty for mask_prob throughout")
-    mask_dynamic_prob_step: str = _option("[]", "updates at which the next mask_prob begins, one fewer than the values")
-    mask_dynamic_len: str = _option("[]", "mask_length by stage, in frames; empty for mask_length throughout")
-    mask_dynamic_len_step: str = _option("[]", "updates at which the next mask_length begins")
+    mask_dynamic_prob: str = option("[]", "mask_prob by stage, such as '[0.5, 0.8]'; empty for mask_prob throughout")
+    mask_dynamic_prob_step: str = option("[]", "updates at which the next mask_prob begins, one fewer than the values")
+    mask_dynamic_len: str = option("[]", "mask_length by stage, in frames; empty for mask_length throughout")
+    mask_dynamic_len_step: str = option("[]", "updates at which the next mask_length begins")
 
     # Mixture
-    mixture_prob: float = _option(
+    mixture_prob: float = option(
         -1.0, "probability that a clip is mixed with pieces of others; 0.5 in the paper, -1 for never"
     )
-    inbatch_noise_augment_len_range: str = _option(
+    inbatch_noise_augment_len_range: str = option(
         "[8000, 24000]", "shortest and longest piece, in samples (1/3 s to 1 s at 24 kHz)"
     )
-    inbatch_noise_augment_number_range: str = _option("[1, 3]", "fewest and most pieces that a mixed clip gets")
-    inbatch_noise_augment_volume: float = _option(1.0, "factor on the pieces")
+    inbatch_noise_augment_number_range: str = option("[1, 3]", "fewest and most pieces that a mixed clip gets")
+    inbatch_noise_augment_volume: float = option(1.0, "factor on the pieces")
 
     # Input
-    wav_normalize: bool = _option(False, "give each clip zero mean and unit deviation before the conv stack")
-    do_cnn_feat_stable_layernorm: bool = _option(
+    wav_normalize: bool = option(False, "give each clip zero mean and unit deviation before the conv stack")
+    do_cnn_feat_stable_layernorm: bool = option(
         False, "norm of the conv features without parameters, and another norm after their projection"
     )
-    feature_extractor_cqt: bool = _option(False, "append the input's CQT to the conv features")
-    feature_extractor_cqt_bins: int = _option(84, "bins of that CQT")
-    pretrained_weights: str = _option(
-        "", "checkpoint whose feature_extractor starts this one; empty for random weights"
-    )
+    feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
+    feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
+    pretrained_weights: str = option("", "checkpoint whose feature_extractor starts this one; empty for random weights")
 
     # The encoder
-    attention_relax: float = _option(-1.0, "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none")
-    deepnorm: bool = _option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
-    subln: bool = _option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
+    attention_relax: float = option(-1.0, "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none")
+    deepnorm: bool = option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
+    subln: bool = option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
     encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
     encoder_layer_dropouts: List[float] = _per_layer("dropout")
     encoder_layer_ffn_dims: List[int] = _per_layer("feed-forward width")
@@ -87,15 +79,15 @@ class MERTConfig(HubertConfig):
     encoder_layer_relax: List[float] = _per_layer("scale of relaxed softmax")
 
     # Accepted so that published recipes parse
-    audio_extract_type: str = _option("w2v_conv", "front end; only wav2vec 2.0's conv stack is built")
-    music_conv_nmel: int = _option(80, "of a front end that is not built: leave it")
-    music_conv_hoplen: int = _option(40, "of a front end that is not built: leave it")
-    emb_grad_mult: float = _option(1.0, "had no effect in the published code: leave it")
-    chunk_nce_cal: int = _option(-1, "needless here, where the loss is one matrix product; accepted and ignored")
+    audio_extract_type: str = option("w2v_conv", "front end; only wav2vec 2.0's conv stack is built")
+    music_conv_nmel: int = option(80, "of a front end that is not built: leave it")
+    music_conv_hoplen: int = option(40, "of a front end that is not built: leave it")
+    emb_grad_mult: float = option(1.0, "had no effect in the published code: leave it")
+    chunk_nce_cal: int = option(-1, "needless here, where the loss is one matrix product; accepted and ignored")
 
 
-def refuse_unsupported(cfg: MERTConfig) -> None:
-    """Refuse options that the published code lists and nothing here obeys.
+def check_config(cfg: MERTConfig) -> None:
+    """Refuse options that the published code lists and nothing here obeys, and values that cannot be.
 
     Raises:
         ValueError: naming the option, its value, and what to do instead.
@@ -118,3 +110,6 @@ def refuse_unsupported(cfg: MERTConfig) -> None:
         raise ValueError(
             "subln needs pre-norm layers, found layer_norm_first: false. Set it to true, or subln to false."
         )
+    for name in ("logit_temp", "learnable_temp_init", "learnable_temp_max"):
+        if (value := getattr(cfg, name)) <= 0:
+            raise ValueError(f"{name} is {value:g}, expected a number above 0, such as {getattr(MERTConfig, name):g}.")

@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
 from mert_fairseq.models.mert_genre_config import MERTGenreConfig, check_config
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.pooling import LayerMixture, build_pooling
-from mert_fairseq.optimizers import learns_at
+from mert_fairseq.modules.waves import float_wave, standardised
+from mert_fairseq.optimizers.layerwise_adam import learns_at
 
 # Shape letters: C clips, T samples, F frames, D model width, B tracks, G genres.
 
@@ -119,19 +119,8 @@ class MERTGenreModel(BaseFairseqModel):
     def embed(self, source: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """One vector a clip, (C, D); arguments as in ``forward``."""
         if self.normalize:
-            source = normalized(source, padding_mask)
+            source = standardised(float_wave(source), padding_mask)
         result = self.mert(source, padding_mask=padding_mask, mask=False, features_only=True)
         # The last layer's output as MERT gives it: of pre-norm models with their last norm.
         layers = [result["features"], *(layer.output for layer in result["layer_results"][:-1]), result["x"]]
         return self.pooling(self.layer_mixture(layers), result["padding_mask"])
-
-
-def normalized(source: Tensor, padding_mask: Tensor | None) -> Tensor:
-    """Clips (C, T) with zero mean and unit variance, padding zero, as the pretraining made them."""
-    wave = source.float() / 32768 if not source.is_floating_point() else source.float()
-    if padding_mask is None:
-        return F.layer_norm(wave, wave.shape[1:])
-    real = ~padding_mask
-    count = real.sum(1, keepdim=True)
-    centred = (wave - (wave * real).sum(1, keepdim=True) / count) * real
-    return centred / (centred.pow(2).sum(1, keepdim=True) / count + 1e-5).sqrt()

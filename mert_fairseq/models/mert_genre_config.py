@@ -1,28 +1,25 @@
 """Options of the model ``mert_genre``."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from fairseq.dataclass import FairseqDataclass
 
-
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mert_fairseq.options import option
 
 
 @dataclass
 class MERTGenreConfig(FairseqDataclass):
     """A pretrained MERT, pooled, and a head."""
 
-    checkpoint: str = _option("", "of the pretrained MERT, as config/pretrain saves it; needed to begin, not to load")
-    finetune_layers: int = _option(-1, "layers, from the top, that learn with the head; 0: none, -1: all of MERT")
-    pooling: str = _option("attention", "of a clip's frames: attention (learnt) or mean")
-    head_dim: int = _option(0, "width of a hidden layer in the head; 0 for a linear head, the fairest probe")
-    head_dropout: float = _option(0.1, "share of what enters the head that is dropped in training")
-    encoder_lr_scale: float = _option(
+    checkpoint: str = option("", "of the pretrained MERT, as config/pretrain saves it; needed to begin, not to load")
+    finetune_layers: int = option(-1, "layers, from the top, that learn with the head; 0: none, -1: all of MERT")
+    pooling: str = option("attention", "of a clip's frames: attention (learnt) or mean")
+    head_dim: int = option(0, "width of a hidden layer in the head; 0 for a linear head, the fairest probe")
+    head_dropout: float = option(0.1, "share of what enters the head that is dropped in training")
+    encoder_lr_scale: float = option(
         0.1, "learning rate of MERT's top layer over that of the head, which starts from nothing"
     )
-    layer_lr_decay: float = _option(
+    layer_lr_decay: float = option(
         0.9, "learning rate of each layer over that of the one above it; lower layers are more general"
     )
 

@@ -1,5 +1,7 @@
 """Random numbers that belong to a clip, not to the batch, worker or process that meets it."""
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,12 +9,21 @@ from torch import Tensor
 # One number a purpose, so that a clip's mask says nothing about its mixture.
 MASK, CHANNEL_MASK, MASK_KIND, MIXTURE = range(4)
 
+ClipSeeds: TypeAlias = np.ndarray | Tensor  # (B,) int64
 
-def clip_seeds_on_cpu(clip_seeds: Tensor | None, clips: int) -> np.ndarray:
+
+def clip_seeds_on_cpu(clip_seeds: ClipSeeds | None, clips: int) -> np.ndarray:
     """Seeds of a batch's clips, (B,) uint64; drawn from torch's generator if the sample brings none."""
     if clip_seeds is None:
         clip_seeds = torch.randint(0, 2**62, (clips,))
-    return clip_seeds.cpu().numpy().astype(np.uint64)
+    if isinstance(clip_seeds, Tensor):
+        clip_seeds = clip_seeds.cpu().numpy()
+    return clip_seeds.astype(np.uint64)
+
+
+def to_device(drawn: np.ndarray, device: torch.device) -> Tensor:
+    """Hand over what was drawn on the CPU; a plain copy would wait until the device has done all it was given."""
+    return torch.from_numpy(drawn).to(device, non_blocking=True)
 
 
 def clip_generator(clip_seed: np.uint64, purpose: int) -> np.random.Generator:

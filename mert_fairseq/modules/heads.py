@@ -74,12 +74,11 @@ class Regression(nn.Module):
             spectrum = (spectrum - spectrum.mean()) / (spectrum.std() + 1e-5)
         return spectrum[:, :frames]
 
-    def loss(self, x: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
-        """Mean squared error over predicted frames and bins.
+    def loss(self, frames_SD: Tensor, target_SK: Tensor) -> Tensor:
+        """Mean squared error over predicted frames and bins; 0 without a frame, where a mean would be NaN.
 
         Args:
-            x: (B, F, D) encoder output.
-            target: (B, F, K).
-            predicted: (B, F) bool, the frames that count.
+            frames_SD: encoder output of the frames that count.
+            target_SK: their spectrum.
         """
-        return F.mse_loss(self.fc(x[predicted]).float(), target[predicted])
+        return F.mse_loss(self.fc(frames_SD).float(), target_SK, reduction="sum") / max(1, target_SK.numel())

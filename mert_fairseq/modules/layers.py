@@ -24,7 +24,8 @@ class LayerSpec:
 
     Attributes:
         embed_dim: D, the model's width; the same in all layers.
-        type: transformer, or conformer (arXiv:2005.08100), which is pre-norm by design and ignores ``norm``.
+        type: transformer, or conformer (arXiv:2005.08100), which is pre-norm with swish by design, whatever ``norm``
+            (post or pre) and ``activation`` say.
         ffn_dim: width of the feed-forward network.
         heads: attention heads; must divide D.
         dropout: on the two residual branches.
@@ -35,7 +36,10 @@ class LayerSpec:
             before each output projection, arXiv:2210.06423).
         attention_relax: scale of the relaxed softmax; 0 or less for none.
         conv_kernel: frames that a conformer's depthwise convolution spans; odd.
-        conformer_attention: empty for our attention, espnet for ESPnet's.
+        conformer_attention: of conformers: empty for our attention, espnet for ESPnet's.
+
+    Raises:
+        ValueError: if a value is unknown, or asks of a conformer what it does not have.
     """
 
     embed_dim: int = 768
@@ -61,6 +65,20 @@ class LayerSpec:
                 raise ValueError(f"encoder layer: {name} is {getattr(self, name)!r}, expected one of {allowed}.")
         if self.conformer_attention == "espnet" and self.attention_relax > 0:
             raise ValueError("attn_type espnet has no relaxed softmax: set attention_relax: -1 or attn_type: ''.")
+        if self.type == "conformer":
+            self._check_conformer()
+
+    def _check_conformer(self) -> None:
+        for option, found, allowed in (
+            ("deepnorm or subln", self.norm, ("post", "pre")),
+            ("activation_fn", self.activation, ("gelu", "swish")),  # the default counts as unset
+            ("activation_dropout", self.activation_dropout, (0.0,)),
+        ):
+            if found not in allowed:
+                raise ValueError(
+                    f"conformer layers do not obey {option} (found {found!r}): they are pre-norm, with swish and one "
+                    f"dropout. Leave it unset, or set layer_type: transformer."
+                )
 
     @property
     def norm_first(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -102,6 +103,37 @@ def span_masks(
     return masks
 
 
+class MaskedFrames(NamedTuple):
+    """The masked frames of a batch.
+
+    Attributes:
+        frames: (B, F) bool.
+        places: (S,) int64, where those that are not padding lie among all B x F frames.
+    """
+
+    frames: Tensor
+    places: Tensor
+
+    @classmethod
+    def drawn(cls, x: Tensor, padded: Tensor | None, law: SpanLaw, clip_seeds: np.ndarray) -> "MaskedFrames":
+        """Draw for frames x (B, F, D), none in padding (B, F) bool; on the CPU, so that the device need not wait."""
+        clips, frames, _ = x.shape
+        sizes = np.full(clips, frames) if padded is None else (~padded).sum(1).cpu().numpy()
+        masks = span_masks(sizes, frames, law, clip_seeds)
+        return cls(draws.to_device(masks, x.device), draws.to_device(np.flatnonzero(masks), x.device))
+
+    @classmethod
+    def given(cls, masks: Tensor, padded: Tensor | None) -> "MaskedFrames":
+        """Of masks (B, F) bool on the device, which is waited for; those in padding (B, F) bool are not predicted."""
+        real = masks if padded is None else masks & ~padded
+        return cls(masks, real.flatten().nonzero().squeeze(1))
+
+    def take(self, values: Tensor, first_axis: int = 0) -> Tensor:
+        """Of values (..., B, F, ...), B the first axis, those of the masked frames: (..., S, ...)."""
+        assert values.shape[first_axis : first_axis + 2] == self.frames.shape
+        return values.flatten(first_axis, first_axis + 1).index_select(first_axis, self.places)
+
+
 @dataclass(frozen=True)
 class Filling:
     """What stands in a masked frame's place.
@@ -141,7 +173,7 @@ def fill(x: Tensor, mask: Tensor, embedding: nn.Parameter, filling: Filling, cli
         return masked
     clips, frames = mask.shape
     drawn = draws.uniforms(clip_seeds, draws.MASK_KIND, 2 * frames)
-    kind, place = (torch.from_numpy(part).to(x.device).unsqueeze(-1) for part in (drawn[:, :frames], drawn[:, frames:]))
+    kind, place = (draws.to_device(part, x.device).unsqueeze(-1) for part in (drawn[:, :frames], drawn[:, frames:]))
     if filling.scope == "in_batch":
         other = x.reshape(clips * frames, -1)[(place * clips * frames).long().squeeze(-1)]
     else:
@@ -149,6 +181,21 @@ def fill(x: Tensor, mask: Tensor, embedding: nn.Parameter, filling: Filling, cli
     use = mask.unsqueeze(-1)
     masked = torch.where(use & (kind < filling.origin), x, masked)
     return torch.where(use & (kind >= filling.origin) & (kind < filling.origin + filling.replace), other, masked)
+
+
+def drop_channels(x: Tensor, law: SpanLaw, clip_seeds: np.ndarray) -> Tensor:
+    """Set drawn channels of x (B, F, D) to zero in all frames of a clip."""
+    clips, _, width = x.shape
+    if law.prob == 0:
+        return x
+    dead = span_masks(np.full(clips, width), width, law, clip_seeds, draws.CHANNEL_MASK)
+    return x.masked_fill(draws.to_device(dead, x.device).unsqueeze(1), 0.0)
+
+
+def frame_padding(padding_mask: Tensor, num_frames: int) -> Tensor:
+    """Frames that lie wholly in the padding: (B, T) bool -> (B, F) bool, as fairseq's HuBERT counts them."""
+    samples = padding_mask.size(1) // num_frames * num_frames
+    return padding_mask[:, :samples].view(padding_mask.size(0), num_frames, -1).all(-1)
 
 
 def staged(values: list[float], steps: list[float], default: float, name: str) -> Callable[[int], float]:

@@ -58,7 +58,7 @@ class Mixture:
         source = np.floor(source * (lengths[donor] - length + 1)).astype(int)
         place = np.floor(place * (lengths[:, None] - length + 1)).astype(int)
         length = np.where(gate & count, length, 0)
-        return self._add(wave, *(torch.from_numpy(a).to(wave.device) for a in (donor, length, source, place)))
+        return self._add(wave, *(draws.to_device(a, wave.device) for a in (donor, length, source, place)))
 
     def _draw(self, clip_seeds: np.ndarray) -> tuple[np.ndarray, ...]:
         """The clip's decision (B, 1) bool, which snippets count (B, S) bool, and four uniforms (B, S)."""

@@ -19,24 +19,21 @@ from mert_fairseq.data.genre.tokens import WIDTH
 from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.fma.card import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
+from mert_fairseq.options import option
 from mert_fairseq.tasks.genre import GenreConfig, GenreTask
 
 OFFICIAL_SPLITS = {short: official for official, short in MANIFEST_SPLITS.items()}  # train: training, ...
 
 
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
-
-
 @dataclass
 class FMAGenreConfig(GenreConfig):
-    data: str = _option(MISSING, "folder of the unpacked fma_metadata: tracks.csv, genres.csv, features.csv")
-    subset: str = _option("medium", "small (8 balanced genres), medium (16) or large; medium has published baselines")
-    labels: str = _option(
+    data: str = option(MISSING, "folder of the unpacked fma_metadata: tracks.csv, genres.csv, features.csv")
+    subset: str = option("medium", "small (8 balanced genres), medium (16) or large; medium has published baselines")
+    labels: str = option(
         "genre_top",
         "genre_top (one genre a track), roots (all top-level genres of a track) or genres_all (and those below)",
     )
-    min_genre_tracks: int = _option(
+    min_genre_tracks: int = option(
         0, "leave out genres with fewer training tracks; 0: a genre without any is an error. For genres_all: 10"
     )
     echonest: List[str] = field(
@@ -50,9 +47,9 @@ class FMAGenreConfig(GenreConfig):
         default_factory=list,
         metadata={"help": "functions of single values, applied to the features first: signed_log, signed_root"},
     )
-    impute: str = _option("median", "what fills gaps in the features: median, mean, or none to refuse them")
-    clip: float = _option(5.0, "largest distance from the mean, in standard deviations; 0 for no limit")
-    pca: float = _option(0.0, "principal components: 0 none, below 1 the share of variance to keep, else their number")
+    impute: str = option("median", "what fills gaps in the features: median, mean, or none to refuse them")
+    clip: float = option(5.0, "largest distance from the mean, in standard deviations; 0 for no limit")
+    pca: float = option(0.0, "principal components: 0 none, below 1 the share of variance to keep, else their number")
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
 

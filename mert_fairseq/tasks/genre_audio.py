@@ -4,7 +4,7 @@
 # ruff: noqa: UP045
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,7 +20,8 @@ from mert_fairseq.data.genre.label_files import GenreLabelError, GenreLabels
 from mert_fairseq.data.genre.splits import check_counts, check_disjoint
 from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.optimizers import check_rates
+from mert_fairseq.optimizers.layerwise_adam import check_rates
+from mert_fairseq.options import option
 from mert_fairseq.tasks.clips import ClipTask, existing_folder
 from mert_fairseq.tasks.genre import GenreConfig, GenreTask
 
@@ -29,26 +30,22 @@ GENRES_DIR = "genres"
 SHORTEST_SAMPLES = 800  # two frames of the wav2vec 2.0 conv stack
 
 
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
-
-
 @dataclass
 class GenreAudioConfig(GenreConfig, FairseqDataclass):
-    data: str = _option(MISSING, "folder of the manifests {split}.tsv")
-    label: str = _option("genre_top", "genre labels {split}.LABEL and dict.LABEL.txt: genre_top, genres or genres_all")
-    label_dir: Optional[str] = _option(None, f"folder of the labels and {GENRES_DIR}.tsv; DATA/{GENRES_DIR} if not set")
-    multi_label: bool = _option(False, "a track may have several genres, each yes or no; else it has exactly one")
-    min_genre_tracks: int = _option(
+    data: str = option(MISSING, "folder of the manifests {split}.tsv")
+    label: str = option("genre_top", "genre labels {split}.LABEL and dict.LABEL.txt: genre_top, genres or genres_all")
+    label_dir: Optional[str] = option(None, f"folder of the labels and {GENRES_DIR}.tsv; DATA/{GENRES_DIR} if not set")
+    multi_label: bool = option(False, "a track may have several genres, each yes or no; else it has exactly one")
+    min_genre_tracks: int = option(
         0, "leave out genres with fewer training tracks; 0: leave out none, a genre without any is an error"
     )
-    sample_rate: int = _option(24_000, "of the audio files, in Hz; they are not resampled while training")
-    max_sample_size: int = _option(120_000, "a clip, in samples: 5 s at 24 kHz, as in pretraining")
-    min_sample_size: Optional[int] = _option(None, "leave out tracks shorter than this, in samples")
-    test_clips: int = _option(
+    sample_rate: int = option(24_000, "of the audio files, in Hz; they are not resampled while training")
+    max_sample_size: int = option(120_000, "a clip, in samples: 5 s at 24 kHz, as in pretraining")
+    min_sample_size: Optional[int] = option(None, "leave out tracks shorter than this, in samples")
+    test_clips: int = option(
         6, "most clips of a track, evenly spaced, whose logits are averaged in validation and test; 6 x 5 s covers 30 s"
     )
-    max_unreadable_share: float = _option(
+    max_unreadable_share: float = option(
         0.01, "stop once more than this share of an epoch's training tracks could not be read and was replaced"
     )
     seed: int = II("common.seed")
@@ -109,17 +106,17 @@ class GenreAudioTask(ClipTask, GenreTask):
         return [manifest.paths[track] for track in ids]
 
     def _tsv(self, split: str) -> Path:
-        path = existing_folder("task.data", self.cfg.data) / f"{split}.tsv"
+        return existing_folder("task.data", self.cfg.data) / f"{split}.tsv"
+
+    def _manifest(self, split: str) -> Manifest:
+        path = self._tsv(split)
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: no such manifest. preprocess/make_manifest.py makes train and valid; for test too, give "
                 f"preprocess/label_genres.py a table with the column split. Or take a split that is there (mert-genre "
                 f"report --split valid)."
             )
-        return path
-
-    def _manifest(self, split: str) -> Manifest:
-        return Manifest.read(self._tsv(split))
+        return Manifest.read(path)
 
     def load_dataset(self, split: str, **kwargs: Any) -> None:
         """Open a split and check it.
@@ -131,7 +128,7 @@ class GenreAudioTask(ClipTask, GenreTask):
         training = split == cfg.train_subset
         manifest = self._manifest(split)
         if not training:
-            check_disjoint({name: _audio_paths(self._manifest(name)) for name in (cfg.train_subset, split)})
+            self._check_disjoint(split, manifest)
         check_sample_rate(self._tsv(split), manifest, cfg.sample_rate)
         tracks = usable_tracks(self._tsv(split), manifest, cfg.min_sample_size, None, SHORTEST_SAMPLES // 2)
         genres = self._genres_of(split, len(manifest))
@@ -152,6 +149,15 @@ class GenreAudioTask(ClipTask, GenreTask):
             seed=cfg.seed,
             max_unreadable_share=cfg.max_unreadable_share,
         )
+
+    def _check_disjoint(self, split: str, manifest: Manifest) -> None:
+        """Refuse tracks that were trained on, where the training manifest is at hand to tell."""
+        trained_on = self._tsv(self.cfg.train_subset)
+        if not trained_on.is_file():
+            logger.warning(f"{trained_on}: no such manifest, so not checked: whether tracks of {split} were trained on")
+            return
+        names = {self.cfg.train_subset: Manifest.read(trained_on), split: manifest}
+        check_disjoint({name: _audio_paths(tracks) for name, tracks in names.items()})
 
     def _genres_of(self, split: str, tracks: int) -> list[list[str]]:
         """Titles of the genres to learn that each track has."""

@@ -12,37 +12,33 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd
 from omegaconf import II, MISSING
 
-from mert_fairseq.options import refuse_changed
-
-
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mert_fairseq.options import option, refuse_changed
 
 
 @dataclass
 class MERTPretrainingConfig(FairseqDataclass):
-    data: str = _option(MISSING, "folder of the manifests {split}.tsv")
+    data: str = option(MISSING, "folder of the manifests {split}.tsv")
     labels: List[str] = field(
         default_factory=lambda: ["ltr"],
         metadata={"help": "label names, one a codebook: files {split}.{label}, or packed, and dict.{label}.txt"},
     )
-    label_dir: Optional[str] = _option(None, "folder of labels and dictionaries; task.data if not set")
-    label_rate: float = _option(-1.0, "labels a second, in Hz; 75 for EnCodec at 24 kHz")
-    sample_rate: int = _option(16_000, "of the audio files, in Hz; they are not resampled while training")
-    normalize: bool = _option(False, "bring each clip to zero mean and unit variance")
-    pad_audio: bool = _option(False, "pad a batch's shorter clips to its longest; else cut all to the shortest")
-    enable_padding: bool = _option(False, "the same as pad_audio")
-    max_keep_size: Optional[int] = _option(None, "leave out tracks longer than this, in samples")
-    max_sample_size: Optional[int] = _option(None, "crop longer tracks to this, in samples; 120000 is 5 s at 24 kHz")
-    min_sample_size: Optional[int] = _option(None, "leave out tracks shorter than this, in samples")
-    random_crop: bool = _option(True, "draw where a crop starts, on a label; else crop from the beginning")
-    dynamic_crops: str = _option("[]", "crop lengths in seconds, such as '[5, 10]', in place of max_sample_size")
-    dynamic_crops_epoches: str = _option("[]", "epochs from which on they hold, such as '[1, 20]'")
-    sharding_data: int = _option(-1, "n: epoch e trains on {split}_{i}_{n}.tsv and its labels alone; -1: no shards")
-    load_random_data_shard: bool = _option(True, "draw each epoch's shard; else take them in order")
-    store_labels: bool = _option(False, "hold all labels in memory, 2 bytes a code; for slow disks")
-    numpy_memmap_label: bool = _option(False, "read {split}.{label}.npy, one row a track, padded with -1")
-    max_unreadable_share: float = _option(
+    label_dir: Optional[str] = option(None, "folder of labels and dictionaries; task.data if not set")
+    label_rate: float = option(-1.0, "labels a second, in Hz; 75 for EnCodec at 24 kHz")
+    sample_rate: int = option(16_000, "of the audio files, in Hz; they are not resampled while training")
+    normalize: bool = option(False, "bring each clip to zero mean and unit variance")
+    pad_audio: bool = option(False, "pad a batch's shorter clips to its longest; else cut all to the shortest")
+    enable_padding: bool = option(False, "the same as pad_audio")
+    max_keep_size: Optional[int] = option(None, "leave out tracks longer than this, in samples")
+    max_sample_size: Optional[int] = option(None, "crop longer tracks to this, in samples; 120000 is 5 s at 24 kHz")
+    min_sample_size: Optional[int] = option(None, "leave out tracks shorter than this, in samples")
+    random_crop: bool = option(True, "draw where a crop starts, on a label; else crop from the beginning")
+    dynamic_crops: str = option("[]", "crop lengths in seconds, such as '[5, 10]', in place of max_sample_size")
+    dynamic_crops_epoches: str = option("[]", "epochs from which on they hold, such as '[1, 20]'")
+    sharding_data: int = option(-1, "n: epoch e trains on {split}_{i}_{n}.tsv and its labels alone; -1: no shards")
+    load_random_data_shard: bool = option(True, "draw each epoch's shard; else take them in order")
+    store_labels: bool = option(False, "hold all labels in memory, 2 bytes a code; for slow disks")
+    numpy_memmap_label: bool = option(False, "read {split}.{label}.npy, one row a track, padded with -1")
+    max_unreadable_share: float = option(
         0.01,
         "stop once more than this share of an epoch's tracks could not be read and was replaced by others; a file or "
         "two go bad in any large corpus, but 1 percent means that a disk or a conversion failed",
@@ -50,14 +46,14 @@ class MERTPretrainingConfig(FairseqDataclass):
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
     # Accepted at their defaults only.
-    fine_tuning: bool = _option(False, "not supported: the genre task covers fine-tuning")
-    single_target: bool = _option(False, "not supported: the genre task covers fine-tuning")
-    augmentation_effects: str = _option("[]", "not supported: had no effect in the published code")
-    augmentation_probs: str = _option("[]", "not supported: had no effect in the published code")
-    inbatch_noise_augment_len_range: str = _option("[8000, 24000]", "set model.inbatch_noise_augment_len_range instead")
-    inbatch_noise_augment_number_range: str = _option("[1, 3]", "set model.inbatch_noise_augment_number_range instead")
-    inbatch_noise_augment_volume: float = _option(1.0, "set model.inbatch_noise_augment_volume instead")
-    cqt_loss_bin_dataloader: int = _option(-1, "not supported: the model computes the CQT; set model.audio_cqt_bins")
+    fine_tuning: bool = option(False, "not supported: the genre task covers fine-tuning")
+    single_target: bool = option(False, "not supported: the genre task covers fine-tuning")
+    augmentation_effects: str = option("[]", "not supported: had no effect in the published code")
+    augmentation_probs: str = option("[]", "not supported: had no effect in the published code")
+    inbatch_noise_augment_len_range: str = option("[8000, 24000]", "set model.inbatch_noise_augment_len_range instead")
+    inbatch_noise_augment_number_range: str = option("[1, 3]", "set model.inbatch_noise_augment_number_range instead")
+    inbatch_noise_augment_volume: float = option(1.0, "set model.inbatch_noise_augment_volume instead")
+    cqt_loss_bin_dataloader: int = option(-1, "not supported: the model computes the CQT; set model.audio_cqt_bins")
 
 
 REMEDIES = {
@@ -65,11 +61,11 @@ REMEDIES = {
     "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "augmentation_effects": "The published code never applied it; leave it out.",
     "augmentation_probs": "The published code never applied it; leave it out.",
-    "inbatch_noise_augment_len_range": "The model mixes: set model.inbatch_noise_augment_len_range.",
-    "inbatch_noise_augment_number_range": "The model mixes: set model.inbatch_noise_augment_number_range.",
-    "inbatch_noise_augment_volume": "The model mixes: set model.inbatch_noise_augment_volume.",
     "cqt_loss_bin_dataloader": "The model computes the CQT: set model.audio_cqt_loss_m and model.audio_cqt_bins.",
 }
+
+
+MIXTURE = ("inbatch_noise_augment_len_range", "inbatch_noise_augment_number_range", "inbatch_noise_augment_volume")
 
 
 def refuse_moved_folders(cfg: MERTPretrainingConfig) -> None:
@@ -106,5 +102,25 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
-    if not cfg.labels:
-        raise ValueError("task.labels: found no name, expected one a codebook, such as [encodec_0, encodec_1].")
+    if not cfg.labels or len(set(cfg.labels)) < len(cfg.labels):
+        raise ValueError(
+            f"task.labels: found {list(cfg.labels)}, expected at least one name, each once, such as "
+            f"[encodec_0, encodec_1]."
+        )
+
+
+def check_mixture(cfg: MERTPretrainingConfig, model: Any) -> None:
+    """Refuse mixture options that differ from the model's, which mixes; fairseq-train writes its one flag into both.
+
+    Args:
+        cfg: the task's options.
+        model: the model's options.
+
+    Raises:
+        ValueError: naming the option, what was found and the remedy.
+    """
+    defaults = MERTPretrainingConfig()
+    for name in MIXTURE:
+        found = getattr(cfg, name)
+        if found not in (getattr(defaults, name), getattr(model, name, None)):
+            raise ValueError(f"task.{name} is {found!r}, but the model mixes. Set model.{name} instead.")

@@ -7,8 +7,9 @@ from typing import Any
 
 from fairseq.data import Dictionary
 from fairseq.tasks import register_task
+from omegaconf import OmegaConf
 
-from mert_fairseq.data.checks import check_codes, check_labels, check_sample_rate, usable_tracks
+from mert_fairseq.data.checks import SHORTEST_LABELS, check_codes, check_labels, check_sample_rate, usable_tracks
 from mert_fairseq.data.classes import ClassTable
 from mert_fairseq.data.draws import shard_of_epoch
 from mert_fairseq.data.mert_dataset import MERTDataset
@@ -16,8 +17,9 @@ from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
+from mert_fairseq.sharding import shard_name
 from mert_fairseq.tasks.clips import ClipTask, existing_folder
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config, refuse_moved_folders
+from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config, check_mixture, refuse_moved_folders
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +71,20 @@ class MERTPretrainingTask(ClipTask):
             return existing_folder("task.label_dir", self.cfg.label_dir)
         return existing_folder("task.data", self.cfg.data)
 
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model; one that a checkpoint fills asks for no other weights to start from.
+
+        Raises:
+            ValueError: if the task has a mixture option that the model contradicts.
+        """
+        check_mixture(self.cfg, cfg)
+        if from_checkpoint and hasattr(cfg, "pretrained_weights"):
+            cfg = OmegaConf.merge(cfg, {"pretrained_weights": ""})
+        return super().build_model(cfg, from_checkpoint)
+
     def has_sharded_data(self, split: str) -> bool:
-        """Whether fairseq's trainer loads the split anew for each epoch; validation is never sharded."""
-        return self.cfg.sharding_data > 0 and split == self.cfg.train_subset
+        """Whether fairseq loads the training split anew for each epoch; it asks by the name train, whatever it is."""
+        return self.cfg.sharding_data > 0 and split in ("train", self.cfg.train_subset)
 
     def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
         """Open a split, or an epoch's shard of it, and check it against its labels.
@@ -80,15 +93,24 @@ class MERTPretrainingTask(ClipTask):
             FileNotFoundError, ValueError: for what is missing or wrong; the message says where and the remedy.
         """
         training = split == self.cfg.train_subset
-        if self.has_sharded_data(split):
-            shards = self.cfg.sharding_data
-            shard = shard_of_epoch(self.cfg.seed, epoch, shards, self.cfg.load_random_data_shard)
-            split_file = f"{split}_{shard}_{shards}"
+        split_file = split
+        if training and self.cfg.sharding_data > 0:
+            split_file = self._shard(split, epoch)
             logger.info(f"epoch {epoch} trains on shard {split_file}")
-        else:
-            split_file = split
         self.datasets[split] = self._open(split_file, training)
         self.datasets[split].set_epoch(epoch)
+
+    def _shard(self, split: str, epoch: int) -> str:
+        """The name of an epoch's shard; all of them must be there, or a run would end when it first meets one."""
+        cfg, folder = self.cfg, existing_folder("task.data", self.cfg.data)
+        names = [shard_name(split, shard, cfg.sharding_data) for shard in range(cfg.sharding_data)]
+        if missing := [name for name in names if not (folder / f"{name}.tsv").is_file()]:
+            raise FileNotFoundError(
+                f"{folder}: found no {missing[0]}.tsv, expected {len(names)} shards of {split}, {len(missing)} are "
+                f"missing. Make them (preprocess/make_shards.py {cfg.data} {len(names)} --split {split}), or correct "
+                f"task.sharding_data."
+            )
+        return names[shard_of_epoch(cfg.seed, epoch, cfg.sharding_data, cfg.load_random_data_shard)]
 
     def _open(self, split_file: str, training: bool) -> MERTDataset:
         cfg = self.cfg
@@ -135,18 +157,24 @@ def crop_schedule(cfg: MERTPretrainingConfig, training: bool) -> list[tuple[int,
     """Longest clip in samples from each epoch on; validation keeps one length, so that its losses compare.
 
     Raises:
-        ValueError: if the lists do not match, or do not ascend from epoch 1.
+        ValueError: if the lists do not match, epochs do not ascend from 1, or a clip would give no encoder frame.
     """
     seconds = number_list("task.dynamic_crops", cfg.dynamic_crops)
     epochs = number_list("task.dynamic_crops_epoches", cfg.dynamic_crops_epoches)
-    ascending = all(a < b for a, b in pairwise(epochs))
-    if len(seconds) != len(epochs) or min([*epochs, 1]) < 1 or not ascending or min([*seconds, 1]) <= 0:
+    ascending = all(a < b and int(b) == b for a, b in pairwise([0, *epochs]))
+    if len(seconds) != len(epochs) or not ascending or min([*seconds, 1]) <= 0:
         raise ValueError(
             f"task.dynamic_crops is {cfg.dynamic_crops} and task.dynamic_crops_epoches {cfg.dynamic_crops_epoches}, "
             f"expected as many lengths in seconds as ascending epochs from 1 on, such as '[5, 10]' and '[1, 20]'."
         )
     crops = [(int(epoch), round(length * cfg.sample_rate)) for epoch, length in zip(epochs, seconds, strict=True)]
     first = cfg.max_sample_size
+    shortest = SHORTEST_LABELS * hop_samples(cfg.sample_rate, cfg.label_rate)
+    if (found := min([shortest if first is None else first, *(length for _, length in crops)])) < shortest:
+        raise ValueError(
+            f"task.max_sample_size or task.dynamic_crops: found clips of {found} samples, expected at least "
+            f"{shortest}: shorter ones give no encoder frame. 5 s at 24 kHz are 120000; null crops nothing."
+        )
     if not training:
         return [(0, first if first or not crops else crops[-1][1])]
     return [(0, first), *crops]

@@ -70,6 +70,14 @@ def test_options_without_effect_are_refused_by_name(field, value):
     ({"conv_feature_layers": "[(512,10)]"}, "conv_feature_layers: '\\(512, 10\\)' is not a layer"),
     ({"mask_dynamic_prob": "[0.5, 0.8]"}, "mask_dynamic_prob \\[0.5, 0.8\\] with mask_dynamic_prob_step"),
     ({"inbatch_noise_augment_len_range": "len('a')"}, "inbatch_noise_augment_len_range is \"len"),
+    ({"mask_dynamic_prob": "[0.5, 1.5]", "mask_dynamic_prob_step": "[1000]"}, "mask_prob 1.5 must lie in"),
+    ({"mask_dynamic_len": "[5, 0]", "mask_dynamic_len_step": "[1000]"}, "mask_length 0 be at least 1"),
+    ({"logit_temp": 0.0}, "^logit_temp is 0, expected a number above 0, such as 0.1"),
+    ({"learnable_temp_init": -1.0}, "^learnable_temp_init is -1, expected a number above 0, such as 0.1"),
+    ({"attn_type": "espnet"}, "attn_type 'espnet' is of conformer layers and there is none"),
+    ({"layer_type": "conformer", "deepnorm": True}, "conformer layers do not obey deepnorm or subln"),
+    ({"layer_type": "conformer", "activation_dropout": 0.1}, "do not obey activation_dropout \\(found 0.1\\)"),
+    ({"encoder_layer_types": ["transformer", "conformer"], "activation_fn": "relu"}, "do not obey activation_fn"),
     ({"pretrained_weights": "/nowhere.pt"}, "/nowhere.pt: no such checkpoint"),
 ])  # fmt: skip
 def test_options_that_do_not_fit_are_refused(fields, message):
@@ -237,6 +245,22 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 
+def test_layers_that_are_not_there_are_refused():
+    model, source = _model().eval(), torch.randn(1, 8_000)
+    for layer in (0, -1, 3):
+        with pytest.raises(ValueError, match=f"output_layer is {layer}, expected 1 to 2, or None"):
+            model.extract_features(source, output_layer=layer)
+    last, _ = model.extract_features(source, output_layer=2)
+    torch.testing.assert_close(last, model.extract_features(source)[0])
+
+
+def test_features_leave_torchs_generator_alone():
+    model, source = _model().eval(), torch.randn(1, 8_000)
+    before = torch.get_rng_state()
+    model.extract_features(source)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_remove_pretraining_modules_keeps_features():
     model = _model(audio_cqt_loss_m=True)
     source = torch.randn(1, 8_000)
@@ -247,7 +271,11 @@ def test_remove_pretraining_modules_keeps_features():
 
 
 def test_build_model_takes_rates_from_the_task_and_classes_from_its_dictionaries():
-    task = SimpleNamespace(cfg=SimpleNamespace(sample_rate=24_000), dictionaries=[[0] * 7, [0] * 9])
-    model = MERTModel.build_model(OmegaConf.merge(OmegaConf.structured(MERTConfig), SMALL), task)
+    task = SimpleNamespace(cfg=SimpleNamespace(sample_rate=24_000, label_rate=75.0), dictionaries=[[0] * 7, [0] * 9])
+    config = OmegaConf.merge(OmegaConf.structured(MERTConfig), SMALL)
+    model = MERTModel.build_model(config, task)
     assert model.num_classes == [7, 9]
     assert model.label_embs_concat.shape == (16, 8)
+    task.cfg.label_rate = 50.0
+    with pytest.raises(ValueError, match=r"model\.label_rate is 75 Hz, but the task's labels come at 50 Hz"):
+        MERTModel.build_model(config, task)

@@ -3,10 +3,12 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from fairseq.data.dictionary import Dictionary
 from fairseq.logging import metrics
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mert_fairseq.criterions.mert import MERTCriterion, most_frequent_class
 from mert_fairseq.models.mert import MERTModel
@@ -98,6 +100,24 @@ def test_logged_sums_of_two_batches_add_up_to_the_log_of_both():
     assert {"cqt_pred_m", "features_pen", "loss"} <= seen[0].keys()
 
 
+def test_every_batch_logs_the_same_names_in_order_as_the_same_kinds():
+    """fairseq adds the logs of ranks and micro-batches by their place, tensors and numbers in two buffers."""
+    model, criterion = _model(3, random_codebook=1, audio_cqt_loss_m=True), MERTCriterion(_task(3))
+    padding = torch.arange(12_000).expand(3, -1) >= torch.tensor([[12_000], [9_000], [12_000]])
+    samples = [_sample(3), {**_sample(3), "net_input": {**_sample(3)["net_input"], "padding_mask": padding}}]
+    logs = []
+    for _ in range(4):
+        for sample in samples:
+            logs.append(criterion(model.train(), sample)[2])
+    counts = [[log[f"count_m_{q}"] for q in range(3)] for log in logs]
+    assert len({tuple(map(bool, count)) for count in counts}) > 1, "other codebooks were drawn"
+    assert {sum(map(bool, count)) for count in counts} == {1}
+    kinds = [[(name, torch.is_tensor(value)) for name, value in log.items()] for log in logs]
+    assert all(kind == kinds[0] for kind in kinds)
+    assert [name for name, _ in kinds[0] if name.startswith("loss_m")] == ["loss_m_0", "loss_m_1", "loss_m_2"]
+    assert [int(log["frames"]) for log in logs[:2]] == [3 * 37, 2 * 37 + 28]
+
+
 def _recorded(name, original, waits: list):
     def call(self, *args, **kwargs):
         waits.append(name)
@@ -121,6 +141,29 @@ def test_waits_for_the_device_do_not_grow_with_codebooks(monkeypatch):
     assert counts[1] == counts[8]
 
 
+class _Waits(TorchDispatchMode):
+    """Operations whose result the CPU must know: where true, what value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        by_mask = func.__name__.startswith("index.") and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if by_mask or func.__name__.startswith(("nonzero", "_local_scalar_dense", "masked_select", "equal")):
+            self.seen.append(func.__name__)
+        return func(*args, **kwargs or {})
+
+
+def test_an_unpadded_training_step_waits_for_the_device_once():
+    model = _model(8, audio_cqt_loss_m=True, audio_mel_loss_m=True, mixture_prob=0.5, encoder_layerdrop=0.0)
+    sample = _sample(8)
+    sample["net_input"]["clip_seeds"] = np.arange(3)  # as the collater sends them
+    with _Waits() as waits:
+        MERTCriterion(_task(8))(model.train(), sample)
+    assert waits.seen == ["_local_scalar_dense.default"], "the check that the loss is finite"
+
+
 @pytest.mark.parametrize(("break_it", "term"), [
     (lambda model: torch.nn.init.constant_(model.encoder_cqt_model.fc.bias, float("nan")), "loss_cqt_pred_m"),
     (lambda model: torch.nn.init.constant_(model.label_embs_concat[CODES + 4 :], float("nan")), "loss_m_1"),
@@ -137,6 +180,21 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_term(break_it, term):
 def test_no_weight_at_all_is_refused():
     with pytest.raises(ValueError, match="nothing to learn from"):
         MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0)(_model(), _sample())
+
+
+def test_without_a_masked_frame_the_criterion_says_so():
+    with pytest.raises(ValueError, match=r"no frame to predict in 3 clips of 37 frames, .*model\.mask_prob above 0"):
+        MERTCriterion(_task(2))(_model(audio_cqt_loss_m=True, mask_prob=0.0), _sample())
+
+
+def test_unmasked_frames_alone_can_be_learnt_beside_a_cqt_that_has_none():
+    model = _model(audio_cqt_loss_m=True, mask_prob=0.0)
+    model.skip_nomask = False
+    loss, size, log = MERTCriterion(_task(2), pred_nomask_weight=1.0)(model, _sample())
+    loss.backward()
+    assert size == 3 * 37
+    assert log["mean_cqt_pred_m"] == 0
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_the_cqt_can_be_learnt_alone():

@@ -92,7 +92,7 @@ def test_a_batch_is_what_the_model_asks_for(corpus):
     assert batch["net_input"]["source"].shape == (2, CROP)
     assert batch["net_input"]["source"].dtype == torch.int16
     assert batch["net_input"]["padding_mask"] is None
-    assert batch["net_input"]["clip_seeds"].dtype == torch.int64
+    assert batch["net_input"]["clip_seeds"].dtype == np.int64
     assert batch["target_list"].shape == (3, 2, 150)
     assert [lengths.tolist() for lengths in batch["target_lengths_list"]] == [[150, 150]] * 3
     assert (batch["ntokens_list"], batch["ntokens"], batch["unreadable"]) == ([300, 300, 300], 300, 0)

@@ -99,6 +99,16 @@ def test_a_track_in_two_splits_is_refused(folder):
         task_on(folder).load_dataset("valid")
 
 
+def test_without_the_training_manifest_a_split_is_opened_and_the_missing_check_logged(folder, caplog):
+    counts = {"genres": SORTED, "genre_counts": [3] * 4}  # as a checkpoint brings them
+    (folder / "train.tsv").unlink()
+    task = task_on(folder)
+    task.load_state_dict(counts)
+    task.load_dataset("valid")
+    assert len(task.dataset("valid")) == 4
+    assert "train.tsv: no such manifest, so not checked: whether tracks of valid were trained on" in caplog.text
+
+
 def test_audio_of_another_rate_is_refused(folder):
     with pytest.raises(ValueError, match="found 24000 Hz, expected 16000 Hz"):
         task_on(folder, sample_rate=16_000).load_dataset("valid")

@@ -1,4 +1,4 @@
-"""The task: options, checks of a data folder, shards, and what a checkpoint carries."""
+"""The task: checks of a data folder, shards, and what a checkpoint carries."""
 
 import logging
 
@@ -6,86 +6,23 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fairseq import tasks
 from fairseq.data import Dictionary
 from fairseq.logging import metrics
 from hydra.core.hydra_config import HydraConfig
 from numbered_corpus import CODES, COLUMNS, write_corpus
 from omegaconf import OmegaConf
+from pretraining_task import load, make_task
 
 from mert_fairseq.data.unreadable import TooManyUnreadableError
 from mert_fairseq.labels import LabelError, write_dictionary, write_padded
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
-from mert_fairseq.tasks.mert_pretraining import MERTPretrainingTask
 
 LENGTHS = [96_000, 64_000, 48_000, 70_000]
-
-
-def make_task(folder, **options) -> MERTPretrainingTask:
-    settings = {
-        "_name": "mert_pretraining", "data": str(folder), "labels": list(COLUMNS), "label_rate": 75.0,
-        "sample_rate": 24_000, "max_sample_size": 48_000, "seed": 7, "train_subset": "train", **options,
-    }  # fmt: skip
-    return tasks.setup_task(OmegaConf.merge(OmegaConf.structured(MERTPretrainingConfig), settings))
-
-
-def load(folder, split="train", epoch=1, **options):
-    task = make_task(folder, **options)
-    task.load_dataset(split, epoch=epoch)
-    return task.dataset(split)
 
 
 @pytest.fixture
 def folder(tmp_path):
     write_corpus(tmp_path, [48_000, 60_000], "valid")
     return write_corpus(tmp_path, LENGTHS)
-
-
-# Options
-
-
-@pytest.mark.parametrize(("field", "value", "remedy"), [
-    ("fine_tuning", True, "genre_audio"), ("single_target", True, "genre_audio"),
-    ("augmentation_effects", "['reverb']", "leave it out"), ("augmentation_probs", "[0.5]", "leave it out"),
-    ("inbatch_noise_augment_len_range", "[12000, 24000]", "set model.inbatch_noise_augment_len_range"),
-    ("inbatch_noise_augment_number_range", "[1, 2]", "set model.inbatch_noise_augment_number_range"),
-    ("inbatch_noise_augment_volume", 0.5, "set model.inbatch_noise_augment_volume"),
-    ("cqt_loss_bin_dataloader", 84, "model.audio_cqt_bins"),
-])  # fmt: skip
-def test_options_without_effect_are_refused_by_name(tmp_path, field, value, remedy):
-    with pytest.raises(ValueError, match=rf"task\.{field} is .*{remedy}"):
-        make_task(tmp_path, **{field: value})
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    ({"label_rate": -1.0}, r"task\.label_rate: found -1 Hz, expected the labels a second"),
-    ({"max_unreadable_share": 1.5}, r"task\.max_unreadable_share: found 1\.5, expected a share from 0 to 1"),
-    ({"labels": []}, r"task\.labels: found no name"),
-])  # fmt: skip
-def test_values_out_of_range_are_refused(tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        make_task(tmp_path, **options)
-
-
-@pytest.mark.parametrize(("crops", "epochs"), [
-    ("[5]", "[]"), ("[5, 10]", "[1, 1]"), ("[5, 10]", "[0, 3]"), ("[0]", "[1]"), ("__import__('os')", "[1]"),
-])  # fmt: skip
-def test_crop_schedules_that_mean_nothing_are_refused(folder, crops, epochs):
-    with pytest.raises(ValueError, match=r"task\.dynamic_crops"):
-        load(folder, dynamic_crops=crops, dynamic_crops_epoches=epochs)
-
-
-def test_crops_follow_their_schedule_and_validation_keeps_one(folder):
-    options = {"dynamic_crops": "[0.5, 1, 2]", "dynamic_crops_epoches": "[2, 4, 6]", "max_sample_size": 6000}
-    assert [load(folder, epoch=epoch, **options).sizes.max() for epoch in (1, 2, 3, 4, 7)] == [
-        6000,
-        12_000,
-        12_000,
-        24_000,
-        48_000,
-    ]
-    assert load(folder, "valid", epoch=1, **options).sizes.max() == 6000
-    assert load(folder, "valid", epoch=1, **{**options, "max_sample_size": None}).sizes.max() == 48_000
 
 
 @pytest.mark.parametrize("option", ["pad_audio", "enable_padding"])
@@ -244,9 +181,19 @@ def test_each_epoch_loads_its_shard(sharded):
     assert len(set(drawn)) > 1
 
 
-def test_fairseq_reloads_training_shards_and_nothing_else(sharded):
-    task = make_task(sharded, sharding_data=3)
-    assert task.has_sharded_data("train")
+def test_a_missing_shard_is_told_in_the_first_epoch(sharded):
+    (sharded / "train_2_3.tsv").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"found no train_2_3\.tsv, expected 3 shards .*make_shards\.py .* 3 --split train\)"
+    ):
+        load(sharded, sharding_data=3, load_random_data_shard=False)
+
+
+@pytest.mark.parametrize("name", ["train", "fma"])
+def test_fairseq_reloads_training_shards_and_nothing_else(sharded, name):
+    task = make_task(sharded, sharding_data=3, train_subset=name)
+    assert task.has_sharded_data("train"), "what fairseq_cli.train asks, whatever the split is called"
+    assert task.has_sharded_data(name)
     assert not task.has_sharded_data("valid")
     assert not make_task(sharded).has_sharded_data("train")
     task.load_dataset("valid", epoch=2)

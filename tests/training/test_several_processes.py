@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from numbered_corpus import write_corpus
 from training.conftest import torchrun
 
 from mert_fairseq.models.checkpoint import read_checkpoint
@@ -75,3 +76,15 @@ def test_parameters_equal_those_of_one_process_on_the_joined_batch(train, ranks,
     assert list(one.losses) == list(two.losses) == [1, 2, 3, 4, 5]
     for update, loss in one.losses.items():
         assert two.losses[update] == pytest.approx(loss, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_a_rank_with_padding_and_one_without_train_together(train, tmp_path):
+    """One of two batches is padded: fairseq sums tensors and numbers apart, so both must log the same kinds."""
+    corpus = write_corpus(tmp_path / "music", [24_000] * 4 + [23_000, 22_500] * 2, columns=("rvq_0", "rvq_1"))
+    run = train(
+        f"task.data={corpus}", "task.pad_audio=true", "optimization.max_update=3", "checkpoint.no_save=true",
+        "distributed_training.distributed_world_size=2",
+    )  # fmt: skip
+    assert run.status == 0, run.output
+    assert list(run.losses) == [1, 2, 3]

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mert_fairseq.audio import read_span
 from mert_fairseq.data.batches import MAX_PADDING
 from mert_fairseq.data.clips import ClipDataset
 from mert_fairseq.data.draws import clip_draw, crop_start
+from mert_fairseq.data.padding import pad_waves
 from mert_fairseq.manifest import Manifest
 
 
@@ -76,13 +76,13 @@ class GenreAudioDataset(ClipDataset):
             manifest,
             tracks,
             usable,
+            sample_rate=sample_rate,
             training=training,
             seed=seed,
             max_padding=MAX_PADDING,
             max_unreadable_share=max_unreadable_share,
         )
-        self._targets, self._sample_rate = targets, sample_rate
-        self._clip_samples, self._test_clips = clip_samples, test_clips
+        self._targets, self._clip_samples, self._test_clips = targets, clip_samples, test_clips
         clips = np.array([1 if training else len(self._starts(index)) for index in range(len(tracks))])
         self.sizes = clips * np.minimum(usable, clip_samples)
 
@@ -107,10 +107,6 @@ class GenreAudioDataset(ClipDataset):
 
     def _read(self, index: int, length: int, place: float) -> np.ndarray:
         return self._cut(index, crop_start(place, int(self._usable[index]), length, hop=1), length)
-
-    def _cut(self, index: int, start: int, length: int) -> np.ndarray:
-        path = self._manifest.audio_path(int(self._tracks[index]))
-        return read_span(path, start, length, sample_rate=self._sample_rate)
 
     def collater(self, tracks: Sequence[TrackClips]) -> dict[str, Any]:
         """Make a batch of B tracks and C clips of T samples.
@@ -141,14 +137,10 @@ def stack_clips(clips_of_tracks: Sequence[Sequence[np.ndarray]]) -> dict[str, to
         or None if each track is one clip.
     """
     clips = [clip for track in clips_of_tracks for clip in track]
-    source = np.zeros((len(clips), max(map(len, clips))), dtype=clips[0].dtype)
-    padding = np.ones(source.shape, dtype=bool)
-    for row, clip in enumerate(clips):
-        source[row, : len(clip)] = clip
-        padding[row, : len(clip)] = False
+    source, padding_mask = pad_waves(clips)
     counts = torch.tensor([len(track) for track in clips_of_tracks])
     return {
-        "source": torch.from_numpy(source),
-        "padding_mask": torch.from_numpy(padding) if padding.any() else None,
+        "source": source,
+        "padding_mask": padding_mask,
         "clips_per_track": None if len(clips) == len(counts) else counts,
     }
