@@ -30,11 +30,10 @@ def requeue(number: int, submitit_handler: Callable[..., Any] | None) -> None:
         except SystemExit:  # how it leaves when the job is queued again
             logger.warning("queued again through submitit")
     elif job:
+        logger.warning(f"queueing job {job} again")  # said before, since Slurm may end this process at once
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
         if done.returncode:
             logger.error(f"scontrol requeue {job} failed: {done.stderr.strip()}. Submit the job again; it goes on.")
-        else:
-            logger.warning(f"job {job} is queued again")
 
 
 def job_state(job: str) -> str:

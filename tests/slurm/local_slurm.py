@@ -113,12 +113,16 @@ class LocalSlurm:
         self.kill_processes(node)
         self.call("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
-    def kill_processes(self, node: str, command: bytes = b"") -> None:
-        """Kill what jobs run on a node; with ``command``, only processes that have it in their command line."""
+    def kill_processes(self, node: str) -> None:
+        """Kill what jobs run on a node."""
         for process in processes_of(node, self.folder):
-            with contextlib.suppress(OSError):
-                if command in Path(f"/proc/{process}/cmdline").read_bytes():
-                    os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def pythons(self, *nodes: str) -> list[int]:
+        """Processes of jobs on these nodes, all if none is named, that run Python: tasks, not what started them."""
+        found = [process for node in nodes or self.nodes for process in processes_of(node, self.folder)]
+        return [process for process in found if Path(f"/proc/{process}/exe").resolve().name.startswith("python")]
 
     def revive_node(self, node: str) -> None:
         """Bring a lost node back."""
