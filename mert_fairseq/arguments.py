@@ -1,8 +1,21 @@
-"""What the commands' parsers share: numbers above 0, and how many processes to start."""
+"""What the commands' parsers share: how help is shown, numbers above 0, and how many processes to start."""
 
 import argparse
 import math
 import os
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions as they are written, and behind each option the default that it has."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        """The text of an option, which argparse then fills in."""
+        help_text, default = action.help or "", action.default
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+        says_nothing = default is None or default is False or shown in ("", argparse.SUPPRESS)
+        if says_nothing or not action.option_strings or "default" in help_text:
+            return help_text
+        return f"{help_text} (default: {shown.replace('%', '%%')})".lstrip()
 
 
 def default_workers() -> int:

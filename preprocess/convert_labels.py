@@ -16,12 +16,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import positive_float
+from mert_fairseq.arguments import Help, positive_float
 from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
     options.add_argument("--to", choices=FORMS, required=True, help="form to write")
     options.add_argument("--from", dest="source", choices=("auto", "padded"), default="auto", help="form to read")

@@ -11,13 +11,14 @@ import logging
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.fma import FMA
 from mert_fairseq.fma.explore import explore
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("metadata_dir", type=Path, help="unpacked fma_metadata")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
     return options

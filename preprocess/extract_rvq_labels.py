@@ -17,22 +17,20 @@ input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 import argparse
 import sys
 
-from mert_fairseq.arguments import positive_int
+from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.labelling import command
 from mert_fairseq.labelling.source import ENCODEC, TeacherSource
 
 
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are the library's."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     verbs = options.add_subparsers(dest="verb", required=True)
-    fit = verbs.add_parser("fit", help="fit a residual K-means teacher")
+    fit = verbs.add_parser("fit", help="fit a residual K-means teacher", formatter_class=Help)
     command.add_fit_options(fit)
-    fit.add_argument("--codebooks", type=positive_int, default=8)
+    fit.add_argument("--codebooks", type=positive_int, default=8, help="one label each")
     fit.add_argument("--codes", type=positive_int, default=1024, help="of each codebook")
-    for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
-        verb_options = verbs.add_parser(verb, help=text)
-        command.add_apply_options(verb_options)
+    for verb_options in command.add_label_verbs(verbs):
         command.add_encodec_options(verb_options)
     return options
 

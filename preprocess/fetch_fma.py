@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.fma.card import ARCHIVES, DOWNLOAD_URL
 from mert_fairseq.fma.download import download
 from mert_fairseq.fma.unpack import unpack
@@ -19,7 +20,7 @@ from mert_fairseq.fma.unpack import unpack
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("archives", nargs="+", choices=ARCHIVES, help="which archives")
     options.add_argument("--to", type=Path, required=True, metavar="DIR", help="gets the zip files and their folders")
     options.add_argument("--step", choices=("all", "download", "unpack"), default="all", help="do only one of the two")

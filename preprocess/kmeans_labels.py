@@ -26,7 +26,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from mert_fairseq.arguments import positive_int
+from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.labelling import command
 from mert_fairseq.labelling.source import TeacherSource
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
@@ -37,16 +37,14 @@ LAYER = "mert"
 
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are the library's."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     verbs = options.add_subparsers(dest="verb", required=True)
-    fit = verbs.add_parser("fit", help="fit a K-means teacher")
+    fit = verbs.add_parser("fit", help="fit a K-means teacher", formatter_class=Help)
     command.add_fit_options(fit, (LAYER,))
-    fit.add_argument("--classes", type=positive_int, default=300)
+    fit.add_argument("--classes", type=positive_int, default=300, help="codes; MERT-v0: 300 log-mel, 200 chroma")
     fit.add_argument("--checkpoint", help="for --features mert: a pretrained MERT, which sets the rates")
     fit.add_argument("--layer", type=positive_int, help="for --features mert: from 1; HuBERT took 6 of 12, then 9")
-    for verb, text in (("apply", "label"), ("merge", "join the shards of apply --shard")):
-        verb_options = verbs.add_parser(verb, help=text)
-        command.add_apply_options(verb_options)
+    for verb_options in command.add_label_verbs(verbs):
         verb_options.add_argument("--checkpoint", help="of a layer's features, if the file has moved since the fit")
     return options
 

@@ -15,12 +15,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.ingest.genre_table import label_genres
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("data_dir", type=Path, help="holds {train,valid,test}.tsv, as make_manifest.py writes them")
     options.add_argument("table", type=Path, help="path, genre and, if wanted, split, with a header, by tabs")
     options.add_argument("--out", type=Path, help="gets manifests of the table's splits, and genres/")

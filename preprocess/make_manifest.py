@@ -13,14 +13,15 @@ import json
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import default_workers
-from mert_fairseq.ingest import Limits, Settings, Split, WorkerError, build_manifests
+from mert_fairseq.arguments import Help
+from mert_fairseq.ingest import Split, WorkerError, build_manifests
 from mert_fairseq.ingest.bar import Bar
+from mert_fairseq.ingest.options import add_conversion_options, conversion_settings
 
 
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are the library's."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("audio_dir", type=Path, help="folder of music, searched to any depth, links followed")
     options.add_argument("out_dir", type=Path, help="gets the manifests, rejects.tsv, tracks.tsv and ingest.jsonl")
     options.add_argument("--valid-fraction", type=float, default=0.02, help="share of the music to hold out; 0: none")
@@ -31,15 +32,7 @@ def parser() -> argparse.ArgumentParser:
         help="what stays on one side of the split: folder (the parent folder), file, or N (the first N folders of the "
         "path; 1 keeps the artist of artist/album/track together)",
     )
-    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
-    options.add_argument("--convert-to", type=Path, metavar="DIR", help="write mono 16-bit files at --sample-rate here")
-    options.add_argument("--sample-rate", type=int, default=24_000, help="of training, in Hz")
-    options.add_argument("--format", choices=("flac", "wav"), default="flac", help="of converted files")
-    options.add_argument("--min-seconds", type=float, default=1.0, help="refuse shorter files")
-    options.add_argument("--silence-dbfs", type=float, default=-60.0, help="refuse files that stay below")
-    options.add_argument(
-        "--max-clipped-share", type=float, default=0.1, help="refuse files with a larger share of samples at full scale"
-    )
+    add_conversion_options(options, "write mono 16-bit files at --sample-rate here", min_seconds=1.0)
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return options
 
@@ -47,13 +40,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, build, print; returns the exit status."""
     options = parser().parse_args(arguments)
-    settings = Settings(
-        options.audio_dir,
-        options.sample_rate,
-        options.convert_to,
-        options.format,
-        Limits(options.min_seconds, options.silence_dbfs, options.max_clipped_share),
-    )
+    settings = conversion_settings(options, options.convert_to)
     split = Split(options.valid_fraction, options.seed, options.group_by)
     bar = Bar()
     try:

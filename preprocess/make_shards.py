@@ -14,12 +14,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.labels.convert import label_names
 from mert_fairseq.sharding import make_shards
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("data_dir", type=Path, help="folder of the manifest")
     options.add_argument("shards", type=int, help="how many; 100,000 tracks a shard are easily held")
     options.add_argument("--split", default="train")

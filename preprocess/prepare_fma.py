@@ -13,18 +13,19 @@ import json
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import default_workers
+from mert_fairseq.arguments import Help
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
-from mert_fairseq.ingest import Limits, Settings, WorkerError
+from mert_fairseq.ingest import WorkerError
 from mert_fairseq.ingest.bar import Bar
 from mert_fairseq.ingest.fma_prepare import plan_fma, prepare_fma
 from mert_fairseq.ingest.fma_select import Choice
+from mert_fairseq.ingest.options import add_conversion_options, conversion_settings
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("metadata_dir", type=Path, help="unpacked fma_metadata: tracks.csv and genres.csv are read")
     options.add_argument("audio_dir", type=Path, help="unpacked fma_small, fma_medium, fma_large or fma_full")
     options.add_argument("out_dir", type=Path, help="gets manifests, genres/, rejects.tsv, tracks.tsv, attribution.tsv")
@@ -36,15 +37,8 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--keep-known-bad", action="store_true", help="try the files that are known to be broken")
     options.add_argument("--keep-duplicates", action="store_true", help="keep tracks whose audio another track has too")
-    options.add_argument("--convert-to", type=Path, metavar="DIR", help="mono 16-bit files; default: OUT_DIR/audio")
-    options.add_argument("--sample-rate", type=int, default=24_000, help="of training, in Hz")
-    options.add_argument("--format", choices=("flac", "wav"), default="flac", help="of converted files")
-    options.add_argument("--min-seconds", type=float, default=5.0, help="refuse shorter files; 5 is a training crop")
-    options.add_argument("--silence-dbfs", type=float, default=-60.0, help="refuse files that stay below")
-    options.add_argument(
-        "--max-clipped-share", type=float, default=0.1, help="refuse files with a larger share of samples at full scale"
-    )
-    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
+    # 5 s is a training crop
+    add_conversion_options(options, "gets mono 16-bit files (default: OUT_DIR/audio)", min_seconds=5.0)
     options.add_argument(
         "--plan-only", action="store_true", help="match tables and file names only: planned_rejects.tsv"
     )
@@ -55,13 +49,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, prepare, print; returns the exit status."""
     options = parser().parse_args(arguments)
-    settings = Settings(
-        options.audio_dir,
-        options.sample_rate,
-        options.convert_to or options.out_dir / "audio",
-        options.format,
-        Limits(options.min_seconds, options.silence_dbfs, options.max_clipped_share),
-    )
+    settings = conversion_settings(options, options.convert_to or options.out_dir / "audio")
     choice = Choice(
         options.subset,
         tuple(options.splits),

@@ -12,14 +12,14 @@ import json
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import positive_float, positive_int
+from mert_fairseq.arguments import Help, positive_float, positive_int
 from mert_fairseq.labelling.report import label_usage, write_report
 from mert_fairseq.labels.convert import label_names
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
     options.add_argument("--labels", nargs="+", help="default: all that have a dictionary")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.data.genre.dataset import features_of
 from mert_fairseq.data.genre.labels import labelled_tracks
 from mert_fairseq.data.genre.preprocessor import Preprocessor
@@ -35,10 +36,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Fit scikit-learn's classifiers on the training split, choose each one's setting on validation, "
         "test it. Features are preprocessed as for the model. Exit status: 0, or 1 with the error.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     options.add_argument("data", type=Path, help="folder of the unpacked fma_metadata")
-    options.add_argument("--subset", default="medium", choices=SUBSETS)
+    options.add_argument("--subset", default="medium", choices=SUBSETS, help="of FMA, with the smaller ones")
     options.add_argument(
         "--features", default="all", help="all 518, or some joined by +, such as mfcc+spectral_contrast (default all)"
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.data.genre.dataset import features_of
 from mert_fairseq.data.genre.labels import LABELS, labelled_tracks
 from mert_fairseq.data.genre.preprocessor import Preprocessor
@@ -29,11 +30,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "track, no gaps that cannot be filled, no genre without training tracks, no track in two splits. "
         "Exit status: 0, or 1 with the first error.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     options.add_argument("data", type=Path, help="folder of the unpacked fma_metadata")
-    options.add_argument("--subset", default="medium", choices=SUBSETS)
-    options.add_argument("--labels", default="genre_top", choices=LABELS)
+    options.add_argument("--subset", default="medium", choices=SUBSETS, help="of FMA, with the smaller ones")
+    options.add_argument("--labels", default="genre_top", choices=LABELS, help="one genre a track, or several")
     options.add_argument("--json", action="store_true", help="print the counts as JSON")
     options.set_defaults(run=run)
 

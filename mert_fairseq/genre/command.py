@@ -7,14 +7,22 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
+from mert_fairseq.arguments import Help
+
 SUBCOMMANDS = ("check", "baselines", "report", "predict")
 # beginnings of warnings about fairseq's code, of no use to users
 NOISES = ("`torch.jit.script` is deprecated", "'pin_memory' argument", "`torch.nn.utils.weight_norm` is deprecated")
 
 
+DESCRIPTION = """Classify music by genre: predict, test, report.
+
+    mert-genre predict exp/mert_finetune/checkpoint_best.pt song.mp3
+    mert-genre COMMAND --help"""
+
+
 def parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
     """The options of some subcommands; their modules are imported here, which takes seconds."""
-    options = argparse.ArgumentParser(prog="mert-genre", description="Classify music by genre: predict, test, report.")
+    options = argparse.ArgumentParser(prog="mert-genre", description=DESCRIPTION, formatter_class=Help)
     subparsers = options.add_subparsers(required=True, metavar="command")
     for name in names:
         import_module(f"mert_fairseq.genre.{name}").add_parser(subparsers)

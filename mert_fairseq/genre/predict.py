@@ -13,6 +13,7 @@ import torch
 from fairseq import utils
 from tqdm import tqdm
 
+from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.audio import AudioError, count_samples, probe, read_span, resample_blocks
 from mert_fairseq.data.genre.audio import clip_starts, stack_clips
 from mert_fairseq.genre.checkpoint import Classifier, load_classifier
@@ -33,13 +34,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "any rate). Exit status: 0, or 1 if a file could not be read (the others are reported), a folder holds none, "
         "or the checkpoint is wrong.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     options.add_argument("checkpoint", type=Path, help="of the task genre_audio, such as checkpoint_best.pt")
     options.add_argument("files", type=Path, nargs="+", metavar="file", help="audio files, or folders of them")
-    options.add_argument("--top", type=int, default=3, help="genres to report a file (default 3)")
+    options.add_argument("--top", type=positive_int, default=3, help="genres to report a file")
     options.add_argument(
-        "--clips", type=int, help="most clips a file, evenly spaced; default: as in its training's test"
+        "--clips", type=positive_int, help="most clips a file, evenly spaced; default: as in its training's test"
     )
     options.add_argument("--json", action="store_true", help="print a JSON list, one object a file")
     options.set_defaults(run=run)
@@ -47,8 +48,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, predict file by file, print."""
-    if arguments.top < 1 or (arguments.clips is not None and arguments.clips < 1):
-        raise ValueError(f"--top is {arguments.top} and --clips {arguments.clips}, expected at least 1.")
     paths = list(audio_files(arguments.files))
     classifier = load_audio_classifier(arguments.checkpoint)
     titles = classifier.task.vocabulary.titles

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from mert_fairseq.arguments import Help
 from mert_fairseq.genre.baselines import check_comparable, comparison, read_baselines
 from mert_fairseq.genre.checkpoint import load_classifier
 from mert_fairseq.reporting.classification_report import percent, write_report
@@ -20,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="scores, confusion matrix and curves of a checkpoint, as HTML, PNG, JSON and CSV",
         description="Test a checkpoint on a split and write a report. Exit status: 0, or 1 with the error.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     options.add_argument("checkpoint", type=Path, help="of a genre task, such as checkpoint_best.pt")
     options.add_argument("--out", type=Path, required=True, help="folder of the report")

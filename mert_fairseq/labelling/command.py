@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mert_fairseq.arguments import default_workers, positive_float, positive_int
+from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
 from mert_fairseq.ingest.pool import WorkerError
 from mert_fairseq.labelling.fitting import fit_teacher
 from mert_fairseq.labelling.job import FORMATS, LabelJob, LabelJobError
@@ -30,19 +30,23 @@ def add_fit_options(options: argparse.ArgumentParser, more_features: tuple[str, 
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
     options.add_argument("--teacher", type=Path, required=True, metavar="NPZ", help="file to write")
     options.add_argument("--split", default="train", help="fit on this split")
-    options.add_argument("--features", choices=(*DEFAULT_WIDTH, *more_features), default="logmel")
+    options.add_argument(
+        "--features", choices=(*DEFAULT_WIDTH, *more_features), default="logmel", help="what is clustered"
+    )
     options.add_argument("--width", type=int, default=0, help="mel bands, cepstra or chroma bins; 0: 128, 13 or 12")
     options.add_argument("--sample-rate", type=positive_int, default=24_000, help="of the audio, in Hz")
     options.add_argument("--label-rate", type=positive_float, default=75, help="codes a second")
     options.add_argument("--hours", type=positive_float, default=10.0, help="of audio read at most, drawn by the seed")
     options.add_argument("--max-frames", type=positive_int, default=200_000, help="cluster at most so many frames")
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--workers", type=positive_int, default=default_workers(), help="processes")
+    options.add_argument("--seed", type=int, default=0, help="of what is read and where clusters begin")
+    options.add_argument(
+        "--workers", type=positive_int, default=default_workers(), help="processes (default: the cores it may use)"
+    )
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
-def add_apply_options(options: argparse.ArgumentParser) -> None:
-    """What labelling takes, whatever the teacher."""
+def add_merge_options(options: argparse.ArgumentParser) -> None:
+    """Which labels of which tracks, whatever the teacher: all that joining shards takes."""
     options.add_argument("data", type=Path, help="folder of {split}.tsv")
     options.add_argument("--teacher", required=True, help="the .npz that fit wrote, or encodec")
     options.add_argument(
@@ -51,12 +55,26 @@ def add_apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--label-dir", type=Path, help="where labels go (default: data)")
     options.add_argument("--name", help="of the labels")
     options.add_argument("--format", choices=FORMATS, default="text", help="packed for more than some 100 h")
+    options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_apply_options(options: argparse.ArgumentParser) -> None:
+    """The same, and how the tracks are labelled."""
+    add_merge_options(options)
     options.add_argument("--shard", type=shard_option, metavar="i/n", help="label one of n parts, from 0; merge later")
     add_launch_options(options)
     options.add_argument(
         "--workers", type=positive_int, help="processes (default: a core each, or 1 for encodec on a GPU)"
     )
-    options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_label_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> list[argparse.ArgumentParser]:
+    """Add apply and merge; gives their parsers, for what only one of the commands takes."""
+    apply = verbs.add_parser("apply", help="label", formatter_class=Help)
+    add_apply_options(apply)
+    merge = verbs.add_parser("merge", help="join the shards of apply --shard", formatter_class=Help)
+    add_merge_options(merge)
+    return [apply, merge]
 
 
 def shard_option(text: str) -> Shard:

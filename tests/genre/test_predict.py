@@ -194,8 +194,8 @@ def test_a_wrong_checkpoint_is_told_by_predict_and_report(kind, message, checkpo
         assert "weights_only" not in error
 
 
-def test_a_checkpoint_of_another_kind_and_wrong_options_end_with_status_1(checkpoint, tmp_path, tone, capsys):
+def test_a_missing_checkpoint_ends_with_status_1_and_a_wrong_option_with_2(checkpoint, tmp_path, tone, capsys):
     assert predict(capsys, tmp_path / "none.pt", "a.wav")[0] == 1
-    status, _, err = predict(capsys, checkpoint, tone("a.wav", RATE), "--top", 0)
-    assert status == 1
-    assert "--top is 0" in err
+    with pytest.raises(SystemExit, match="2"):
+        predict(capsys, checkpoint, tone("a.wav", RATE), "--top", 0)
+    assert "--top: found 0, expected a whole number above 0" in capsys.readouterr().err

@@ -288,7 +288,6 @@ def test_a_name_and_a_folder_that_are_not_utf_8_are_converted(tmp_path: Path, ma
     [
         (["--valid-fraction", 1], r"--valid-fraction is 1, expected"),
         (["--group-by", "artist"], r"--group-by is 'artist', expected"),
-        (["--workers", 0], r"--workers is 0, expected"),
         (["--convert-to", "music"], r"is, or holds, the folder of sources"),
         (["--convert-to", "a\tb"], r"a manifest cannot hold the folder's name: it holds a tab or a line end"),
         (["--convert-to", "."], r"is, or holds, the folder of sources"),
@@ -302,6 +301,12 @@ def test_wrong_options_are_named_before_any_work(
     status, _, found = make_manifest("music", "out", *arguments)
     assert status == 1
     assert message in found
+
+
+@pytest.mark.parametrize("argument", ["--workers=0", "--sample-rate=-1", "--format=mp3"])
+def test_options_that_cannot_be_end_with_status_2(make_manifest: Command, argument: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        make_manifest("music", "out", argument)
 
 
 def test_one_folder_alone_asks_how_to_split_it_and_the_second_try_is_quick(

@@ -8,25 +8,33 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import default_workers
+from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
 from mert_fairseq.ingest.checks.check import check_data
 from mert_fairseq.ingest.checks.findings import Level, Options, Report
 
 DESCRIPTION = """Check a data folder before training: manifests, sidecars, audio, label counts and lengths, code
 ranges, dictionaries, duplicates between splits.
+
+    mert-check-data data/mine
+    mert-check-data data/mine --labels rvq_0 rvq_1 --decode all --json > findings.json
+
 Exit status: 0 no error (warnings may be meant), 1 an error, 2 wrong options."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are the library's."""
-    options = argparse.ArgumentParser(prog="mert-check-data", description=DESCRIPTION)
+    options = argparse.ArgumentParser(prog="mert-check-data", description=DESCRIPTION, formatter_class=Help)
     options.add_argument("folder", type=Path, help="holds {split}.tsv")
     options.add_argument("--label-dir", type=Path, help="holds labels and dictionaries, if another folder does")
     options.add_argument(
         "--labels", nargs="+", metavar="NAME", help="labels that must be there; default: check all found"
     )
-    options.add_argument("--sample-rate", type=int, help="of training, in Hz; default: the sidecars', or 24000")
-    options.add_argument("--label-rate", type=float, help="labels a second; default: the label files', or 75")
+    options.add_argument(
+        "--sample-rate", type=positive_int, metavar="HZ", help="of training; default: the sidecars', or 24000"
+    )
+    options.add_argument(
+        "--label-rate", type=positive_float, metavar="HZ", help="of labels; default: the label files', or 75"
+    )
     options.add_argument(
         "--decode",
         type=_number_or_all,
@@ -35,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
         help="tracks of each split to decode, and whose codes to read, in full (default 100, drawn by --seed)",
     )
     options.add_argument("--seed", type=int, default=0, help="of the draw")
-    options.add_argument("--workers", type=int, default=default_workers(), help="processes")
+    options.add_argument(
+        "--workers", type=positive_int, default=default_workers(), help="processes (default: the cores it may use)"
+    )
     options.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return options
 
@@ -58,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         label_rate_hz=chosen.label_rate,
         decode=chosen.decode,
         seed=chosen.seed,
-        workers=max(1, chosen.workers),
+        workers=chosen.workers,
     )
     with tqdm(desc="reading audio", unit=" tracks", leave=False) as bar:
 
