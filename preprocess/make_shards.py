@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.labels.convert import label_names
 from mert_fairseq.sharding import make_shards
 
@@ -22,8 +22,8 @@ from mert_fairseq.sharding import make_shards
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("data_dir", type=Path, help="folder of the manifest")
-    options.add_argument("shards", type=int, help="how many; 100,000 tracks a shard are easily held")
-    options.add_argument("--split", default="train")
+    options.add_argument("shards", type=positive_int, help="how many; 100,000 tracks a shard are easily held")
+    options.add_argument("--split", default="train", help="to deal")
     options.add_argument("--label-dir", type=Path, help="else the same folder")
     options.add_argument("--labels", nargs="*", help="label names; else all with a dictionary; none: manifests only")
     options.add_argument("--out-dir", type=Path, help="else the same folder")

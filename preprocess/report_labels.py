@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
     options.add_argument("--labels", nargs="+", help="default: all that have a dictionary")
-    options.add_argument("--splits", nargs="+", default=["train", "valid"])
+    options.add_argument("--splits", nargs="+", default=["train", "valid"], help="to report")
     options.add_argument("--label-rate", type=positive_float, default=75.0, metavar="HZ", help="codes a second")
     options.add_argument("--tracks", type=positive_int, metavar="N", help="at most so many of a split, evenly spread")
     options.add_argument("--json", action="store_true", help="print the figures as JSON")
