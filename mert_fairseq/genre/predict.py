@@ -14,7 +14,7 @@ from fairseq import utils
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.audio import AudioError, count_samples, probe, read_span, resample_blocks
+from mert_fairseq.audio import UNKNOWN_SAMPLES, AudioError, count_samples, probe, read_span, resample_blocks
 from mert_fairseq.data.genre.audio import clip_starts, stack_clips
 from mert_fairseq.genre.checkpoint import Classifier, load_classifier
 from mert_fairseq.ingest.signatures import CONTAINER_OF_EXTENSION
@@ -137,8 +137,9 @@ def read_clips(path: Path, sample_rate: int, clip_samples: int, most: int) -> li
     if not path.is_file():
         raise AudioError(f"{path}: no such file. Correct its name.")
     info = probe(path)
-    # the length that an MP3's header gives may be an estimate
-    samples = count_samples(path) if info.format.startswith("MP3") else info.samples
+    # the length in an MP3's header may be an estimate, and a FLAC from a pipe states none
+    is_stated = not info.format.startswith("MP3") and info.samples != UNKNOWN_SAMPLES
+    samples = info.samples if is_stated else count_samples(path)
     if samples * sample_rate < SHORTEST_SAMPLES * info.sample_rate:
         raise AudioError(
             f"{path}: found {samples / info.sample_rate:.3f} s of audio, expected at least "

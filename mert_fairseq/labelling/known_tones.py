@@ -57,9 +57,13 @@ def add_known_tones(page: Page, tones: Mapping[str, Sequence[int]], out: Path) -
         expected = [expected_bin(note, teacher) for note in notes]
         found = peak_bins(notes, teacher)
         rows.append([name, _bins(expected), _bins(found), "yes" if found == expected else "NO"])
+    cs = {f"C{octave}": expected_bin(12 * (octave + 1), teacher) for octave in range(1, 9)}
+    octaves = {f"{note}, bin {place}": place for note, place in cs.items() if place < teacher.bins}
     for place, (name, image) in enumerate(images.items()):
         seconds = (len(image) - 1) * teacher.hop_samples / teacher.sample_rate
-        path = draw_spectrograms(out / f"cqt_{place}.png", {name: image}, seconds=seconds, ylabel="bin")
+        path = draw_spectrograms(
+            out / f"cqt_{place}.png", {name: image}, seconds=seconds, ylabel="note", yticks=octaves, value="dB"
+        )
         page.picture(path, f"{name}: magnitudes in dB under the peak; {teacher.bins_per_octave} bins an octave.")
     page.table(["tones", "bins where they belong", "strongest bins found", "alike"], rows)
 
