@@ -3,9 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-SLOW = -m "not slurm and not gpu"
 
-.PHONY: install demo test test-slow test-kill test-slurm lint format clean
+.PHONY: install demo test test-slow test-training test-kill test-slurm lint format clean
 
 install: $(STAMP)
 
@@ -25,9 +24,13 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm and not gpu"
 
-# everything this machine can run, trainings included
+# what takes minutes: trainings, examples stage by stage, long audio
 test-slow: install
-	$(BIN)/python -m pytest $(SLOW)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not slurm and not gpu"
+
+# of these the trainings: killed, stopped, resumed, spread over processes, on each teacher, fine-tuned
+test-training: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not gpu" tests/training tests/running
 
 # label jobs that are killed 20 times at random moments, meet each other, or find the disk full
 test-kill: install
