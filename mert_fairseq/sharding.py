@@ -57,14 +57,7 @@ def make_shards(
     manifest = Manifest.read(path)
     if not 1 <= shards <= len(manifest):
         raise ValueError(f"{path}: found {len(manifest)} tracks, expected at least one for each of {shards} shards.")
-    labels = open_labels(label_dir or data_dir, split, columns) if columns else None
-    if labels is not None and len(labels) != len(manifest):
-        raise LabelError(
-            f"{labels.source}: found labels of {len(labels)} tracks, expected {len(manifest)}, one for each in {path}. "
-            f"Make the labels again from this manifest."
-        )
-    if labels is not None:
-        refuse_uneven(labels)
+    labels = _labels_of(path, len(manifest), Path(label_dir or data_dir), columns) if columns else None
     dealt = deal_tracks(len(manifest), shards, seed)
     for shard, tracks in enumerate(dealt):
         name = shard_name(split, shard, shards)
@@ -77,6 +70,18 @@ def make_shards(
     if columns:
         copy_dictionaries(Path(label_dir or data_dir), out_dir, columns)
     return [len(tracks) for tracks in dealt]
+
+
+def _labels_of(path: Path, tracks: int, label_dir: Path, columns: Sequence[str]) -> JoinedLabels:
+    """Labels of a manifest's tracks, all columns of one length."""
+    labels = open_labels(label_dir, path.stem, columns)
+    if len(labels) != tracks:
+        raise LabelError(
+            f"{labels.source}: found labels of {len(labels)} tracks, expected {tracks}, one for each in {path}. "
+            f"Make the labels again from this manifest."
+        )
+    refuse_uneven(labels)
+    return labels
 
 
 def _write_labels(labels: JoinedLabels, out_dir: Path, name: str, tracks: Iterator[int]) -> None:
