@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mert_fairseq.files import replacing
+from mert_fairseq.files import write_lines
 from mert_fairseq.ingest.names import escape
 from mert_fairseq.labelling.job import LabelJobError
 
@@ -12,9 +12,7 @@ MAX_LISTED = 10
 
 def write_rejects(path: Path, reasons: Mapping[str, str]) -> None:
     """Write a line "path<TAB>reason" a track, sorted, with the escapes of make_manifest.py's rejects.tsv."""
-    lines = [f"{escape(track)}\t{escape(reason)}\n" for track, reason in sorted(reasons.items())]
-    with replacing(path) as partial:
-        partial.write_text("path\treason\n" + "".join(lines), encoding="utf-8")
+    write_lines(path, ["path\treason", *(f"{escape(track)}\t{escape(why)}" for track, why in sorted(reasons.items()))])
 
 
 def tracks_refused(where: object, reasons: Collection[str]) -> LabelJobError:
