@@ -13,6 +13,7 @@ LEVELS = [
     {"data", "models", "labelling"},
     {"running"},
     {"tasks", "criterions"},
+    {"extraction"},
     {"probing", "hf", "genre"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
