@@ -135,8 +135,8 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
     if missing:
         raise ValueError(
-            f"{name}: lacks the weights {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}. Expected all "
-            f"weights of a {model_class.__name__}; export the folder again."
+            f"{name}: lacks the weights {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}. Expected "
+            f"all weights of a {model_class.__name__}; export the folder again."
         )
     return model
 
