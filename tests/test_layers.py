@@ -14,8 +14,8 @@ LEVELS = [
     {"distributed"},
     {"tasks", "criterions"},
     {"genre", "running"},
-    {"extraction", "hf"},
-    {"probing"},
+    {"extraction"},
+    {"hf", "probing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 WITHOUT_TORCH = {
