@@ -61,8 +61,8 @@ class ProbeData:
         for split in SPLITS:
             if not self.clips.get(split):
                 raise ValueError(
-                    f"{self.folder}: found no clips of the split {split}, expected some in each of {', '.join(SPLITS)}. "
-                    f"Check the data set's lists (mert-probe check)."
+                    f"{self.folder}: found no clips in the split {split}, expected some in each of {', '.join(SPLITS)}."
+                    f" Check the data set's lists (mert-probe check)."
                 )
         counts = Counter(clip.id for split in SPLITS for clip in self.clips[split])
         if double := [name for name, count in counts.items() if count > 1]:
@@ -124,12 +124,12 @@ class ProbeData:
         for split in SPLITS:
             path = folder / f"{split}.txt"
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: no such split list. Expected {', '.join(s + '.txt' for s in SPLITS)}.")
+                raise FileNotFoundError(f"{path}: no such split list. Expected train.txt, valid.txt and test.txt.")
             wanted = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
             if unknown := [name for name in wanted if name not in known]:
                 raise ValueError(
-                    f"{path}: names {len(unknown)} clips that {self.folder} does not have, the first is {unknown[0]!r}. "
-                    f"Expected ids such as {next(iter(known))!r}, one per line; mert-probe splits writes such lists."
+                    f"{path}: names {len(unknown)} clips that {self.folder} does not have, the first is {unknown[0]!r}."
+                    f" Expected ids such as {next(iter(known))!r}, one per line; mert-probe splits writes such lists."
                 )
             clips[split] = [known[name] for name in wanted]
         return ProbeData(self.folder, self.names, clips, self.left_out)

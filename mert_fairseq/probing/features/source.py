@@ -4,12 +4,12 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mert_fairseq.extraction import Encoder, load_encoder
+from mert_fairseq.models.pretrained import build_encoder, read_pretrained
 from mert_fairseq.probing.features.spectral import KINDS, frames_of
 
 # Shape letters: B clips, T samples, S states, F frames, D width.
@@ -60,8 +60,8 @@ class ModelSource(Source):
         self.encoder, self.name, self.digest = encoder, name, digest
         self.sample_rate, self.rate_hz = encoder.sample_rate, encoder.frame_rate_hz
         self.num_states, self.min_samples = encoder.num_layers, encoder.receptive_samples
-        self.normalized = encoder.standardizes
-        encoder.standardizes = False  # whole clips are standardised, not each window
+        self.normalized = encoder.normalizes
+        encoder.normalizes = False  # whole clips are standardised, not each window
 
     def frames(self, waves: Tensor) -> Tensor:
         return self.encoder.layers(waves)
@@ -76,7 +76,7 @@ class ConvSource(ModelSource):
 
     def frames(self, waves: Tensor) -> Tensor:
         with torch.inference_mode():
-            conv = model_of(self.encoder).feature_extractor(waves.to(self.encoder.device))
+            conv = self.encoder.model.feature_extractor(waves.to(self.encoder.device))
         return conv.transpose(1, 2)[:, None].float()
 
 
@@ -123,23 +123,19 @@ def load_source(model: str, device: str | None = None, seed: int = 0) -> Source:
     return ModelSource(encoder, name, encoder.digest)
 
 
-def model_of(encoder: Encoder) -> Any:
-    """The torch module of an encoder."""
-    return encoder.model  # type: ignore[attr-defined]
-
-
 def randomize(encoder: Encoder, seed: int) -> str:
     """Give a model the weights of a new one.
 
     Returns:
         SHA-256 of the weights.
     """
-    model = model_of(encoder)
+    model = encoder.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = encoder.fresh_model()  # type: ignore[attr-defined]
+        is_hugging_face = hasattr(model, "config")
+        fresh = type(model)(model.config) if is_hugging_face else build_encoder(read_pretrained(encoder.name)[0])
     model.load_state_dict(fresh.state_dict())
     digest = hashlib.sha256()
     for value in model.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else b"")
+        digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 
 from mert_fairseq.teachers.cqt import CQTTeacher

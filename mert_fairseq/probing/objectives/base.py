@@ -1,4 +1,4 @@
-"""An objective: targets from labels, the loss of many heads at once, a fast score to choose by, and the final scores."""
+"""An objective: targets from labels, the loss of many heads at once, a score to choose by, and the final scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -46,6 +46,7 @@ class Objective(ABC):
         """Targets of the frames of N clips, (W, ...); only for ``frames``."""
         raise NotImplementedError(f"{type(self).__name__} has no targets of frames")
 
+    @abstractmethod
     def check_training(self, targets: Tensor) -> None:
         """Check that something can be learnt from these targets.
 

@@ -42,4 +42,5 @@ class ValueObjective(Objective):
     def score(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> dict[str, float]:
         said, true = self.unit_outputs(outputs, rows), rows.unit_targets.double().numpy()
         each = metrics.r2_score(true, said, multioutput="raw_values")
-        return {"r2": float(np.mean(each)), **{f"r2_{name}": float(r2) for name, r2 in zip(self.names, each, strict=True)}}
+        named = {f"r2_{name}": float(r2) for name, r2 in zip(self.names, each, strict=True)}
+        return {"r2": float(np.mean(each)), **named}

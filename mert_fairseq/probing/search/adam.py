@@ -28,12 +28,15 @@ class BatchedAdam:
         """Update the parameters from their gradients, and drop the gradients."""
         self.steps += 1
         for name, value in self.heads.items():
-            parts = (value, value.grad, self.first[name], self.second[name])
+            if value.grad is None:
+                raise RuntimeError(f"the parameter {name} has no gradient")
+            first, second, gradient = self.first[name], self.second[name], value.grad
             if value.device.type == "cpu" and value[0].numel() >= LARGE:
                 for run, rate in enumerate(self.rates.tolist()):
-                    self._update(*(part[run] for part in parts), rate)
+                    self._update(value[run], gradient[run], first[run], second[run], rate)
             else:
-                self._update(*parts, self.rates.view(-1, *[1] * (value.dim() - 1)))
+                rates = self.rates.view(-1, *[1] * (value.dim() - 1))
+                self._update(value, gradient, first, second, rates)
             value.grad = None
 
     def _update(self, value: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rate: Tensor | float) -> None:

@@ -29,9 +29,7 @@ def start_heads(
     """
     drawn = {seed: _start(seed, width, outputs, hidden, mixed_layers) for seed in set(seeds)}
     names = drawn[seeds[0]].keys()
-    return {
-        name: torch.stack([drawn[seed][name] for seed in seeds]).to(device).requires_grad_(True) for name in names
-    }
+    return {name: torch.stack([drawn[seed][name] for seed in seeds]).to(device).requires_grad_(True) for name in names}
 
 
 def _start(seed: int, width: int, outputs: int, hidden: int, mixed_layers: int) -> Parameters:

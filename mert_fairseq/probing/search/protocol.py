@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 ALL_LAYERS = -1  # as a choice of layer: the weighted sum of layers 1 to L
@@ -106,7 +107,7 @@ def plan_chunks(protocol: Protocol, num_states: int, runs_at_once: int) -> list[
     for kind in ([layer for layer in choices if layer != ALL_LAYERS], [ALL_LAYERS] * (ALL_LAYERS in choices)):
         cells = [[Run(layer, rate, seed) for seed in protocol.seeds] for layer in kind for rate in _rates(protocol)]
         size = max(1, runs_at_once // len(protocol.seeds))
-        chunks += [sum(cells[start : start + size], []) for start in range(0, len(cells), size)]
+        chunks += [list(chain(*cells[start : start + size])) for start in range(0, len(cells), size)]
     return chunks
 
 

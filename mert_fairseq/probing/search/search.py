@@ -86,7 +86,7 @@ def search(
         if group is None:
             group = _train_group(runs, splits, objective, protocol, crop_rows, device)
             with replacing(path) as partial, partial.open("wb") as file:
-                np.savez(file, about=np.array(about), **group)
+                np.savez(file, about=np.array(about), **group)  # type: ignore[arg-type]
         stored.append(group)
         done += len(runs)
         report(done, total)
