@@ -90,7 +90,7 @@ class ProbeData:
         return {split: len({clip.unit for clip in self.clips[split]}) for split in SPLITS}
 
     def files(self) -> list[str]:
-        """Paths of the audio, each once, in order."""
+        """Paths of the audio (folders of stems, for separation), each once, in order."""
         return list(dict.fromkeys(clip.path for split in SPLITS for clip in self.clips[split]))
 
     def check_files(self) -> None:
@@ -100,7 +100,7 @@ class ProbeData:
             FileNotFoundError: naming the first that is missing, and how many are.
         """
         files = self.files()
-        if missing := [path for path in files if not (self.folder / path).is_file()]:
+        if missing := [path for path in files if not (self.folder / path).exists()]:
             raise FileNotFoundError(
                 f"{self.folder}: {len(missing)} of {len(files)} audio files are missing, the first is {missing[0]}. "
                 f"mert-probe check lists them all and says where to get them."

@@ -98,9 +98,15 @@ def run_task(
             results["few_shot"] = few_shot_scores(rows, objective, best_single_layer(found.scores))
         _write_outputs(folder / OUTPUTS, objective, rows, found)
     _write_runs(folder / RUNS, found.scores, objective.monitor_name)
+    return write_results(folder, results)
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
+    """Write results.json; returns what :func:`read_results` will read."""
+    text = json.dumps(results, indent=1)
     with replacing(folder / RESULTS) as partial:
-        partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
+        partial.write_text(text + "\n", encoding="utf-8")
+    return json.loads(text)
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from mert_fairseq.probing.features.spectral import KINDS, frames_of
 
 # Shape letters: B clips, T samples, S states, F frames, D width.
 
+RANDOM_SEED = 1234
 BASELINES = (*KINDS, "random", "raw-conv")
 
 
@@ -94,7 +95,7 @@ class SpectralSource(Source):
         return torch.stack([frames_of(self.kind, wave) for wave in waves])[:, None]
 
 
-def load_source(model: str, device: str | None = None, seed: int = 0) -> Source:
+def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) -> Source:
     """What ``--model`` names.
 
     Args:

@@ -89,7 +89,7 @@ class FeatureStore:
         try:
             # copy on write, because torch wants arrays that it may write to
             arrays = [np.load(self._state(state), mmap_mode="c") for state in range(index["states"])]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise ValueError(
                 f"{self.folder}: cannot be read ({error}). Remove this folder; the features are extracted again."
             ) from error

@@ -32,7 +32,8 @@ class KeyObjective(ClassObjective):
         super().__init__(names)
         self.aggregations = tuple(aggregations)
         # [reference, estimate]
-        self.weights = torch.tensor([[mir_eval.key.weighted_score(r, e) for e in names] for r in names]).double()
+        weights = [[mir_eval.key.weighted_score(reference, estimate) for estimate in names] for reference in names]
+        self.weights = torch.tensor(weights, dtype=torch.float64)
 
     def combine(self, outputs: Tensor, rows: Rows, how: str) -> Tensor:
         """(R, W, K) outputs of windows to (R, U, K) of songs, by one of AGGREGATIONS."""

@@ -59,9 +59,15 @@ class SeedStreams:
         before = counts.cumsum(0) - counts
         return torch.arange(int(counts.sum())) + (first - before).repeat_interleave(counts)
 
-    def masks(self, shape: tuple[int, int], dropout: float) -> Tensor | None:
-        """(G, *shape) of 0 and 1 / (1 - dropout), each seed's own; None without dropout."""
+    def masks(self, batch: Batch, width: int, dropout: float) -> Tensor | None:
+        """(G, B, width) of 0 and 1 / (1 - dropout), each seed's own; None without dropout.
+
+        A seed draws for its own rows only, so that its numbers do not depend on the seeds beside it.
+        """
         if not dropout:
             return None
-        kept = [torch.rand(shape, generator=generator, device=self.device) >= dropout for generator in self.drops]
-        return torch.stack(kept).float() / (1 - dropout)
+        masks = torch.ones(*batch.rows.shape, width, device=self.device)
+        for mask, rows, generator in zip(masks, batch.weights.sum(1).long().tolist(), self.drops, strict=True):
+            kept = torch.rand(rows, width, generator=generator, device=self.device) >= dropout
+            mask[:rows] = kept / (1 - dropout)
+        return masks

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -135,7 +136,7 @@ def _read_group(path: Path, about: str) -> dict[str, Any] | None:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored["about"]) == about:
                 return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         pass
     return None
 

@@ -164,7 +164,7 @@ def _update(
     features = group.batch_features(heads, train, batch)
     targets = torch.stack([train.targets_of(rows) for rows in batch.rows])[group.seed_of_run].to(group.device)
     weights = batch.weights[group.seed_of_run].to(group.device)
-    masks = streams.masks((features.shape[1], heads["w2"].shape[1]), dropout)
+    masks = streams.masks(batch, heads["w2"].shape[1], dropout)
     mask = None if masks is None else masks[group.seed_of_run.to(group.device)]
     losses = objective.loss(apply_heads(heads, features, mask), targets)
     ((losses * weights).sum(1) / weights.sum(1)).sum().backward()

@@ -11,9 +11,9 @@ import numpy as np
 from mert_fairseq.files import replacing
 from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.source import Source
-from mert_fairseq.probing.run import RESULTS, read_results
+from mert_fairseq.probing.run import read_results, write_results
 from mert_fairseq.probing.search.protocol import LEARNING_RATES, Protocol, layer_choices, layer_name
-from mert_fairseq.probing.separation.spectra import HOP_SAMPLES
+from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, SAMPLE_RATE
 from mert_fairseq.probing.separation.train import (
     SAMPLES_PER_SONG,
     SeparationProbe,
@@ -46,10 +46,10 @@ def run_separation(
     Raises:
         ValueError: if the model's frames are not those of the spectra.
     """
-    if round(source.sample_rate / source.rate_hz) != HOP_SAMPLES:
+    if source.sample_rate != SAMPLE_RATE or round(source.sample_rate / source.rate_hz) != HOP_SAMPLES:
         raise ValueError(
-            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected a hop of "
-            f"{HOP_SAMPLES} samples, at which the spectra of {task.name} are taken. Use a model of 24 kHz and 75 Hz."
+            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected {SAMPLE_RATE} "
+            f"Hz and a hop of {HOP_SAMPLES} samples, at which the spectra of {task.name} are taken."
         )
     folder = out / task.name / source.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,9 +91,7 @@ def run_separation(
         "by_layer": {},
         "key": key,
     }
-    with replacing(folder / RESULTS) as partial:
-        partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
+    return write_results(folder, results)
 
 
 def _mean_valid(cell: dict[str, list[tuple[float, float]]]) -> float:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-FFT_SAMPLES, HOP_SAMPLES = 2048, 320  # 75 frames per second at 24 kHz
+SAMPLE_RATE, FFT_SAMPLES, HOP_SAMPLES = 24_000, 2048, 320  # 75 frames per second
 BINS = FFT_SAMPLES // 2 + 1
 WIENER_FRAMES = 600  # the filter's statistics are taken over so many frames
 EPSILON = 1e-10
