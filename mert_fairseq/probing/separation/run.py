@@ -48,8 +48,8 @@ def run_separation(
     """
     if source.sample_rate != SAMPLE_RATE or round(source.sample_rate / source.rate_hz) != HOP_SAMPLES:
         raise ValueError(
-            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected {SAMPLE_RATE} "
-            f"Hz and a hop of {HOP_SAMPLES} samples, at which the spectra of {task.name} are taken."
+            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected "
+            f"{SAMPLE_RATE} Hz and a hop of {HOP_SAMPLES} samples, at which the spectra of {task.name} are taken."
         )
     folder = out / task.name / source.name
     folder.mkdir(parents=True, exist_ok=True)
