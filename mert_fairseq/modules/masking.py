@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mert_fairseq.modules import draws
+from mert_fairseq.modules.padding import FramePadding
 
 SELECTIONS = ("static", "uniform", "normal", "poisson")
 
@@ -115,17 +116,17 @@ class MaskedFrames(NamedTuple):
     places: Tensor
 
     @classmethod
-    def drawn(cls, x: Tensor, padded: Tensor | None, law: SpanLaw, clip_seeds: np.ndarray) -> "MaskedFrames":
-        """Draw for frames x (B, F, D), none in padding (B, F) bool; on the CPU, so that the device need not wait."""
+    def drawn(cls, x: Tensor, padding: FramePadding | None, law: SpanLaw, clip_seeds: np.ndarray) -> "MaskedFrames":
+        """Draw for frames x (B, F, D), none in the padding; on the CPU, so that the device need not wait."""
         clips, frames, _ = x.shape
-        sizes = np.full(clips, frames) if padded is None else (~padded).sum(1).cpu().numpy()
+        sizes = np.full(clips, frames) if padding is None else padding.counts
         masks = span_masks(sizes, frames, law, clip_seeds)
         return cls(draws.to_device(masks, x.device), draws.to_device(np.flatnonzero(masks), x.device))
 
     @classmethod
-    def given(cls, masks: Tensor, padded: Tensor | None) -> "MaskedFrames":
-        """Of masks (B, F) bool on the device, which is waited for; those in padding (B, F) bool are not predicted."""
-        real = masks if padded is None else masks & ~padded
+    def given(cls, masks: Tensor, padding: FramePadding | None) -> "MaskedFrames":
+        """Of masks (B, F) bool on the device, which is waited for; those in the padding are not predicted."""
+        real = masks if padding is None else masks & ~padding.mask
         return cls(masks, real.flatten().nonzero().squeeze(1))
 
     def take(self, values: Tensor, first_axis: int = 0) -> Tensor:
@@ -190,12 +191,6 @@ def drop_channels(x: Tensor, law: SpanLaw, clip_seeds: np.ndarray) -> Tensor:
         return x
     dead = span_masks(np.full(clips, width), width, law, clip_seeds, draws.CHANNEL_MASK)
     return x.masked_fill(draws.to_device(dead, x.device).unsqueeze(1), 0.0)
-
-
-def frame_padding(padding_mask: Tensor, num_frames: int) -> Tensor:
-    """Frames that lie wholly in the padding: (B, T) bool -> (B, F) bool, as fairseq's HuBERT counts them."""
-    samples = padding_mask.size(1) // num_frames * num_frames
-    return padding_mask[:, :samples].view(padding_mask.size(0), num_frames, -1).all(-1)
 
 
 def staged(values: list[float], steps: list[float], default: float, name: str) -> Callable[[int], float]:
