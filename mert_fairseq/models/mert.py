@@ -11,7 +11,8 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from mert_fairseq import frames
-from mert_fairseq.models import build, checkpoint
+from mert_fairseq.checkpointing import safe_loading as checkpoint
+from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
 from mert_fairseq.modules import draws, masking
