@@ -11,14 +11,14 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from mert_fairseq import frames
-from mert_fairseq.checkpointing import safe_loading as checkpoint
+from mert_fairseq.checkpointing import safe_loading
 from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
-from mert_fairseq.modules import draws, masking
+from mert_fairseq.modules import clip_rng, masking
 from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.padding import FramePadding, clip_lengths, exact_counts, published_counts
-from mert_fairseq.modules.waves import float_wave, standardised
+from mert_fairseq.modules.waveform import float_wave, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class MERTModel(MERTHeads):
         self._build_heads(cfg, sample_rate, num_classes)
         self.num_updates = 0
         if cfg.pretrained_weights:
-            checkpoint.load_feature_extractor(self.feature_extractor, cfg.pretrained_weights)
+            safe_loading.load_feature_extractor(self.feature_extractor, cfg.pretrained_weights)
 
     @classmethod
     def build_model(cls, cfg: MERTConfig, task: Any) -> "MERTModel":
@@ -97,7 +97,7 @@ class MERTModel(MERTHeads):
         features_only: bool = False,
         output_layer: int | None = None,
         mask_indices: Tensor | None = None,
-        clip_seeds: draws.ClipSeeds | None = None,
+        clip_seeds: clip_rng.ClipSeeds | None = None,
         lengths: np.ndarray | None = None,
     ) -> dict[str, Any]:
         """Encode a batch and predict its masked frames.
@@ -131,7 +131,7 @@ class MERTModel(MERTHeads):
         wave = float_wave(source)
         heard = wave
         if self.training and not features_only:
-            heard = self.mixture(wave, draws.clip_seeds_on_cpu(clip_seeds, wave.size(0)), lengths)
+            heard = self.mixture(wave, clip_rng.clip_seeds_on_cpu(clip_seeds, wave.size(0)), lengths)
         features, features_pen, targets = self._features(heard, target_list, padding_mask, lengths if exact else None)
         padding = self._frame_padding(lengths, source.size(1), features, exact)
         padded = None if padding is None else padding.mask
@@ -212,7 +212,7 @@ class MERTModel(MERTHeads):
         if self.targets_per_frame == 1:
             targets = target_list[..., : len(index)]
         else:
-            targets = target_list.index_select(-1, draws.to_device(index, features.device))
+            targets = target_list.index_select(-1, clip_rng.to_device(index, features.device))
         return features[..., : len(index)], targets
 
     def _mask(
@@ -220,10 +220,10 @@ class MERTModel(MERTHeads):
         features: Tensor,
         padding: FramePadding | None,
         mask_indices: Tensor | None,
-        clip_seeds: draws.ClipSeeds | None,
+        clip_seeds: clip_rng.ClipSeeds | None,
     ) -> tuple[Tensor, masking.MaskedFrames]:
         """What the encoder gets, (B, F, D), and which frames are masked: drawn, unless ``mask_indices`` says."""
-        seeds = draws.clip_seeds_on_cpu(clip_seeds, features.size(0))
+        seeds = clip_rng.clip_seeds_on_cpu(clip_seeds, features.size(0))
         if mask_indices is None:
             masked = masking.MaskedFrames.drawn(features, padding, self.frame_law(self.num_updates), seeds)
         else:

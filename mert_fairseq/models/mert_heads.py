@@ -7,7 +7,8 @@ import torch
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
 
-from mert_fairseq.models import build, checkpoint
+from mert_fairseq.checkpointing import safe_loading
+from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules import heads, masking
 from mert_fairseq.modules.padding import FramePadding
@@ -47,7 +48,7 @@ class MERTHeads(BaseFairseqModel):
         Any other stray key stays and is an error on load.
         """
         super().upgrade_state_dict_named(state_dict, name)
-        checkpoint.drop_stored_cqt_kernels(state_dict)
+        safe_loading.drop_stored_cqt_kernels(state_dict)
         listed = [f"logit_temp_list.{q}" for q in range(len(self.num_classes))]
         if all(key in state_dict for key in listed):
             state_dict["logit_temp_list"] = torch.stack([state_dict.pop(key) for key in listed])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import clip_rng
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Mixture:
         source = np.floor(source * (lengths[donor] - length + 1)).astype(int)
         place = np.floor(place * (lengths[:, None] - length + 1)).astype(int)
         length = np.where(gate & count, length, 0)
-        return self._add(wave, *(draws.to_device(a, wave.device) for a in (donor, length, source, place)))
+        return self._add(wave, *(clip_rng.to_device(a, wave.device) for a in (donor, length, source, place)))
 
     def _draw(self, clip_seeds: np.ndarray) -> tuple[np.ndarray, ...]:
         """The clip's decision (B, 1) bool, which snippets count (B, S) bool, and four uniforms (B, S)."""
         least, most = self.snippets
-        u = draws.uniforms(clip_seeds, draws.MIXTURE, 2 + 4 * most)
+        u = clip_rng.uniforms(clip_seeds, clip_rng.MIXTURE, 2 + 4 * most)
         number = least + np.floor(u[:, 1:2] * (most - least + 1))
         return u[:, :1] < self.prob, np.arange(most) < number, *np.split(u[:, 2:], 4, axis=1)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.frames import ConvLayer, num_conv_frames
-from mert_fairseq.modules import draws
+from mert_fairseq.modules import clip_rng
 
 # Shape letters: B batch, T samples, F frames.
 
@@ -27,7 +27,7 @@ class FramePadding(NamedTuple):
     def of(cls, counts: np.ndarray, frames: int, device: torch.device) -> "FramePadding":
         """The padding behind ``counts`` (B,) of ``frames`` frames."""
         counts = np.minimum(counts, frames)
-        return cls(draws.to_device(np.arange(frames) >= counts[:, None], device), counts)
+        return cls(clip_rng.to_device(np.arange(frames) >= counts[:, None], device), counts)
 
 
 def clip_lengths(padding_mask: Tensor | None, lengths: np.ndarray | None = None) -> np.ndarray | None:
