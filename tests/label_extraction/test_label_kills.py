@@ -142,7 +142,7 @@ def test_a_second_job_on_a_shard_is_turned_away(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 2)
     with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2):
         _, answers = start(job)
-        assert "shard-0-of-1.lock: another job is at work here. Wait for it to end" in told(answers)[0]
+        assert "shard-0-of-1.lock is in use by another run. Wait for it to end" in told(answers)[0]
 
 
 @pytest.mark.slow
