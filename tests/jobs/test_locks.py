@@ -17,7 +17,7 @@ with FileLock(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def holder(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "a.lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from label_corpus import label_files, make_job, write_audio
 
+from mert_fairseq.jobs.locks import LockedError
 from mert_fairseq.label_extraction import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.label_extraction.part_store import ShardStore
 
@@ -29,7 +30,7 @@ def label(job: LabelJob, answers: Connection, most_bytes: int) -> None:
         answers.send("labelled")
         merge_shards(job)
         answers.send("merged")
-    except LabelJobError as error:
+    except (LabelJobError, LockedError) as error:
         answers.send(str(error))
 
 
