@@ -7,10 +7,11 @@ from pathlib import Path
 
 from mert_fairseq.fma.card import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
+from mert_fairseq.labels.genre_labels import GENRES_DIR
 from mert_fairseq.preprocessing.converted_folder import converted_folder
 from mert_fairseq.preprocessing.examine_files import Progress, check_settings, examine_all, resolve_folders
 from mert_fairseq.preprocessing.examine_track import Settings, Track
-from mert_fairseq.preprocessing.fma_labels import ATTRIBUTION_FILE, GENRES_DIR, write_attribution, write_genres
+from mert_fairseq.preprocessing.fma_labels import ATTRIBUTION_FILE, write_attribution, write_genres
 from mert_fairseq.preprocessing.fma_selection import Choice, Plan, plan_tracks
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 from mert_fairseq.preprocessing.journal import JOURNAL_FILE, Journal
