@@ -82,7 +82,7 @@ def test_files_that_cannot_be_read_are_audio_errors(model, tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.full(800, np.nan), 24_000, subtype="FLOAT")
     (tmp_path / "empty.wav").touch()
     for name, message in (
-        ("none.wav", "No such file"),
+        ("none.wav", "no such file"),
         ("nan.wav", "NaN or infinity at sample 0"),
         ("empty.wav", "0 b"),
     ):
