@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mert_fairseq.files import write_lines
+from mert_fairseq.files import escape, write_lines
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.genre_tree import GenreTree
 from mert_fairseq.fma.licences import parse_licence
-from mert_fairseq.preprocessing.safe_names import escape
 
 GENRES_DIR = "genres"  # apart from frame labels, which are as many as the clock says
 LABELS = ("genre_top", "genres", "genres_all")

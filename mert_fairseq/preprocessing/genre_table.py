@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mert_fairseq.files import write_lines
+from mert_fairseq.files import escape, write_lines
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.fma_labels import GENRES_DIR
-from mert_fairseq.preprocessing.safe_names import escape
 from mert_fairseq.preprocessing.tracks_table import TRACKS_FILE
 
 SPLITS = ("train", "valid", "test")
