@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
+from mert_fairseq.frames import decoded_length_agrees
 from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.seeking import preroll_samples, quiet_mp3
 
@@ -27,6 +28,10 @@ MP3_DELAY_SAMPLES = 5 * 1152  # encoder and decoder delay, and a last frame that
 
 class AudioError(ValueError):
     """A file that cannot be read as asked: the message says which, what was found and the remedy."""
+
+
+class TruncatedAudioError(AudioError):
+    """A file that decodes without a fault, but not to the length that its header states."""
 
 
 class AudioInfo(NamedTuple):
@@ -68,7 +73,8 @@ def read_span(
         sample_rate: in Hz; if given, a file at another rate is refused.
 
     Returns:
-        (samples,) mono, exactly what decoding the whole file and cutting gives.
+        (samples,) mono, exactly what decoding the whole file and cutting gives; of lossy formats that lack up to a
+        tenth of a second at their end (frames.lengths_agree), filled up with zeros.
 
     Raises:
         AudioError: if the file cannot be decoded, ends before the span does, holds NaN or has another rate.
@@ -80,15 +86,18 @@ def read_span(
                 f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
             )
         found = file.frames
+        to_the_end = samples is None
         if samples is None:
             samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
-        if 0 <= start_samples <= start_samples + samples <= found:
+        end, kind = start_samples + samples, f"{file.format}/{file.subtype}"
+        if 0 <= start_samples <= min(found, end):
             wave = _decode_span(path, file, start_samples, samples, dtype)
-            if len(wave) == samples:
-                return _checked(wave, path, start_samples)
             found = start_samples + len(wave)
+            if found == end or decoded_length_agrees(found, end, file.samplerate, kind):
+                missing = 0 if to_the_end else end - found
+                return _checked(np.pad(wave, (0, missing)), path, start_samples)
         raise AudioError(
-            f"{path}: found {found} samples, expected samples {start_samples} to {start_samples + samples}. The "
+            f"{path}: found {found} samples, expected samples {start_samples} to {end}. The "
             f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."
         )
 
@@ -100,7 +109,8 @@ def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Itera
         (n,) float32 mono, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     return (_mono(block) for block in stream_channels(path, block_samples))
 
@@ -112,7 +122,8 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
         (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     decoded = 0
     with _opened(path) as file:
@@ -124,8 +135,10 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
 
 def _refuse_truncated(path: str | Path, file: soundfile.SoundFile, decoded: int) -> None:
     unstated = unstated_samples(path) if file.format == "MP3" else None
-    if unstated is None and file.frames != UNKNOWN_SAMPLES and decoded < file.frames:
-        raise AudioError(
+    kind = f"{file.format}/{file.subtype}"
+    short = decoded < file.frames and not decoded_length_agrees(decoded, file.frames, file.samplerate, kind)
+    if unstated is None and file.frames != UNKNOWN_SAMPLES and short:
+        raise TruncatedAudioError(
             f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
             f"truncated; fetch it again or leave it out."
         )

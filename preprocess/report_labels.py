@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float, positive_int
 from mert_fairseq.label_extraction.report import label_usage, write_report
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.families import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, count, draw, print; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        labels = options.labels or label_names(options.label_dir)
+        labels = expand_families(options.labels or label_names(options.label_dir), options.label_dir)
         usages = [
             label_usage(options.label_dir, split, labels, options.label_rate, options.tracks)
             for split in options.splits
