@@ -24,7 +24,7 @@ HEADS = (
     "final_projs.",
     "label_embs_concat",
     "target_glu.",
-    "logit_temp_list.",
+    "logit_temp_list",
     "encoder_cqt_model.",
     "encoder_mel_model.",
 )
