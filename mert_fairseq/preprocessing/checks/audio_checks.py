@@ -12,7 +12,6 @@ from mert_fairseq import audio
 from mert_fairseq.frames import decoded_length_agrees
 from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.preprocessing.audio_stats import Limits, Meter
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, without_path
 from mert_fairseq.preprocessing.integrity.reasons import Reason
@@ -127,22 +126,15 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
         found = f"{info.sample_rate} Hz, expected {sample_rate} Hz"
         remedy = f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
         faults.append(Fault(job.track, "audio_sample_rate", True, found, remedy))
-    samples, decode = _samples_without_decoding(job.path, info), job.decode
-    if samples is not None and not decoded_length_agrees(samples, job.samples, info.sample_rate, info.format):
-        if info.format.startswith("OGG") and samples > job.samples:
+    decode, stated = job.decode, info.samples != audio.UNKNOWN_SAMPLES
+    if stated and not decoded_length_agrees(info.samples, job.samples, info.sample_rate, info.format):
+        if info.format.startswith("OGG") and info.samples > job.samples:
             decode = True  # the positions in its pages can be ahead of the audio
         else:
-            found = f"{samples} samples by its header, the manifest says {job.samples}"
+            found = f"{info.samples} samples by its header, the manifest says {job.samples}"
             remedy = "The file changed after the manifest was made: make the manifest, and the labels, again."
             faults.append(Fault(job.track, "audio_length", True, found, remedy))
     return faults + (_decode(job, info) if decode else [])
-
-
-def _samples_without_decoding(path: Path, info: audio.AudioInfo) -> int | None:
-    """What the header says or, where an MP3's does not, its frames add up to; None if nothing tells."""
-    if info.format.startswith("MP3") and (counted := unstated_samples(path)) is not None:
-        return counted or None
-    return None if info.samples == audio.UNKNOWN_SAMPLES else info.samples
 
 
 def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
