@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from fairseq.models.wav2vec.utils import pad_to_multiple
-from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from fairseq.modules.transformer_sentence_encoder import init_bert_params
 from torch import Tensor, nn
 
+from mert_fairseq.modules import checkpointing
 from mert_fairseq.modules.layers import LayerSpec, TransformerLayer, build_layer
 from mert_fairseq.modules.positions import positional_conv
 
@@ -73,7 +73,7 @@ class TransformerEncoderExtend(nn.Module):
             if isinstance(layer, TransformerLayer):
                 layer.scale_init()
             if checkpoint_activations:
-                checkpoint_wrapper(layer)
+                checkpointing.checkpoint_activations(layer)
 
     def forward(
         self,

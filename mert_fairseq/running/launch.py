@@ -11,6 +11,7 @@ from fairseq.distributed import utils as fairseq_distributed
 from omegaconf import DictConfig, open_dict
 
 from mert_fairseq.running import group, hooks
+from mert_fairseq.running.ddp import check_ddp
 from mert_fairseq.running.layout import Layout, LayoutError, Wishes, find_layout
 from mert_fairseq.running.report import batch_line, ranks_line
 from mert_fairseq.running.saving import raise_if_unsaved
@@ -38,7 +39,9 @@ def call_main(cfg: DictConfig, main: Callable[..., None], **kwargs: Any) -> None
     _check_user_dir(cfg.common.user_dir)
     gpus = 0 if cfg.common.cpu else torch.cuda.device_count()
     layout = find_layout(_wishes(cfg), os.environ, gpus)
-    if not gpus:
+    if gpus:
+        check_ddp(cfg, layout.world_size)
+    else:
         _check_without_gpus(cfg, layout)
     if layout.local_ranks == 1:
         run_rank(0, layout, cfg, main, kwargs)
