@@ -64,8 +64,8 @@ class ClipBatchIterator(EpochBatchIterator):
         """Continue an epoch.
 
         Args:
-            state_dict: of :meth:`state_dict`, or of fairseq's iterator with what ``checkpoint`` adds to it; see
-                :func:`mert_fairseq.running.loading.place`.
+            state_dict: of :meth:`state_dict`, or of fairseq's iterator, which counts steps. What
+                :func:`mert_fairseq.checkpointing.loading.place` adds to either is used.
         """
         self.epoch, self._next_epoch_itr = state_dict["epoch"], None
         self.dataset.set_epoch(self.epoch)
@@ -83,8 +83,7 @@ class ClipBatchIterator(EpochBatchIterator):
 
     def _restored(self, state: dict[str, Any], shuffle: bool) -> tuple[np.ndarray, np.ndarray] | None:
         """Clips that were done before the last batches were cut, and all that are done; None to start the epoch."""
-        clips, then = state.get("clips"), state.get("checkpoint")
-        if clips:
+        if clips := state.get("clips"):
             if clips["number"] == len(self._before):
                 return _unpacked(clips["before"], clips["number"]), _unpacked(clips["done"], clips["number"])
             logger.warning(
@@ -92,7 +91,9 @@ class ClipBatchIterator(EpochBatchIterator):
                 f"{clips['number']}: the epoch starts anew"
             )
             return None
-        if not (then and then["steps"]):
+        same = {"steps": state.get("iterations_in_epoch", 0), "ranks": self.num_shards, "limits": self._limits}
+        then = state.get("checkpoint") or same
+        if not then["steps"]:
             return None
         self._start(self._before, BatchLimits(*then["limits"]))
         self._batches = self._shuffled(shuffle)
@@ -134,7 +135,7 @@ class ClipBatchIterator(EpochBatchIterator):
         groups = [batches[start : start + ranks] for start in range(0, whole, ranks)]
         if shuffle:
             with data_utils.numpy_seed(self.seed + self.epoch):
-                np.random.shuffle(groups)  # type: ignore[arg-type]  # a list of lists
+                np.random.shuffle(groups)
         return [*chain(*groups), *batches[whole:]]
 
     def _get_iterator_for_epoch(

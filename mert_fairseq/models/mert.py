@@ -11,10 +11,13 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from mert_fairseq import frames
-from mert_fairseq.models import build, checkpoint, warm_start
+from mert_fairseq.checkpointing import safe_loading as checkpoint
+from mert_fairseq.checkpointing import warm_start
+from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
-from mert_fairseq.modules import draws, heads, masking
-from mert_fairseq.modules.waves import float_wave, standardised
+from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import heads, masking
+from mert_fairseq.modules.waveform import float_wave, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ class MERTModel(BaseFairseqModel):
     Raises:
         ValueError: if an option is unsupported or does not fit the others.
     """
+
+    pretrained_weights_option = "model.pretrained_weights"  # named where a checkpoint does not fit
 
     def __init__(
         self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int], labels: Sequence[str] = ()
@@ -106,7 +111,7 @@ class MERTModel(BaseFairseqModel):
                 f"(task.label_rate). Leave model.label_rate unset, or set it to ${{task.label_rate}}."
             )
         classes = [len(dictionary) for dictionary in task.dictionaries]
-        return cls(cfg, task.cfg.sample_rate, classes, list(task.cfg.labels))
+        return cls(cfg, task.cfg.sample_rate, classes, list(getattr(task.cfg, "labels", ())))
 
     def set_num_updates(self, num_updates: int) -> None:
         """Where the run stands; fairseq calls it before each update, also after a resume."""

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.models.warm_start import is_head
 
 # Options that matter to the pretraining alone. Layers are not dropped: a mixture of layers needs them all.
 ENCODER_ONLY = {

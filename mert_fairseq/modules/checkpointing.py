@@ -15,7 +15,7 @@ def checkpoint_activations(module: nn.Module) -> None:
     Evaluation is not affected: without gradients there is nothing to keep.
     """
     # a partial, not a closure: deepcopy of the module (EMA) then copies the module that it calls too
-    module.forward = functools.partial(_checkpointed, module.forward)  # type: ignore[method-assign]
+    module.forward = functools.partial(_checkpointed, module.forward)
 
 
 def _checkpointed(forward: Callable[..., Any], *args: Any, **options: Any) -> Any:

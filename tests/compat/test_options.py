@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules.attention import MultiheadAttentionExtend
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 SMALL = {
     "label_rate": 75.0,
@@ -241,7 +241,7 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
     for name, weight in donor.feature_extractor.state_dict().items():
         assert torch.equal(model.feature_extractor.state_dict()[name], weight)
     other = {"conv_feature_layers": "[(4,10,5)] + [(4,3,2)] * 4 + [(4,2,2)] * 2"}
-    with pytest.raises(ValueError, match="does not fit this conv stack"):
+    with pytest.raises(ValueError, match="its conv stack does not fit this model's"):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 

@@ -104,7 +104,11 @@ def test_on_other_ranks_the_same_batches_follow_in_the_same_order():
 
 def test_several_resumes_with_other_batches_in_one_epoch_still_use_each_clip_once():
     met, state = train(*FIRST, updates=1)
-    for limits, ranks, update_freq in [(BatchLimits(200, None), 1, 3), (BatchLimits(300, None), 1, 1), (FIRST[0], 1, 1)]:
+    for limits, ranks, update_freq in [
+        (BatchLimits(200, None), 1, 3),
+        (BatchLimits(300, None), 1, 1),
+        (FIRST[0], 1, 1),
+    ]:
         batches, state = train(limits, ranks, update_freq, updates=1, state=state)
         met += batches
     undisturbed, _ = train(FIRST[0], 1, 1, updates=99, state=state)
