@@ -43,11 +43,14 @@ def start_from(model: nn.Module, path: str | Path, labels: Sequence[str] = ()) -
     state = read_checkpoint(path)
     found: Weights = dict(state["model"])
     model.upgrade_state_dict_named(found, "")  # type: ignore[operator]  # fairseq's
+    other: tuple[str, ...] = ()
     if labels and (theirs := _labels_of(state)) and theirs != list(labels):
-        found = {name: value for name, value in found.items() if not name.startswith(CODE_HEADS)}
+        other = CODE_HEADS
         logger.info(f"model.pretrained_weights {path}: learnt the labels {theirs}: the heads of the codes are new")
     expected = model.state_dict()
-    fitting = {name: value for name, value in found.items() if _fits(value, expected.get(name))}
+    fitting = {
+        name: value for name, value in found.items() if _fits(value, expected.get(name)) and not name.startswith(other)
+    }
     _check(path, found, expected, fitting)
     model.load_state_dict(fitting, strict=False)
     _report(path, found, expected, fitting)
@@ -97,6 +100,8 @@ def _report(path: str | Path, found: Weights, expected: Weights, fitting: Weight
 
 
 def _difference(name: str, found: Weights, expected: Weights) -> str:
+    if name in found and _fits(found[name], expected.get(name)):
+        return f"{name} (of other labels)"
     shapes = [tuple(tensors[name].shape) if name in tensors else "none" for tensors in (found, expected)]
     return f"{name} (found {shapes[0]}, expected {shapes[1]})"
 

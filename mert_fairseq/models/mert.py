@@ -38,7 +38,7 @@ class MERTModel(BaseFairseqModel):
         ValueError: if an option is unsupported or does not fit the others.
     """
 
-    pretrained_weights_option = "model.pretrained_weights"  # named where a checkpoint does not fit
+    pretrained_weights_option = "+model.pretrained_weights"  # named where a checkpoint does not fit
 
     def __init__(
         self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int], labels: Sequence[str] = ()
