@@ -144,6 +144,7 @@ class MERTPretrainingTask(ClipTask):
             pad_audio=cfg.pad_audio or cfg.enable_padding,
             random_crop=cfg.random_crop,
             normalize=cfg.normalize,
+            by_seconds=cfg.crops_per_epoch == "by_seconds",
             max_unreadable_share=cfg.max_unreadable_share,
         )
 

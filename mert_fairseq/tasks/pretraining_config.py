@@ -34,6 +34,11 @@ class MERTPretrainingConfig(FairseqDataclass):
     random_crop: bool = option(True, "draw where a crop starts, on a label; else crop from the beginning")
     dynamic_crops: str = option("[]", "crop lengths in seconds, such as '[5, 10]', in place of max_sample_size")
     dynamic_crops_epoches: str = option("[]", "epochs from which on they hold, such as '[1, 20]'")
+    crops_per_epoch: str = option(
+        "by_track",
+        "by_track: one crop of each track, whatever its length, as published; by_seconds: as many as fit into it, so "
+        "that albums and hour-long mixes are heard in full",
+    )
     sharding_data: int = option(-1, "n: epoch e trains on {split}_{i}_{n}.tsv and its labels alone; -1: no shards")
     load_random_data_shard: bool = option(True, "draw each epoch's shard; else take them in order")
     store_labels: bool = option(False, "hold all labels in memory, 2 bytes a code; for slow disks")
@@ -56,6 +61,7 @@ class MERTPretrainingConfig(FairseqDataclass):
     cqt_loss_bin_dataloader: int = option(-1, "not supported: the model computes the CQT; set model.audio_cqt_bins")
 
 
+CROPS_PER_EPOCH = ("by_track", "by_seconds")
 REMEDIES = {
     "fine_tuning": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
@@ -99,6 +105,15 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         raise ValueError(
             f"task.label_rate: found {cfg.label_rate:g} Hz, expected the labels a second of frame labels, such as 75. "
             f"Labels of whole tracks belong to the task genre_audio."
+        )
+    if cfg.crops_per_epoch not in CROPS_PER_EPOCH:
+        raise ValueError(
+            f"task.crops_per_epoch: found {cfg.crops_per_epoch!r}, expected {' or '.join(CROPS_PER_EPOCH)}."
+        )
+    if cfg.crops_per_epoch == "by_seconds" and cfg.max_sample_size is None and cfg.dynamic_crops == "[]":
+        raise ValueError(
+            "task.crops_per_epoch: by_seconds needs the length of a crop. Set task.max_sample_size, such as 120000 "
+            "(5 s at 24 kHz), or leave by_track."
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
