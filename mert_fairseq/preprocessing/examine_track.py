@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from mert_fairseq import audio
+from mert_fairseq.mpeg import riff_mpeg_span
 from mert_fairseq.preprocessing.audio_stats import FULL_SCALE_16_BIT, Limits, Meter
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
@@ -122,7 +123,7 @@ def _fault_of_bytes(path: Path) -> tuple[Reason, str] | None:
         if path.stat().st_size == 0:
             return Reason.EMPTY, "0 bytes"
         found = content_of(path)
-        if found is not None and found != promised:
+        if found is not None and found != promised and not (promised == "mpeg" and riff_mpeg_span(path) is not None):
             return Reason.WRONG_EXTENSION, f"named {extension or 'without an extension'}, but the content is {found}"
         if promised is not None and promised in UNDECODABLE:
             return Reason.NO_DECODER, f"{promised}: {REMEDIES[Reason.NO_DECODER]}"
@@ -208,7 +209,8 @@ def _write(track: Track, signal: IO[bytes], settings: Settings, digest: Callable
 
 def _reason_of(error: audio.AudioError, otherwise: Reason) -> Reason:
     """UNREADABLE if the system failed to read the file, whatever the decoder would have made of it."""
-    return Reason.UNREADABLE if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR else otherwise
+    is_of_the_system = isinstance(error.__cause__, OSError) or getattr(error.__cause__, "code", 0) == SYSTEM_ERROR
+    return Reason.UNREADABLE if is_of_the_system else otherwise
 
 
 def _decoder_says(error: audio.AudioError) -> str:

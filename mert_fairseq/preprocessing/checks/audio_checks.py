@@ -11,7 +11,6 @@ import numpy as np
 from mert_fairseq import audio
 from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.preprocessing.audio_stats import Limits, Meter
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, without_path
 from mert_fairseq.preprocessing.integrity.reasons import Reason
@@ -129,19 +128,11 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
         remedy = f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
         faults.append(Fault(job.track, "audio_sample_rate", True, found, remedy))
     tolerated = 0 if info.format.partition("/")[0] in LOSSLESS else TOLERATED_SECONDS * info.sample_rate
-    samples = _samples_without_decoding(job.path, info)
-    if samples is not None and abs(samples - job.samples) > tolerated:
-        found = f"{samples} samples by its header, the manifest says {job.samples}"
+    if info.samples != audio.UNKNOWN_SAMPLES and abs(info.samples - job.samples) > tolerated:
+        found = f"{info.samples} samples by its header, the manifest says {job.samples}"
         remedy = "The file changed after the manifest was made: make the manifest, and the labels, again."
         faults.append(Fault(job.track, "audio_length", True, found, remedy))
     return faults + (_decode(job, info) if job.decode else [])
-
-
-def _samples_without_decoding(path: Path, info: audio.AudioInfo) -> int | None:
-    """What the header says or, where an MP3's does not, its frames add up to; None if nothing tells."""
-    if info.format.startswith("MP3") and (counted := unstated_samples(path)) is not None:
-        return counted or None
-    return None if info.samples == audio.UNKNOWN_SAMPLES else info.samples
 
 
 def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
