@@ -1,4 +1,4 @@
-"""What a training step asks of a GPU, counted without one: launches, host reads, saved activations, FLOPs, floor of time.
+"""What a training step asks of a GPU, counted without one: launches, host reads, memory, FLOPs, floor of time.
 
     python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--clips 16] [--seconds 5]
 

@@ -66,7 +66,9 @@ class MERTConfig(HubertConfig):
     )
     feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
     feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
-    pretrained_weights: str = option("", "checkpoint whose feature_extractor starts this one; empty for random weights")
+    pretrained_weights: str = option(
+        "", "checkpoint whose conv stack, Transformer and fitting heads start this one; empty for random weights"
+    )
 
     exact_padding: bool = option(
         False,
