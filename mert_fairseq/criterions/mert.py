@@ -14,7 +14,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
-from mert_fairseq.modules import draws
+from mert_fairseq.modules import clip_rng as draws
 from mert_fairseq.modules.heads import CodePrediction
 from mert_fairseq.options import option
 

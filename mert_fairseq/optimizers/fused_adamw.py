@@ -31,8 +31,8 @@ class FusedAdamW(FairseqOptimizer):
     """``torch.optim.AdamW(fused=True)``: all parameters in a few kernels instead of a dozen per parameter.
 
     It differs from fairseq's ``adam`` in one place. At update t, torch divides by sqrt(v / (1 - beta2^t)) + eps,
-    fairseq by (sqrt(v) + eps) / sqrt(1 - beta2^t). fairseq's epsilon is larger by 1 / sqrt(1 - beta2^t): with beta2 = 0.98 by a
-    factor of 7 at the first update, by 1 % after 200 updates. Everything else is equal to rounding.
+    fairseq by (sqrt(v) + eps) / sqrt(1 - beta2^t). fairseq's epsilon is larger by 1 / sqrt(1 - beta2^t): with
+    beta2 = 0.98 by a factor of 7 at the first update, by 1 % after 200 updates. Everything else is equal to rounding.
 
     Its state is saved in the format of fairseq's ``adam``: a run may continue with either optimizer.
     """
