@@ -116,8 +116,7 @@ def zero_grad(self: FP16Optimizer) -> None:
         parameter.grad = None
     torch._foreach_zero_([_grad(master) for master in _masters(self)])
     self._needs_sync = False
-    if self.scaler is not None:
-        self._multiply_factor = 1.0 / float(self.scaler.loss_scale)
+    self._multiply_factor = 1.0 / float(self.scaler.loss_scale) if self.scaler is not None else 1.0
 
 
 def amp_step(self: AMPOptimizer) -> None:
