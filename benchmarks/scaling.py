@@ -17,7 +17,7 @@ ENCODEC_SPEED, KMEANS_SPEED = 32.8 / 2, 769 / 2  # times real time, a core: labe
 PCM_BYTES_A_SECOND = 2 * SAMPLE_RATE
 FMA_LARGE_BYTES_A_SECOND = 93 * 2**30 / (106_574 * 30)  # its MP3s
 LABEL_BYTES_A_SECOND = 2 * FRAME_RATE * CODEBOOKS  # packed, uint16
-CHECKPOINT_BYTES_A_PARAMETER = 12  # float32 weights and Adam's two moments
+CHECKPOINT_BYTES_A_PARAMETER = 16  # weights, master weights and Adam's two moments, all in float32
 CONVS = [(1, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2  # (channels in, width, stride), 512 out
 
 

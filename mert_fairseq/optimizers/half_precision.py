@@ -14,15 +14,19 @@ from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.optim.fp16_optimizer import FP16Optimizer
 from torch import Tensor
 
-MASTERS = "master_weights"
+MASTERS, SCALER = "master_weights", "loss_scaler"
+SCALER_COUNTS = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
 fairseq_state_dict = FP16Optimizer.state_dict
 fairseq_load_state_dict = FP16Optimizer.load_state_dict
 logger = logging.getLogger(__name__)
 
 
 def state_dict(self: FP16Optimizer) -> dict[str, Any]:
-    """What fairseq saves, and the master weights."""
-    return {**fairseq_state_dict(self), MASTERS: [weights.detach() for weights in _masters(self)]}
+    """What fairseq saves, the master weights, and where the loss scale stands between two of its rises."""
+    state = {**fairseq_state_dict(self), MASTERS: [weights.detach() for weights in _masters(self)]}
+    if self.scaler is not None:
+        state[SCALER] = {name: getattr(self.scaler, name) for name in SCALER_COUNTS}
+    return state
 
 
 @torch.no_grad()
@@ -35,7 +39,7 @@ def load_state_dict(
         ValueError: if the checkpoint's master weights have other shapes, because its precision was another.
     """
     state = dict(state_dict)
-    saved = state.pop(MASTERS, None)
+    saved, counts = state.pop(MASTERS, None), state.pop(SCALER, None)
     masters = _masters(self)
     if saved is not None:
         found, expected = ([tuple(weights.shape) for weights in some] for some in (saved, masters))
@@ -48,6 +52,8 @@ def load_state_dict(
                 f"start with a new optimizer."
             )
     fairseq_load_state_dict(self, state, optimizer_overrides)
+    if counts and self.scaler is not None:
+        vars(self.scaler).update(counts)
     if saved is None:
         logger.warning(
             "the checkpoint holds no float32 master weights (it is from an older version): training continues from "
