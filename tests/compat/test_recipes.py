@@ -146,7 +146,7 @@ def test_our_recipes_keep_the_published_values_of_model_and_optimisation(size, n
     assert (published.pop("optimizer._name"), ours["optimizer._name"]) == (
         "adam",
         "fused_adamw",
-    )  # one law, fewer kernels
+    )
     for key, value in published.items():
         if key.startswith(groups) and key != "model.label_rate" and key in ours:
             assert ours[key] == value, key
