@@ -44,12 +44,22 @@ setup(
     entry_points={
         "console_scripts": [
             "mert-check-data=mert_fairseq.preprocessing.checks.cli:main",
+            "mert-extract=mert_fairseq.extraction.cli:main",
             "mert-genre=mert_fairseq.genre.cli:main",
         ]
     },
     extras_require={
         "hf": ["transformers>=4.40", "safetensors>=0.4"],
+        "hdf5": ["h5py>=3.9"],
         "probe": ["mir_eval>=0.7"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.10", "types-PyYAML"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "h5py>=3.9",
+            "ruff>=0.6",
+            "mypy>=1.10",
+            "types-PyYAML",
+        ],
     },
 )

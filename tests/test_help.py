@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mert_fairseq.arguments import Help
+from mert_fairseq.extraction import cli as extraction
 from mert_fairseq.genre import cli as genre
 from mert_fairseq.preprocessing.checks import cli as checks
 
@@ -15,7 +16,11 @@ PREPROCESS = sorted((Path(__file__).parents[1] / "preprocess").glob("*.py"))
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Of all commands, without the trainings'."""
-    found = {"mert-check-data": checks.parser(), "mert-genre": genre.parser()}
+    found = {
+        "mert-check-data": checks.parser(),
+        "mert-extract": extraction.parser(),
+        "mert-genre": genre.parser(),
+    }
     for path in PREPROCESS:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)

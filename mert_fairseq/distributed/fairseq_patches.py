@@ -6,7 +6,8 @@ of fairseq                          here                          why
 checkpoint_utils:
 ``torch_persistent_save``           ``saving.write_checkpoint``   flushed to the disk before it takes its name
 ``PathManager``                     ``saving.SafePathManager``    ``checkpoint_last.pt`` is copied likewise
-``save_checkpoint``                 wrapped by ``saving``         a full disk does not end the training
+``save_checkpoint``                 wrapped by ``saving``         a full disk does not end the training; an update to be
+                                                                  saved has a file of its own where an epoch ends too
 ..                                  and ``training_stats``        after all that was logged has been read
 ``load_checkpoint``                 wrapped by ``loading``        falls back to the last whole one; any number of ranks
 fairseq_cli.train:
@@ -37,7 +38,7 @@ from fairseq.distributed import utils as fairseq_distributed
 
 from mert_fairseq.checkpointing import optimizer_state
 from mert_fairseq.checkpointing.loading import falling_back
-from mert_fairseq.checkpointing.saving import SafePathManager, surviving_save, write_checkpoint
+from mert_fairseq.checkpointing.saving import SafePathManager, saving_by_updates, surviving_save, write_checkpoint
 from mert_fairseq.distributed import gradient_norm, training_stats
 from mert_fairseq.distributed.stopping import stopping_validate_and_save
 from mert_fairseq.optimizers import half_precision
@@ -62,7 +63,9 @@ def install() -> None:
     _installed = True
     checkpoint_utils.torch_persistent_save = write_checkpoint
     checkpoint_utils.PathManager = SafePathManager
-    checkpoint_utils.save_checkpoint = training_stats.flushing_save(surviving_save(checkpoint_utils.save_checkpoint))
+    checkpoint_utils.save_checkpoint = training_stats.flushing_save(
+        surviving_save(saving_by_updates(checkpoint_utils.save_checkpoint))
+    )
     checkpoint_utils.load_checkpoint = falling_back(checkpoint_utils.load_checkpoint)
     fairseq_train.validate_and_save = training_stats.flushing_validate_and_save(
         stopping_validate_and_save(fairseq_train.validate_and_save)
