@@ -16,6 +16,7 @@ import soxr
 
 from mert_fairseq.decoder import Decoder, decoder_of, open_decoder
 from mert_fairseq.files import replacing
+from mert_fairseq.frames import decoded_length_agrees
 from mert_fairseq.mpeg import without_id3v2
 from mert_fairseq.seeking import preroll_samples, quiet_mpeg
 from mert_fairseq.spliced import SplicedFile
@@ -29,6 +30,10 @@ MPEG_DELAY_SAMPLES = 5 * 1152  # of the decoder, and a last frame that is cut
 
 class AudioError(ValueError):
     """A file that cannot be read as asked: the message says which, what was found and the remedy."""
+
+
+class TruncatedAudioError(AudioError):
+    """A file that decodes without a fault, but not to the length that its header states."""
 
 
 class AudioInfo(NamedTuple):
@@ -72,7 +77,8 @@ def read_span(
         sample_rate: in Hz; if given, a file at another rate is refused.
 
     Returns:
-        (samples,) mono, exactly what decoding the whole file and cutting gives.
+        (samples,) mono, exactly what decoding the whole file and cutting gives; of lossy formats that lack up to a
+        tenth of a second at their end (frames.lengths_agree), filled up with zeros.
 
     Raises:
         AudioError: if the file cannot be decoded, ends before the span does, holds NaN or has another rate.
@@ -84,15 +90,18 @@ def read_span(
                 f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
             )
         found = file.samples
+        to_the_end = samples is None
         if samples is None:
             samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
-        if 0 <= start_samples <= start_samples + samples <= found:
+        end, kind = start_samples + samples, f"{file.format}/{file.subtype}"
+        if 0 <= start_samples <= min(found, end):
             wave = _decode_span(path, file, start_samples, samples, dtype)
-            if len(wave) == samples:
-                return _checked(wave, path, start_samples)
             found = start_samples + len(wave)
+            if found == end or decoded_length_agrees(found, end, file.samplerate, kind):
+                missing = 0 if to_the_end else end - found
+                return _checked(np.pad(wave, (0, missing)), path, start_samples)
         raise AudioError(
-            f"{path}: found {found} samples, expected samples {start_samples} to {start_samples + samples}. The "
+            f"{path}: found {found} samples, expected samples {start_samples} to {end}. The "
             f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."
         )
 
@@ -104,7 +113,8 @@ def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Itera
         (n,) float32 mono, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     return (_mono(block) for block in stream_channels(path, block_samples))
 
@@ -116,7 +126,8 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
         (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     decoded = 0
     with _opened(path) as file:
@@ -134,8 +145,11 @@ def _refuse_truncated(path: str | Path, file: Decoder, decoded: int) -> None:
                 f"{path}: found {decoded} samples, expected about {file.counted_samples}, which its frames add up to. "
                 f"Its bit rate varies, and its format does not state a length. Convert it: ffmpeg -i FILE FILE.flac."
             ) from cause
-    elif file.frames != UNKNOWN_SAMPLES and decoded < file.frames:
-        raise AudioError(
+        return
+    kind = f"{file.format}/{file.subtype}"
+    short = decoded < file.frames and not decoded_length_agrees(decoded, file.frames, file.samplerate, kind)
+    if file.frames != UNKNOWN_SAMPLES and short:
+        raise TruncatedAudioError(
             f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
             f"truncated; fetch it again, keep what there is (ffmpeg -i FILE FILE.flac), or leave it out."
         )

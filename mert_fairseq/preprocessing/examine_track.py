@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,6 @@ from mert_fairseq.preprocessing.scan import Source
 
 SPOOL_BYTES = 1 << 25  # 6 minutes at 24 kHz stay in memory between measuring and writing; longer files go to disk
 DIGEST_BYTES = 16
-TOLERATED_SECONDS = 0.1  # MP3 encoders do not agree on whether their padding counts
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
 BLOCK_SAMPLES = 1 << 16  # small enough to say where decoding stops to a second or two
 
@@ -179,10 +177,9 @@ def _metered(path: Path, meter: Meter) -> Iterator[np.ndarray]:
                 return
             yield mono
     except audio.AudioError as error:
-        # Without a cause the decoder is content, but gave less than the header says. An Ogg file was seen to be whole
-        # before; the positions in its pages, of which the length is the last, can be ahead of the audio.
-        tolerated = math.inf if meter.container == "OGG" else TOLERATED_SECONDS
-        if error.__cause__ is not None or meter.missing_seconds > tolerated:
+        # An Ogg file was seen to be whole before; the positions in its pages, of which the length is the last, can be
+        # ahead of the audio.
+        if meter.container != "OGG" or not isinstance(error, audio.TruncatedAudioError):
             raise
 
 
