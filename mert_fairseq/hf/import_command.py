@@ -1,0 +1,58 @@
+"""The command mert-import-hf."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mert_fairseq.arguments import Help, positive_int
+
+DESCRIPTION = """Turn a Hugging Face folder into a checkpoint for fairseq.
+
+    mert-import-hf downloads/MERT-v1-95M mert_95m.pt
+    fairseq-hydra-train ... checkpoint.finetune_from_model=$PWD/mert_95m.pt
+
+Takes folders of mert-export-hf, m-a-p's MERT-v1-95M and -330M, and other HuBERT models. The checkpoint yields features,
+can be fine-tuned (model.checkpoint of the genre task) and trained further."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(prog="mert-import-hf", description=DESCRIPTION, formatter_class=Help)
+    options.add_argument("folder", help="with config.json and weights")
+    options.add_argument("out", help="checkpoint to write, a .pt file; must be new")
+    options.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="NAME",
+        help="labels that new heads predict, if the folder has no heads (default: encodec_0 to encodec_7)",
+    )
+    options.add_argument("--codes", type=positive_int, default=1024, help="codes of each of those labels")
+    options.add_argument("--seed", type=int, default=1, help="of the weights of new heads")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Import; returns 0, or 1 for a folder that cannot be imported."""
+    chosen = parser().parse_args(arguments)
+    from mert_fairseq.hf.import_folder import NewHeads, import_hf
+
+    labels = tuple(chosen.labels) if chosen.labels else NewHeads().labels
+    try:
+        done = import_hf(chosen.folder, chosen.out, NewHeads(labels, chosen.codes, chosen.seed))
+    except (ValueError, OSError) as error:
+        print(f"mert-import-hf: {error}", file=sys.stderr)
+        return 1
+    if done.new_heads:
+        print(
+            f"mert-import-hf: {chosen.folder} has no heads. New ones with random weights predict "
+            f"{', '.join(done.new_heads)} ({chosen.codes} codes each) and the CQT; training further has to learn them.",
+            file=sys.stderr,
+        )
+    print(
+        f"{done.checkpoint}: all layers compared, largest difference {done.largest_difference:.1e} of a layer's scale"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
