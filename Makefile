@@ -30,11 +30,11 @@ test-slow: install
 
 # of these the trainings: killed, stopped, resumed, spread over processes, on each teacher, fine-tuned
 test-training: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not gpu" tests/training tests/running
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not gpu" tests/training tests/distributed
 
 # label jobs that are killed 20 times at random moments, meet each other, or find the disk full
 test-kill: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/labelling/test_label_kills.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/label_extraction/test_label_kills.py
 
 # launches, preemption, lost nodes on a Slurm that it starts on this machine; says which apt packages that takes
 test-slurm: install

@@ -43,8 +43,8 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "mert-check-data=mert_fairseq.ingest.checks.command:main",
-            "mert-genre=mert_fairseq.genre.command:main",
+            "mert-check-data=mert_fairseq.preprocessing.checks.cli:main",
+            "mert-genre=mert_fairseq.genre.cli:main",
         ]
     },
     extras_require={

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/labelling")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/label_extraction")]
 UPDATES, SAVE_EVERY = 150, 5
 
 
@@ -92,7 +92,7 @@ def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, A
     from training.conftest import SMALL
 
     import mert_fairseq  # noqa: F401
-    from mert_fairseq.models.checkpoint import read_checkpoint
+    from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
     data = make_tone_corpus(folder / "corpus", {"train": 40, "valid": 2})
 
@@ -149,7 +149,7 @@ def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]
     """Label noise with a residual K-means by two processes, and merge."""
     from label_corpus import label_files, write_audio, write_teacher
 
-    from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_shard
+    from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_shards, run_shard
 
     manifest = write_audio(folder, [16_000 + 997 * track for track in range(150)])
     source = TeacherSource(str(write_teacher(folder)))

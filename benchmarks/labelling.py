@@ -43,7 +43,7 @@ def write_manifest(folder: Path, first: int, clips: int, times: int = 1) -> Path
 
 def label(manifest: Path, label_dir: Path, source: Any) -> float:
     """Run a whole job on two workers; gives its seconds."""
-    from mert_fairseq.labelling import LabelJob, merge_shards, run_shard
+    from mert_fairseq.label_extraction import LabelJob, merge_shards, run_shard
 
     shutil.rmtree(label_dir, ignore_errors=True)
     label_dir.mkdir()
@@ -66,7 +66,7 @@ def save_weights(folder: Path) -> Path:
 
 def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
     """Pairs on tracks of their own: theirs, then ours, and how many codes differ."""
-    from mert_fairseq.labelling import TeacherSource
+    from mert_fairseq.label_extraction import TeacherSource
     from mert_fairseq.labels import open_labels
     from mert_fairseq.teachers.encodec import load_encodec
 
@@ -156,8 +156,8 @@ def measure_hour(folder: Path, runs: int) -> None:
 
 def encode_file(weights: Path, path: Path) -> None:
     """The child of ``measure_hour``: what a worker does with a track."""
-    from mert_fairseq.labelling import TeacherSource
-    from mert_fairseq.labelling.track import TrackTask, label_tracks
+    from mert_fairseq.label_extraction import TeacherSource
+    from mert_fairseq.label_extraction.label_tracks import TrackTask, label_tracks
 
     task = TrackTask(0, str(path), soundfile.info(path).frames)
     codes = label_tracks(TeacherSource("encodec", str(weights)), [task])[0]
@@ -197,7 +197,7 @@ def measure_fit(folder: Path, runs: int) -> None:
 
 def fit(folder: Path) -> None:
     """The child of ``measure_fit``."""
-    from mert_fairseq.labelling import fit_teacher
+    from mert_fairseq.label_extraction import fit_teacher
     from mert_fairseq.teachers.features import FrameFeatures
 
     teacher = fit_teacher(folder / "train.tsv", FrameFeatures(), 8, 1024, hours=FIT_HOURS, workers=2)
@@ -207,7 +207,7 @@ def fit(folder: Path) -> None:
 
 def measure_apply(folder: Path, runs: int) -> None:
     """Speed of whole label jobs with residual K-means and with MERT-v0's two label sets."""
-    from mert_fairseq.labelling import TeacherSource, fit_teacher
+    from mert_fairseq.label_extraction import TeacherSource, fit_teacher
     from mert_fairseq.teachers.features import FrameFeatures
 
     clips = 40

@@ -131,7 +131,7 @@ def mert_dataset(folder: Path):
     from fairseq import tasks
     from omegaconf import OmegaConf
 
-    from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+    from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
     task = tasks.setup_task(
         OmegaConf.merge(
@@ -198,7 +198,8 @@ if not {training}:
 import mert_fairseq.labels, mert_fairseq.manifest
 if {training}:
     from pathlib import Path
-    from mert_fairseq.data import checks, classes, mert_dataset
+    from mert_fairseq.data import checks, mert_dataset
+    from mert_fairseq.data import code_classes as classes
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 before, start = resident(), time.perf_counter()
 manifest = mert_fairseq.manifest.Manifest.read({folder!r} + "/train.tsv")

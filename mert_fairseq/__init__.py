@@ -1,8 +1,9 @@
 """MERT for fairseq: once both packages are imported, in whatever order, its task, model and criterion are registered.
 
-fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is imported
-already, so the three are imported here. So is running/, which starts the ranks of a training in fairseq's place. The
-audio and label tools import neither fairseq nor its seconds of start-up.
+fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is already
+imported, so all registered modules are imported here: those of pretraining, and those of genre/. distributed/, which
+starts the ranks of a training in place of fairseq, is installed here too. The audio and label tools import neither
+fairseq nor its seconds of start-up.
 """
 
 import logging
@@ -18,7 +19,8 @@ def _register(fairseq: ModuleType) -> None:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     from mert_fairseq import criterions, models, optimizers, tasks  # noqa: F401
-    from mert_fairseq.running import launch
+    from mert_fairseq.distributed import launch
+    from mert_fairseq.genre import registration  # noqa: F401
 
     root.setLevel(level)
     root.handlers[:] = handlers

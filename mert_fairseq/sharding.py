@@ -7,7 +7,7 @@ import numpy as np
 
 from mert_fairseq.labels import PackedLabels, PackedWriter, TextWriter, open_labels
 from mert_fairseq.labels.convert import copy_dictionaries, refuse_uneven
-from mert_fairseq.labels.homes import family_name, replacing_packed
+from mert_fairseq.labels.packed_index import family_name, replacing_packed
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
 from mert_fairseq.manifest import Manifest
 

@@ -18,8 +18,8 @@ import argparse
 import sys
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.labelling import command
-from mert_fairseq.labelling.source import ENCODEC, TeacherSource
+from mert_fairseq.label_extraction import cli as command
+from mert_fairseq.label_extraction.teacher_source import ENCODEC, TeacherSource
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,8 +27,8 @@ from functools import partial
 from typing import Any
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.labelling import command
-from mert_fairseq.labelling.source import TeacherSource
+from mert_fairseq.label_extraction import cli as command
+from mert_fairseq.label_extraction.teacher_source import TeacherSource
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
 from mert_fairseq.teachers.rvq import ResidualKMeans
 

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.ingest.genre_table import label_genres
+from mert_fairseq.preprocessing.genre_table import label_genres
 
 
 def parser() -> argparse.ArgumentParser:

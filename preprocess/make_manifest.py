@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.ingest import Split, WorkerError, build_manifests
-from mert_fairseq.ingest.bar import Bar
-from mert_fairseq.ingest.options import add_conversion_options, conversion_settings
+from mert_fairseq.preprocessing import Split, WorkerError, build_manifests
+from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
+from mert_fairseq.preprocessing.progress_bar import Bar
 
 
 def parser() -> argparse.ArgumentParser:

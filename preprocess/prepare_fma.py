@@ -16,11 +16,11 @@ from pathlib import Path
 from mert_fairseq.arguments import Help
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
-from mert_fairseq.ingest import WorkerError
-from mert_fairseq.ingest.bar import Bar
-from mert_fairseq.ingest.fma_prepare import plan_fma, prepare_fma
-from mert_fairseq.ingest.fma_select import Choice
-from mert_fairseq.ingest.options import add_conversion_options, conversion_settings
+from mert_fairseq.preprocessing import WorkerError
+from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
+from mert_fairseq.preprocessing.fma_pipeline import plan_fma, prepare_fma
+from mert_fairseq.preprocessing.fma_selection import Choice
+from mert_fairseq.preprocessing.progress_bar import Bar
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float, positive_int
-from mert_fairseq.labelling.report import label_usage, write_report
+from mert_fairseq.label_extraction.report import label_usage, write_report
 from mert_fairseq.labels.convert import label_names
 
 

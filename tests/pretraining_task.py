@@ -8,8 +8,8 @@ from numbered_corpus import COLUMNS
 from omegaconf import OmegaConf
 
 from mert_fairseq.data.mert_dataset import MERTDataset
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
 from mert_fairseq.tasks.mert_pretraining import MERTPretrainingTask
+from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 
 def make_task(folder: Path, **options: Any) -> MERTPretrainingTask:

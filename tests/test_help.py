@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.genre import command as genre
-from mert_fairseq.ingest.checks import command as checks
+from mert_fairseq.genre import cli as genre
+from mert_fairseq.preprocessing.checks import cli as checks
 
 PREPROCESS = sorted((Path(__file__).parents[1] / "preprocess").glob("*.py"))
 

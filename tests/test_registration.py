@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-ABOVE = {"genre", "probing", "hf"}  # no module that is registered imports these
+ABOVE = {"probing", "hf"}  # no module that is registered imports these
 REGISTERED = """
 import sys
 from fairseq.models import MODEL_REGISTRY
@@ -14,7 +14,9 @@ from fairseq.registry import REGISTRIES
 from fairseq.tasks import TASK_REGISTRY
 assert "mert" in MODEL_REGISTRY
 assert "mert_pretraining" in TASK_REGISTRY
-assert "mert" in REGISTRIES["criterion"]["registry"]
+assert {"fma_genre", "genre_audio"} <= set(TASK_REGISTRY)
+assert {"fma_feature_transformer", "mert_genre"} <= set(MODEL_REGISTRY)
+assert {"mert", "genre_cross_entropy"} <= set(REGISTRIES["criterion"]["registry"])
 """
 
 
@@ -27,7 +29,10 @@ def test_the_package_alone_imports_neither_fairseq_nor_torch():
     _run("import mert_fairseq, sys; assert not {'fairseq', 'torch'} & set(sys.modules)")
 
 
-@pytest.mark.parametrize("first", ["mert_fairseq", "mert_fairseq.modules.attention", "mert_fairseq.optimizers"])
+@pytest.mark.parametrize(
+    "first",
+    ["mert_fairseq", "mert_fairseq.modules.attention", "mert_fairseq.optimizers", "mert_fairseq.genre.audio.task"],
+)
 def test_registers_if_fairseq_is_imported_later(first):
     _run(f"import {first}\n{REGISTERED}")
 

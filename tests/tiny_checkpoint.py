@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 SMALL = {
     "_name": "mert", "label_rate": 75.0, "encoder_layers": 2, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 16,

@@ -41,7 +41,7 @@ audio=$(absolute "${audio:-data/fma_$subset}")
 metadata=$archives/fma_metadata
 features=$out/features
 
-genre() { "$python" -m mert_fairseq.genre.command "$@"; }
+genre() { "$python" -m mert_fairseq.genre.cli "$@"; }
 train() { # CONFIG OPTIONS...
   local config=$1; shift
   "$python" -m fairseq_cli.hydra_train --config-dir "$PWD/config/genre" --config-name "$config" "$@"

@@ -63,5 +63,5 @@ if wanted 5; then
 fi
 if wanted 6; then
   title 6 "check"
-  "$python" -m mert_fairseq.ingest.checks.command "$out" --workers "$workers"
+  "$python" -m mert_fairseq.preprocessing.checks.cli "$out" --workers "$workers"
 fi

@@ -59,7 +59,7 @@ python preprocess/extract_rvq_labels.py fit "$DATA" --teacher "$DATA/rvq.npz" --
 python preprocess/extract_rvq_labels.py apply "$DATA" --teacher "$DATA/rvq.npz" --splits train valid
 
 step "4/7 Check of manifests, audio and labels"
-python -m mert_fairseq.ingest.checks.command "$DATA"
+python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.audio import AudioError, probe
-from mert_fairseq.data.classes import ClassTable, unknown_code
+from mert_fairseq.data.code_classes import ClassTable, unknown_code
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.labels import JoinedLabels, LabelDictionary, LabelError
 from mert_fairseq.manifest import Manifest

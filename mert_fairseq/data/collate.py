@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mert_fairseq.data.draws import crop_start
 from mert_fairseq.data.padding import pad_waves
+from mert_fairseq.data.sampling import crop_start
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels.dictionary import PAD
-from mert_fairseq.modules.waves import float_wave, standardised
+from mert_fairseq.modules.waveform import float_wave, standardised
 
 
 class Clip(NamedTuple):

@@ -1,13 +1,13 @@
 """FMA's feature table for genre classifiers: preprocessing, data set, batches; see docs/genre.md."""
 
-from mert_fairseq.data.genre.collate import CollateFunctionWrapper
-from mert_fairseq.data.genre.dataset import FMADataset
-from mert_fairseq.data.genre.labels import LabelledTracks, labelled_tracks
-from mert_fairseq.data.genre.preprocessor import Preprocessor
-from mert_fairseq.data.genre.splits import check_disjoint
-from mert_fairseq.data.genre.tokens import TokenLayout
-from mert_fairseq.data.genre.transforms import register_transform
-from mert_fairseq.data.genre.vocabulary import GenreVocabulary
+from mert_fairseq.genre.features.collate import CollateFunctionWrapper
+from mert_fairseq.genre.features.dataset import FMADataset
+from mert_fairseq.genre.features.fma_genres import LabelledTracks, labelled_tracks
+from mert_fairseq.genre.features.preprocessor import Preprocessor
+from mert_fairseq.genre.features.tokens import TokenLayout
+from mert_fairseq.genre.features.transforms import register_transform
+from mert_fairseq.genre.splits import check_disjoint
+from mert_fairseq.genre.vocabulary import GenreVocabulary
 
 __all__ = [
     "CollateFunctionWrapper",

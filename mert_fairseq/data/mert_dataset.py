@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mert_fairseq.data.batches import MAX_PADDING
-from mert_fairseq.data.classes import ClassTable
-from mert_fairseq.data.clips import ClipDataset
+from mert_fairseq.data.clip_dataset import ClipDataset
+from mert_fairseq.data.code_classes import ClassTable
 from mert_fairseq.data.collate import Clip, Collater
-from mert_fairseq.data.draws import clip_draw, crop_start
+from mert_fairseq.data.sampling import clip_draw, crop_start
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels import FrameLabels
 from mert_fairseq.manifest import Manifest

@@ -1,1 +1,3 @@
-"""Genre classification after training: the command mert-genre, reports, baselines."""
+"""Genre classification: from FMA's feature table (``features/``) or from audio and a pretrained MERT (``audio/``)."""
+
+import fairseq  # noqa: F401  (first: see tests/test_registration.py)

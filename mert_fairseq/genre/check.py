@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.data.genre.dataset import features_of
-from mert_fairseq.data.genre.labels import LABELS, labelled_tracks
-from mert_fairseq.data.genre.preprocessor import Preprocessor
-from mert_fairseq.data.genre.splits import check_counts, check_disjoint
-from mert_fairseq.data.genre.vocabulary import GenreVocabulary
 from mert_fairseq.fma.card import SPLITS, SUBSETS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.tables import is_published
+from mert_fairseq.genre.features.dataset import features_of
+from mert_fairseq.genre.features.fma_genres import LABELS, labelled_tracks
+from mert_fairseq.genre.features.preprocessor import Preprocessor
+from mert_fairseq.genre.splits import check_counts, check_disjoint
+from mert_fairseq.genre.vocabulary import GenreVocabulary
 from mert_fairseq.reporting.text_table import text_table
 
 EXAMPLE = """example:

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.genre.baselines import check_comparable, comparison, read_baselines
-from mert_fairseq.genre.checkpoint import load_classifier
+from mert_fairseq.genre.features.baselines import check_comparable, comparison, read_baselines
+from mert_fairseq.genre.loading import load_classifier
 from mert_fairseq.reporting.classification_report import percent, write_report
 from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.labels.homes import family_name, replacing_packed
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
+from mert_fairseq.labels.packed_index import family_name, replacing_packed
 from mert_fairseq.labels.padded import write_padded
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
 from mert_fairseq.labels.source import open_labels

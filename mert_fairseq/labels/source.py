@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from mert_fairseq.labels.homes import packed_homes
 from mert_fairseq.labels.packed import PackedLabels, packed_files
+from mert_fairseq.labels.packed_index import packed_homes
 from mert_fairseq.labels.padded import PaddedLabels
 from mert_fairseq.labels.reader import FrameLabels, JoinedLabels
 from mert_fairseq.labels.text import TextLabels

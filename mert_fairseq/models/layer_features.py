@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from torch import Tensor
 
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 from mert_fairseq.frames import parse_conv_layers, receptive_field
-from mert_fairseq.models.checkpoint import read_checkpoint
 from mert_fairseq.models.mert import MERTModel
-from mert_fairseq.modules.waves import standardised
-from mert_fairseq.teachers.blocks import windows
+from mert_fairseq.modules.waveform import standardised
+from mert_fairseq.teachers.windowing import windows
 
 KIND = "mert"
 CORE_SECONDS = 15.0

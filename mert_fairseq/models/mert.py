@@ -11,10 +11,12 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from mert_fairseq import frames
-from mert_fairseq.models import build, checkpoint
+from mert_fairseq.checkpointing import safe_loading as checkpoint
+from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
-from mert_fairseq.modules import draws, heads, masking
-from mert_fairseq.modules.waves import float_wave, standardised
+from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import heads, masking
+from mert_fairseq.modules.waveform import float_wave, standardised
 
 logger = logging.getLogger(__name__)
 

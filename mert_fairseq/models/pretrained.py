@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 

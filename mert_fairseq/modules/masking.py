@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mert_fairseq.modules import draws
+from mert_fairseq.modules import clip_rng as draws
 
 SELECTIONS = ("static", "uniform", "normal", "poisson")
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mert_fairseq.modules import draws
+from mert_fairseq.modules import clip_rng as draws
 
 
 @dataclass(frozen=True)

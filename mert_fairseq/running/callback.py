@@ -1,15 +1,5 @@
-"""The Hydra callback that the recipes name, so that this package is imported before fairseq starts the ranks.
+"""Old place of the Hydra callback that starts the ranks."""
 
-fairseq imports ``common.user_dir`` only within each rank, when it has counted GPUs already.
-"""
+from mert_fairseq.distributed.callback import StartRanks
 
-from hydra.experimental.callback import Callback
-
-from mert_fairseq.running import launch
-
-
-class StartRanks(Callback):
-    """Lets ``mert_fairseq.running`` start the ranks of ``fairseq-hydra-train``."""
-
-    def __init__(self) -> None:
-        launch.install()
+__all__ = ["StartRanks"]

@@ -10,16 +10,21 @@ from fairseq.tasks import register_task
 from omegaconf import OmegaConf
 
 from mert_fairseq.data.checks import SHORTEST_LABELS, check_codes, check_labels, check_sample_rate, usable_tracks
-from mert_fairseq.data.classes import ClassTable
-from mert_fairseq.data.draws import shard_of_epoch
+from mert_fairseq.data.code_classes import ClassTable
 from mert_fairseq.data.mert_dataset import MERTDataset
+from mert_fairseq.data.sampling import shard_of_epoch
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
 from mert_fairseq.sharding import shard_name
-from mert_fairseq.tasks.clips import ClipTask, existing_folder
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig, check_config, check_mixture, refuse_moved_folders
+from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
+from mert_fairseq.tasks.pretraining_config import (
+    MERTPretrainingConfig,
+    check_config,
+    check_mixture,
+    refuse_moved_folders,
+)
 
 logger = logging.getLogger(__name__)
 

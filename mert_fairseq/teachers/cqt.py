@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mert_fairseq.teachers.batched import in_clips
 from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, cqt_geometry
-from mert_fairseq.teachers.waves import in_clips
 
 BACKENDS = ("fft", "nnaudio")
 MAX_PLANS = 12  # 5 to 30 MB each at the default settings

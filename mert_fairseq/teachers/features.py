@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mert_fairseq.frames import hop_samples
-from mert_fairseq.teachers.blocks import windows
 from mert_fairseq.teachers.cqt import CQTTeacher
 from mert_fairseq.teachers.mel import mel_filters, power_spectrum
+from mert_fairseq.teachers.windowing import windows
 
 DEFAULT_WIDTH = {"logmel": 128, "mfcc": 13, "chroma": 12}
 FFT_SAMPLES = 2048

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from mert_fairseq.teachers.batched import in_clips
 from mert_fairseq.teachers.mel import mel_filters, power_spectrum
-from mert_fairseq.teachers.waves import in_clips
 
 FFT_SAMPLES = 2048
 FMIN_HZ = 32.7  # C1, as for the CQT

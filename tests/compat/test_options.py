@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules.attention import MultiheadAttentionExtend
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 SMALL = {
     "label_rate": 75.0,

@@ -10,7 +10,7 @@ import torch
 from fairseq.data.iterators import EpochBatchIterator
 from numbered_corpus import CODES, COLUMNS, HOP, LABEL_RATE_HZ, SAMPLE_RATE, codes_of, write_corpus
 
-from mert_fairseq.data.classes import ClassTable
+from mert_fairseq.data.code_classes import ClassTable
 from mert_fairseq.data.iterators import close
 from mert_fairseq.data.mert_dataset import MERTDataset
 from mert_fairseq.data.unreadable import TooManyUnreadableError

@@ -9,9 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fma_tree import build_fma_tree
 from tiny_mert import save_tiny_mert
-
-from mert_fairseq.fma.testing import build_fma_tree
 
 QUICK = ["optimization.max_epoch=2", "model.encoder_layers=1", "dataset.batch_size=16"]
 

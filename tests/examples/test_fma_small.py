@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fma_tree import build_fma_tree
 
-from mert_fairseq.fma.testing import build_fma_tree
 from mert_fairseq.labels import TextLabels
 from mert_fairseq.manifest import Manifest
 
@@ -66,7 +66,7 @@ def test_the_archives_become_manifests_with_genre_labels(converted: Path):
 
 @pytest.mark.slow
 def test_the_training_set_is_labelled_and_its_check_is_green(converted: Path, archives: Path, repo_root: Path):
-    for tool in ("preprocess/extract_rvq_labels.py", "mert_fairseq/ingest/checks/command.py"):
+    for tool in ("preprocess/extract_rvq_labels.py", "mert_fairseq/preprocessing/checks/cli.py"):
         if not (repo_root / tool).is_file():
             pytest.skip(f"{tool} is not here")
     done = run(repo_root, "--stage", 5, *options_of(archives, converted))

@@ -4,8 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from mert_fairseq.fma.testing import FMATree, build_fma_tree
+from fma_tree import FMATree, build_fma_tree
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fma_tree import FMATree, build_fma_tree
+from fma_tree.bad_files import BAD_IDS
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 from mert_fairseq.fma import FMA, known_bad
-from mert_fairseq.fma.testing import FMATree, build_fma_tree
-from mert_fairseq.fma.testing.bad_files import BAD_IDS
 
 
 def test_select_takes_a_subset_with_its_smaller_ones_and_a_split(fma_tables: FMATree):

@@ -8,11 +8,11 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from fma_tree import FMATree
 from matplotlib.image import imread
 
 from mert_fairseq.fma import FMA, parse_licence
 from mert_fairseq.fma.explore import counts, explore
-from mert_fairseq.fma.testing import FMATree
 
 
 @pytest.fixture(scope="module")

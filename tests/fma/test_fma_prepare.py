@@ -10,15 +10,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from fma_tree import FMATree, build_fma_tree
 
 from mert_fairseq import audio
 from mert_fairseq.fma import FMA, audio_path, parse_licence, track_id_of
-from mert_fairseq.fma.testing import FMATree, build_fma_tree
-from mert_fairseq.ingest import Limits, NoTracksError, Progress, Settings
-from mert_fairseq.ingest.fma_prepare import plan_fma, prepare_fma
-from mert_fairseq.ingest.fma_select import Choice
 from mert_fairseq.labels import LabelDictionary, TextLabels
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.preprocessing import Limits, NoTracksError, Progress, Settings
+from mert_fairseq.preprocessing.fma_pipeline import plan_fma, prepare_fma
+from mert_fairseq.preprocessing.fma_selection import Choice
 
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 KNOWN_BAD = "known_bad"

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fma_tree import FMATree
+from fma_tree.tracks import make_tracks
+from fma_tree.tree import write_stacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mert_fairseq.fma import TableError, load_echonest, load_features, load_genres, load_tracks
 from mert_fairseq.fma.layout import TRACKS
-from mert_fairseq.fma.testing import FMATree
-from mert_fairseq.fma.testing.tracks import make_tracks
-from mert_fairseq.fma.testing.tree import write_stacked
 
 
 def cells_of(path: Path, headers: int) -> tuple[list[tuple[str, ...]], dict[int, list[str]]]:

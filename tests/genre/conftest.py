@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from mert_fairseq.fma.testing import build_fma_tree
+from fma_tree import build_fma_tree
 
 
 @dataclass

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fma_tree import build_fma_tree
 from tiny_genre import TINY
 
-from mert_fairseq.fma.testing import build_fma_tree
-from mert_fairseq.genre.command import main
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.genre.cli import main
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from sklearn.metrics import f1_score
 from mert_fairseq.data.fma_features import FMADataset
 from mert_fairseq.fma import FMA
 from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
-from mert_fairseq.genre import baselines, check
-from mert_fairseq.genre.baseline_models import fit_best
-from mert_fairseq.genre.command import main
+from mert_fairseq.genre import check
+from mert_fairseq.genre.cli import main
+from mert_fairseq.genre.features import baselines
+from mert_fairseq.genre.features.baseline_models import fit_best
 from mert_fairseq.reporting.classification import Predictions
 from mert_fairseq.reporting.text_table import text_table
 

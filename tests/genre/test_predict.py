@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 from tiny_checkpoint import write_checkpoint
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.genre.checkpoint import load_classifier
-from mert_fairseq.genre.command import main
-from mert_fairseq.genre.predict import read_clips
-from mert_fairseq.models.mert_genre import MERTGenreModel
-from mert_fairseq.models.mert_genre_config import MERTGenreConfig
-from mert_fairseq.tasks.genre_audio import GenreAudioConfig
+from mert_fairseq.genre.audio.model import MERTGenreModel
+from mert_fairseq.genre.audio.model_config import MERTGenreConfig
+from mert_fairseq.genre.audio.predict import read_clips
+from mert_fairseq.genre.audio.task import GenreAudioConfig
+from mert_fairseq.genre.cli import main
+from mert_fairseq.genre.loading import load_classifier
 
 TITLES = ["Electronic", "Folk", "Hip-Hop", "Rock"]
 RATE = 24_000

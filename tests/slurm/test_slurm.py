@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelling.label_corpus import label_files, write_audio, write_teacher
+from label_extraction.label_corpus import label_files, write_audio, write_teacher
 
-from mert_fairseq.labelling import LabelJob, TeacherSource, merge_shards, run_shard
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_shards, run_shard
 
 pytestmark = pytest.mark.slurm
 TRAIN, TORCHRUN = "examples/slurm/train.sbatch", "examples/slurm/torchrun.sbatch"

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from pretraining_task import load, make_task
 from tiny_mert import TINY, save_tiny_mert
 
-from mert_fairseq.tasks.mert_config import check_mixture
+from mert_fairseq.tasks.pretraining_config import check_mixture
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.teachers import features as features_module
-from mert_fairseq.teachers.blocks import windows
 from mert_fairseq.teachers.features import FrameFeatures, cosines, differences
+from mert_fairseq.teachers.windowing import windows
 
 KINDS = ("logmel", "mfcc", "chroma")
 

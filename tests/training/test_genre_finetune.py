@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mert_fairseq.genre.command import main
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.genre.cli import main
 from mert_fairseq.teachers.logmel import LogMelTeacher
 
 ON_A_CPU = ["common.cpu=true", "common.fp16=false", "dataset.num_workers=0", "lr_scheduler.warmup_updates=20"]

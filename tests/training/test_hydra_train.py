@@ -8,7 +8,7 @@ import pytest
 import torch
 from training.conftest import SMALL
 
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
 
 def test_a_recipe_trains_saves_and_reads_back_without_trusting_pickle(train):

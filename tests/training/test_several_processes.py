@@ -7,7 +7,7 @@ import torch
 from numbered_corpus import write_corpus
 from training.conftest import torchrun
 
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
 # All eight clips in one update; what is drawn a process (dropout, mixture) is off.
 ONE_BATCH = [

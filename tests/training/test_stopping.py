@@ -9,7 +9,7 @@ import pytest
 import torch
 from training.conftest import torchrun
 
-from mert_fairseq.models.checkpoint import read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
 pytestmark = pytest.mark.slow
 

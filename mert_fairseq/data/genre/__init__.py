@@ -1,1 +1,0 @@
-"""Genre classification's data: vocabulary, splits, feature tables."""

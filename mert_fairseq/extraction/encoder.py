@@ -1,0 +1,135 @@
+"""What extraction and probing need of a model, whichever library it was trained with: an ``Encoder``."""
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+# Shape letters: B batch, T samples, L Transformer layers, N states that are asked for, F frames, D width.
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Encoder(ABC):
+    """A frozen model in evaluation mode, from waves to the states of its layers.
+
+    A model with L Transformer layers has L + 1 states, numbered as ``hidden_states`` of transformers: state 0 is what
+    the first layer receives (conv features, projected, with positions), state i is the output of layer i, and state L
+    is the output of the model, with the final norm of pre-norm models.
+
+    Attributes:
+        name: where it was loaded from.
+        sample_rate: of its waves, in Hz.
+        hop_samples: from one frame to the next.
+        receptive_samples: that one frame of the conv stack sees; the shortest wave.
+        num_layers: L + 1, the states.
+        width: D.
+        digest: SHA-256 of the weights, hexadecimal; of a single file it is what sha256sum prints.
+        device: where it runs.
+    """
+
+    name: str
+    sample_rate: int
+    hop_samples: int
+    receptive_samples: int
+    num_layers: int
+    width: int
+    digest: str
+    device: torch.device
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second: 75 for MERT."""
+        return self.sample_rate / self.hop_samples
+
+    def num_frames(self, samples: int) -> int:
+        """Frames of a wave, 0 if it is shorter than one frame sees."""
+        return max(0, (samples - self.receptive_samples) // self.hop_samples + 1)
+
+    def check_layers(self, layers: Iterable[int]) -> list[int]:
+        """The layers as a list.
+
+        Raises:
+            ValueError: if the model does not have one of them, or there are none.
+        """
+        chosen = list(layers)
+        if not chosen:
+            raise ValueError(f"{self.name}: found no layers, expected some of 0 to {self.num_layers - 1}.")
+        for layer in chosen:
+            if not 0 <= layer < self.num_layers:
+                raise ValueError(
+                    f"{self.name}: found layer {layer}, expected 0 to {self.num_layers - 1}: 0 is the input of the "
+                    f"first Transformer layer, {self.num_layers - 1} the output of the last."
+                )
+        return chosen
+
+    def layers(self, waves: Tensor, only: Sequence[int] | None = None) -> Tensor:
+        """States of a batch of waves of one length.
+
+        Args:
+            waves: (B, T) float32 in [-1, 1], mono, at ``sample_rate``. The encoder standardises them if its training
+                did.
+            only: the states to return, in this order; None for all. Layers above the highest are not computed where
+                the library allows it.
+
+        Returns:
+            (B, N, F, D) float32 on ``device``; N is L + 1, or the length of ``only``.
+
+        Raises:
+            ValueError: if a wave is shorter than one frame, or there is no such layer.
+        """
+        if waves.dim() != 2 or not self.num_frames(waves.shape[1]):
+            raise ValueError(
+                f"{self.name}: found waves of shape {tuple(waves.shape)}, expected (clips, samples) with at least "
+                f"{self.receptive_samples} samples, which one frame sees."
+            )
+        chosen = self.check_layers(range(self.num_layers) if only is None else only)
+        with torch.no_grad():  # not inference_mode, whose tensors no probe could learn from
+            states = self._states(waves.to(self.device, torch.float32), max(chosen))
+            return torch.stack([states[layer].float() for layer in chosen], dim=1)
+
+    @abstractmethod
+    def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
+        """States 0 to ``highest`` at least, each (B, F, D), of (B, T) float32 on the device."""
+
+
+def load_encoder(path_or_name: str | Path, device: str | torch.device | None = None) -> Encoder:
+    """Load a model for extraction, without running code or trusting pickles from it.
+
+    Args:
+        path_or_name: a checkpoint of fairseq (.pt), or a Hugging Face folder (our exports, the published MERT layout,
+            any HubertModel or Wav2Vec2Model), or the name of one on the Hub, which is downloaded.
+        device: such as ``cpu`` or ``cuda:1``; None for a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: if there is neither such a file nor such a folder.
+        ValueError: if it is damaged, or holds another kind of model.
+        ImportError: if a Hugging Face folder is given and transformers is not installed.
+    """
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    path = Path(path_or_name)
+    if path.is_file():
+        from mert_fairseq.extraction.checkpoint_encoder import CheckpointEncoder
+
+        return CheckpointEncoder(path, target)
+    is_hub_name = HUB_NAME.fullmatch(str(path_or_name)) and path.suffix != ".pt" and not path.parent.is_dir()
+    if path.is_dir() or is_hub_name:
+        from mert_fairseq.extraction.hugging_face_encoder import HuggingFaceEncoder
+
+        return HuggingFaceEncoder(str(path_or_name), target)
+    raise FileNotFoundError(
+        f"{path_or_name}: no such checkpoint or folder. Give the .pt file that fairseq saved, or a Hugging Face folder."
+    )
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 of a file, or of the digests of several in the order given, hexadecimal."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

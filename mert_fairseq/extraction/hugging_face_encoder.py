@@ -1,0 +1,184 @@
+"""A Hugging Face folder as an ``Encoder``: HubertModel, Wav2Vec2Model, MERT's layout without its remote code."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mert_fairseq.extraction.encoder import Encoder, digest_of
+from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
+
+MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
+# Options of MERT's layout that a HubertModel cannot hold, with the value that changes nothing.
+BEYOND_HUBERT = {"feature_extractor_cqt": False, "deepnorm": False, "conv_pos_batch_norm": False}
+WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")  # the first that exist are loaded
+PREPROCESSOR = "preprocessor_config.json"
+NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
+
+
+class HuggingFaceEncoder(Encoder):
+    """A model that transformers loads.
+
+    Args:
+        path_or_name: a folder with config.json and weights, or a name on the Hub, which is downloaded.
+        device: where it will run.
+
+    Raises:
+        FileNotFoundError: if the folder holds no model.
+        ValueError: if it holds one of another architecture, its weights do not fit, or no sample rate is stated.
+        ImportError: if transformers is not installed.
+    """
+
+    def __init__(self, path_or_name: str, device: torch.device) -> None:
+        transformers = _transformers(path_or_name)
+        folder = Path(path_or_name) if Path(path_or_name).is_dir() else download(path_or_name)
+        options = read_json(folder, "config.json")
+        files = weight_files(folder)
+        if options is None or not files:
+            raise FileNotFoundError(
+                f"{path_or_name}: found no {'config.json' if options is None else 'weights'} in it. Expected a folder "
+                f"as save_pretrained writes it: config.json and model.safetensors."
+            )
+        self.name = path_or_name
+        self.sample_rate, self._normalize = preprocessing(path_or_name, options, read_json(folder, PREPROCESSOR))
+        self.model = load_model(transformers, path_or_name, folder, options).eval().to(device)
+        config = self.model.config
+        conv = [
+            ConvLayer(*layer) for layer in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)
+        ]
+        self.hop_samples, self.receptive_samples = conv_stride(conv), receptive_field(conv)
+        self.num_layers = config.num_hidden_layers + 1
+        self.width = config.hidden_size
+        self.digest = digest_of(files)
+        self.device = device
+
+    def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
+        if self._normalize:
+            variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
+            waves = (waves - mean) / (variance + NORM_EPSILON).sqrt()
+        outputs = self.model(waves, output_hidden_states=True)
+        # versions of transformers differ in whether the last hidden state of pre-norm models is normed
+        return [*outputs.hidden_states[:-1], outputs.last_hidden_state]
+
+
+def download(name: str) -> Path:
+    """The folder of a model on the Hub.
+
+    Raises:
+        FileNotFoundError: if it cannot be downloaded.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", *WEIGHT_FILES]))
+    except (OSError, ValueError) as error:  # huggingface_hub's own errors are kinds of these
+        raise FileNotFoundError(
+            f"{name}: no such folder, and no model of this name could be downloaded ({error}). Give a checkpoint of "
+            f"fairseq, a Hugging Face folder, or a name such as m-a-p/MERT-v1-95M."
+        ) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights: safetensors, or else pickles, which transformers loads without trusting them."""
+    found = (sorted(folder.glob(pattern)) for pattern in WEIGHT_FILES)
+    return next((files for files in found if files), [])
+
+
+def preprocessing(name: str, options: dict[str, Any], preprocessor: dict[str, Any] | None) -> tuple[int, bool]:
+    """Sample rate in Hz, and whether waves are standardised, as the folder states them.
+
+    Raises:
+        ValueError: if it states no sample rate.
+    """
+    stated = preprocessor or {}
+    rate = stated.get("sampling_rate") or options.get("sample_rate")
+    if not rate:
+        raise ValueError(
+            f"{name}: states no sample rate. Expected sampling_rate in {PREPROCESSOR} or sample_rate in config.json; "
+            f"add the one that the model was trained with."
+        )
+    return int(rate), bool(stated.get("do_normalize", False))
+
+
+def load_model(transformers: Any, name: str, folder: Path, options: dict[str, Any]) -> Any:
+    """The model of a folder, all its weights in place.
+
+    Raises:
+        ValueError: if it is of another architecture, or weights are missing or do not fit.
+    """
+    kind = options.get("model_type")
+    if kind not in MODEL_CLASSES:
+        raise ValueError(
+            f"{name}: found a model of type {kind!r}, expected one of {', '.join(MODEL_CLASSES)}: models of raw audio "
+            f"with the layout of HuBERT."
+        )
+    if beyond := [key for key, neutral in BEYOND_HUBERT.items() if options.get(key, neutral) != neutral]:
+        raise ValueError(
+            f"{name}: config.json sets {', '.join(beyond)}, which transformers' HubertModel does not have. "
+            f"Give the fairseq checkpoint of this model."
+        )
+    model_class = getattr(transformers, MODEL_CLASSES[kind])
+    config = model_class.config_class.from_dict({**options, "model_type": model_class.config_class.model_type})
+    try:
+        with _without_progress_bar(transformers):
+            model, report = model_class.from_pretrained(
+                folder, config=config, output_loading_info=True, local_files_only=True
+            )
+    except Exception as error:  # transformers, safetensors and torch raise many types here
+        raise ValueError(
+            f"{name}: its weights cannot be loaded ({error}). Fetch or export the folder again."
+        ) from error
+    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
+    if missing:
+        raise ValueError(
+            f"{name}: lacks the weights {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}. Expected "
+            f"all weights of a {model_class.__name__}; export the folder again."
+        )
+    return model
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any] | None:
+    """A JSON object, None if there is no such file.
+
+    Raises:
+        ValueError: if it is no JSON object.
+    """
+    path = folder / name
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be read as JSON ({error}). Fetch or export the folder again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: found a {type(found).__name__}, expected a JSON object.")
+    return found
+
+
+def _transformers(name: str) -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError(
+            f"{name}: loading a Hugging Face model needs transformers. Install it: pip install 'mert_fairseq[hf]'."
+        ) from error
+    return transformers
+
+
+@contextmanager
+def _without_progress_bar(transformers: Any) -> Iterator[None]:
+    """Keep the progress bar and the report on keys off the standard error; keys are checked here."""
+    log = transformers.utils.logging
+    verbosity, has_bar = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if has_bar:
+            log.enable_progress_bar()

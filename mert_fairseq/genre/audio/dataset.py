@@ -1,0 +1,146 @@
+"""Tracks of music and their genres, heard in clips."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from mert_fairseq.data.batches import MAX_PADDING
+from mert_fairseq.data.clip_dataset import ClipDataset
+from mert_fairseq.data.padding import pad_waves
+from mert_fairseq.data.sampling import clip_draw, crop_start
+from mert_fairseq.manifest import Manifest
+
+
+def clip_starts(samples: int, clip_samples: int, most: int) -> list[int]:
+    """Where clips of a track begin so that they cover it evenly: no more than it takes to cover it, and than ``most``.
+
+    A track that is no longer than a clip gives one, from its beginning; a single clip of a longer one is its middle.
+    """
+    spare = max(0, samples - clip_samples)
+    count = min(most, -(-samples // clip_samples))
+    if count < 2:
+        return [spare // 2]
+    return [round(spare * place / (count - 1)) for place in range(count)]
+
+
+class TrackClips(NamedTuple):
+    """What a worker reads for one track.
+
+    Attributes:
+        track: its line in the manifest, from 0.
+        clips: each (T,) int16, all of one length.
+        target: int64 scalar, or (G,) float32 of 0 and 1.
+        replaced: whether the track could not be read, and this is another.
+    """
+
+    track: int
+    clips: list[np.ndarray]
+    target: np.ndarray
+    replaced: bool
+
+
+class GenreAudioDataset(ClipDataset):
+    """One split: in training a random crop of each track an epoch, else evenly spaced clips, the same every time.
+
+    Args:
+        manifest: all tracks.
+        tracks: (B,) int64, the tracks to use.
+        targets: (B,) int64 classes, or (B, G) float32 of 0 and 1.
+        sample_rate: of the files, in Hz.
+        clip_samples: longest clip; shorter tracks are one clip, padded in the batch.
+        test_clips: most clips of a track when not training.
+        training: see above.
+        seed: of order and crops.
+        max_unreadable_share: of an epoch's training tracks; they are replaced. An unreadable test track is an error.
+    """
+
+    longest_is = "all clips of a track. Raise it, or lower task.max_sample_size or task.test_clips"
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        tracks: np.ndarray,
+        targets: np.ndarray,
+        *,
+        sample_rate: int,
+        clip_samples: int,
+        test_clips: int,
+        training: bool,
+        seed: int,
+        max_unreadable_share: float = 0.01,
+    ) -> None:
+        usable = manifest.samples[tracks]
+        super().__init__(
+            manifest,
+            tracks,
+            usable,
+            sample_rate=sample_rate,
+            training=training,
+            seed=seed,
+            max_padding=MAX_PADDING,
+            max_unreadable_share=max_unreadable_share,
+        )
+        self._targets, self._clip_samples, self._test_clips = targets, clip_samples, test_clips
+        clips = np.array([1 if training else len(self._starts(index)) for index in range(len(tracks))])
+        self.sizes = clips * np.minimum(usable, clip_samples)
+
+    def _starts(self, index: int) -> list[int]:
+        return clip_starts(int(self._usable[index]), self._clip_samples, self._test_clips)
+
+    def __getitem__(self, index: int) -> TrackClips:
+        """Read a track's clips; a training track that cannot be read is replaced by another, counted and logged.
+
+        Raises:
+            TooManyUnreadableError: if that happened too often in this epoch.
+            AudioError: if a track cannot be read otherwise.
+        """
+        index = int(index)
+        length = min(int(self._usable[index]), self._clip_samples)
+        if not self._training:
+            clips = [self._cut(index, start, length) for start in self._starts(index)]
+            return TrackClips(int(self._tracks[index]), clips, self._targets[index], False)
+        draw = clip_draw(self._seed, self.epoch, int(self._tracks[index]))
+        read, clip, replaced = self._read_or_replace(index, length, draw.crop)
+        return TrackClips(int(self._tracks[read]), [clip], self._targets[read], replaced)
+
+    def _read(self, index: int, length: int, place: float) -> np.ndarray:
+        return self._cut(index, crop_start(place, int(self._usable[index]), length, hop=1), length)
+
+    def collater(self, tracks: Sequence[TrackClips]) -> dict[str, Any]:
+        """Make a batch of B tracks and C clips of T samples.
+
+        Returns:
+            id (B,) int64; net_input: what `stack_clips` gives; target (B,) int64 or (B, G) float32; ntokens: B;
+            unreadable: how many tracks stand for others.
+        """
+        if not tracks:
+            return {}
+        return {
+            "id": torch.tensor([track.track for track in tracks]),
+            "net_input": stack_clips([track.clips for track in tracks]),
+            "target": torch.from_numpy(np.stack([track.target for track in tracks])),
+            "ntokens": len(tracks),
+            "unreadable": sum(track.replaced for track in tracks),
+        }
+
+
+def stack_clips(clips_of_tracks: Sequence[Sequence[np.ndarray]]) -> dict[str, torch.Tensor | None]:
+    """The input of the model ``mert_genre``.
+
+    Args:
+        clips_of_tracks: of each of B tracks some clips, C in all, each (T',) int16 or float32.
+
+    Returns:
+        source (C, T), padded with 0; padding_mask (C, T) bool, True for padding, or None; clips_per_track (B,) int64,
+        or None if each track is one clip.
+    """
+    clips = [clip for track in clips_of_tracks for clip in track]
+    source, padding_mask = pad_waves(clips)
+    counts = torch.tensor([len(track) for track in clips_of_tracks])
+    return {
+        "source": source,
+        "padding_mask": padding_mask,
+        "clips_per_track": None if len(clips) == len(counts) else counts,
+    }

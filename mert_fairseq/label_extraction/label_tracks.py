@@ -1,0 +1,98 @@
+"""Tracks to their codes, in a worker process."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from mert_fairseq.audio import AudioError, probe, stream_blocks
+from mert_fairseq.frames import num_label_frames
+from mert_fairseq.label_extraction.teacher_source import TeacherSource, loaded
+from mert_fairseq.teachers.labellers import Labeller
+
+
+class TrackTask(NamedTuple):
+    """A track to label."""
+
+    track: int
+    path: str
+    samples: int
+
+
+class Refused(NamedTuple):
+    """Why a track has no codes."""
+
+    reason: str
+
+
+class TrackReader:
+    """A track's blocks, and what turned out to be wrong with them."""
+
+    def __init__(self, task: TrackTask, sample_rate: int):
+        self.task = task
+        self.sample_rate = sample_rate
+        self.reason = ""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """(n,) float32 mono each, at least one sample; ends early if the file turns out to be wrong."""
+        samples = 0
+        try:
+            self._check_rate()
+            for block in stream_blocks(self.task.path):
+                self._check_block(block)
+                samples += len(block)
+                yield block
+        except AudioError as error:
+            self.reason = str(error)
+        if not self.reason and samples != self.task.samples:
+            self.reason = (
+                f"{self.task.path}: found {samples} samples, expected the manifest's {self.task.samples}. The file "
+                f"was replaced: make the manifest again."
+            )
+        if not samples:
+            self.reason = self.reason or f"{self.task.path}: found no samples, expected at least one. Leave it out."
+            yield np.zeros(1, dtype=np.float32)
+
+    def _check_rate(self) -> None:
+        rate = probe(self.task.path).sample_rate
+        if rate != self.sample_rate:
+            raise AudioError(
+                f"{self.task.path}: found {rate} Hz, expected the teacher's {self.sample_rate} Hz. Convert it "
+                f"(preprocess/make_manifest.py --convert-to DIR --sample-rate {self.sample_rate})."
+            )
+
+    def _check_block(self, block: np.ndarray) -> None:
+        if not np.isfinite(block.sum()) and not np.isfinite(block).all():
+            raise AudioError(f"{self.task.path}: found NaN or infinity. Make the file again or leave it out.")
+
+
+def use_one_thread() -> threadpool_limits:
+    """Limit this process to one thread: bytes do not depend on the number of workers or cores."""
+    torch.set_num_threads(1)
+    return threadpool_limits(1)
+
+
+def label_tracks(source: TeacherSource, tasks: Sequence[TrackTask]) -> list[np.ndarray | Refused]:
+    """Codes of each track, (frames, Q) uint16, or why there are none."""
+    with use_one_thread():
+        return encode_tracks(loaded(source), tasks)
+
+
+def encode_tracks(teacher: Labeller, tasks: Sequence[TrackTask]) -> list[np.ndarray | Refused]:
+    """Codes of each track, side by side if the teacher can."""
+    readers = [TrackReader(task, teacher.sample_rate) for task in tasks]
+    parts: list[list[np.ndarray]] = [[] for _ in tasks]
+    for place, codes in teacher.codes_of_batch([reader.blocks() for reader in readers]):
+        parts[place].append(codes)
+    answers: list[np.ndarray | Refused] = []
+    for task, reader, codes_parts in zip(tasks, readers, parts, strict=True):
+        if reader.reason:
+            answers.append(Refused(reader.reason))
+            continue
+        codes = np.concatenate(codes_parts)
+        expected = num_label_frames(task.samples, teacher.sample_rate, teacher.label_rate_hz)
+        assert len(codes) == expected, f"{task.path}: the teacher gave {len(codes)} codes instead of {expected}"
+        answers.append(codes)
+    return answers

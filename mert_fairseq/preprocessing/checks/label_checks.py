@@ -1,0 +1,222 @@
+"""Checks of labels: one a track, as many as the clock says, inside their dictionaries, the same names in each split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.frames import num_label_frames
+from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
+from mert_fairseq.manifest import Manifest
+from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, some, without_path
+from mert_fairseq.preprocessing.checks.label_files import LabelFile, find_label_files
+
+USUAL_LABEL_RATE_HZ = 75.0
+TOLERATED_SECONDS = 0.1  # teachers differ by some frames at the end of a track; training allows as much
+ENOUGH_CODES = 100  # for each entry of a dictionary, before unused ones are worth a word
+LABEL_AGAIN = (
+    "Make the labels again from this manifest (preprocess/extract_rvq_labels.py, preprocess/kmeans_labels.py)."
+)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What lengths are checked against: rates in Hz; ``label_rate_hz`` None for what a label file says."""
+
+    sample_rate: int
+    label_rate_hz: float | None
+
+
+def check_labels(
+    folder: Path, manifests: dict[str, Manifest], sample_rate: int, options: Options, report: Report
+) -> None:
+    """Check every label of every split against the manifests and the dictionaries."""
+    label_dir = options.label_dir or folder
+    dictionaries = _Dictionaries(label_dir, report)
+    names_of_split: dict[str, set[str]] = {}
+    doubtful: set[str] = set()  # splits of which a file of labels is broken: which names it holds is not known
+    for split, manifest in manifests.items():
+        files, others = find_label_files(label_dir, split, manifests)
+        if others:
+            report.saw(f"{split}: no frame labels", some([path.name for path in others]))
+        names_of_split[split] = set()
+        for file in files:
+            checker = _FileCheck(split, manifest, file, Clock(sample_rate, options.label_rate_hz), options, report)
+            names = checker.run(dictionaries)
+            if names is None:
+                doubtful.add(split)
+            else:
+                names_of_split[split] |= names
+    _check_names(label_dir, names_of_split, doubtful, options, report)
+
+
+def _check_names(
+    label_dir: Path, names_of_split: dict[str, set[str]], doubtful: set[str], options: Options, report: Report
+) -> None:
+    every = set().union(*names_of_split.values()) if options.labels is None else set(options.labels)
+    if not every and not doubtful and names_of_split:
+        remedy = f"Label the splits (preprocess/extract_rvq_labels.py apply {label_dir}), or give --label-dir."
+        report.warn("no_labels", label_dir, "no frame labels", remedy)
+    for split, names in names_of_split.items():
+        if split not in doubtful and (missing := sorted(every - names)):
+            found = f"no labels {some(missing)}, expected them for each split"
+            report.error("labels_missing", label_dir / f"{split}.{missing[0]}", found, LABEL_AGAIN, len(missing))
+
+
+class _Dictionaries:
+    """Dictionaries by label name, each read, and reported, once."""
+
+    def __init__(self, label_dir: Path, report: Report) -> None:
+        self.label_dir, self.report = label_dir, report
+        self.known: dict[str, LabelDictionary | None] = {}
+
+    def of(self, label: str) -> LabelDictionary | None:
+        if label not in self.known:
+            path = self.label_dir / f"dict.{label}.txt"
+            try:
+                self.known[label] = LabelDictionary.read(path)
+                self.report.saw(f"dictionary {path.name}", f"{len(self.known[label].symbols)} codes")  # type: ignore[union-attr]
+            except LabelError as error:
+                self.known[label] = None
+                check = "dictionary_unreadable" if path.is_file() else "dictionary_missing"
+                remedy = "Copy it from the labelling run, or make the labels, which come with it, again."
+                self.report.error(check, path, without_path(error, path), remedy)
+        return self.known[label]
+
+
+@dataclass
+class _FileCheck:
+    """The check of one label file of one split."""
+
+    split: str
+    manifest: Manifest
+    file: LabelFile
+    clock: Clock
+    options: Options
+    report: Report
+
+    def run(self, dictionaries: _Dictionaries) -> set[str] | None:
+        """Check it; gives the names of the labels in it, None if it cannot be read."""
+        try:
+            labels = self.file.open()
+        except (LabelError, OSError) as error:
+            self.report.error("labels_unreadable", self.file.path, without_path(error, self.file.path), LABEL_AGAIN)
+            return None
+        wanted = [
+            place
+            for place, name in enumerate(labels.columns)
+            if self.options.labels is None or name in self.options.labels
+        ]
+        names = {labels.columns[place] for place in wanted}
+        if not names or not self._has_all_tracks(labels) or self._is_of_tracks(labels):
+            return names
+        self._check_lengths(labels)
+        read = self._check_codes(labels, [(place, dictionaries.of(labels.columns[place])) for place in wanted])
+        what = f"{self.split}: {self.file.form} labels {some(sorted(names), 8)}"
+        self.report.saw(what, f"{len(labels)} tracks, codes of {read}")
+        return names
+
+    def _has_all_tracks(self, labels: FrameLabels) -> bool:
+        if len(labels) == len(self.manifest):
+            return True
+        found = f"labels of {len(labels)} tracks, expected {len(self.manifest)}, one for each line of {self.split}.tsv"
+        self.report.error("label_tracks", self.file.path, found, LABEL_AGAIN)
+        return False
+
+    def _is_of_tracks(self, labels: FrameLabels) -> bool:
+        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second.
+
+        Those that were asked for by name, or have a dictionary, are meant to be of frames; so few are a fault.
+        """
+        if self.options.labels is not None or (self.file.path.parent / f"dict.{self.file.name}.txt").is_file():
+            return False
+        seconds = float(self.manifest.samples.sum()) / self.clock.sample_rate
+        if self.file.form != "text" or labels.frames.sum() >= seconds or labels.frames.max(initial=0) > 32:
+            return False
+        self.report.saw(f"{self.split}: track labels {self.file.name}", f"{len(labels)} tracks, number of lines only")
+        return True
+
+    def _check_lengths(self, labels: FrameLabels) -> None:
+        said = getattr(labels, "label_rate_hz", None)
+        rate_hz = self.clock.label_rate_hz or said or USUAL_LABEL_RATE_HZ
+        if said not in (None, rate_hz):
+            found = f"made at {said:g} labels a second, expected {rate_hz:g}"
+            self.report.error("label_rate", self.file.path, found, "Give the right --label-rate, or label again.")
+        expected = num_label_frames(self.manifest.samples, self.clock.sample_rate, rate_hz)
+        off = np.flatnonzero(np.abs(labels.frames - expected) > TOLERATED_SECONDS * rate_hz)
+        if not len(off):
+            return
+        track = int(off[0])
+        samples, frames = int(self.manifest.samples[track]), int(labels.frames[track])
+        come_at_hz = frames * self.clock.sample_rate / max(1, samples)
+        found = (
+            f"{self.manifest.paths[track]} has {frames} codes, but its {samples} samples at {rate_hz:g} labels a "
+            f"second need {expected[track]}; these come at {come_at_hz:.4g} a second"
+        )
+        remedy = f"{LABEL_AGAIN} If they are meant to come at another rate, give --label-rate and set task.label_rate."
+        self.report.error("label_length", labels.where(track), found, remedy, len(off))
+
+    def _check_codes(self, labels: FrameLabels, columns: list[tuple[int, LabelDictionary | None]]) -> str:
+        """Read the codes of some tracks; gives how many that were, for people."""
+        tracks = drawn_tracks(len(labels), self.options)
+        counts = {place: np.zeros(len(book.lookup()), dtype=np.int64) for place, book in columns if book}
+        bad: dict[int, tuple[int, int, int]] = {}  # column: first bad track, its code, how many tracks
+        unreadable: list[LabelError] = []
+        for track in tracks.tolist():
+            try:
+                codes = labels.codes(track)
+            except LabelError as error:
+                unreadable.append(error)
+                continue
+            for place, book in columns:
+                if book is not None:
+                    _count_codes(codes[:, place], book, counts[place], bad, place, track)
+        if unreadable:
+            self.report.error("labels_unreadable", self.file.path, str(unreadable[0]), LABEL_AGAIN, len(unreadable))
+        for place, book in columns:
+            if book is not None:
+                self._report_codes(labels, place, book, counts[place], bad.get(place))
+        return f"{len(tracks)} read"
+
+    def _report_codes(
+        self,
+        labels: FrameLabels,
+        place: int,
+        book: LabelDictionary,
+        counts: np.ndarray,
+        bad: tuple[int, int, int] | None,
+    ) -> None:
+        name = labels.columns[place]
+        largest = labels.max_codes[place] if labels.max_codes is not None else -1
+        if bad is None and largest >= len(book.lookup()):
+            bad = 0, largest, 1
+        if bad is not None:
+            track, code, tracks = bad
+            found = f"code {code} of {name} is none of the {len(book.symbols)} of {book.path.name}"
+            remedy = "Labels and dictionary are not of one teacher: make both again, or correct --label-dir."
+            self.report.error("code_range", labels.where(track, place), found, remedy, tracks)
+        codes = int((book.lookup() >= 0).sum())
+        used = int((counts > 0).sum())
+        if counts.sum() >= ENOUGH_CODES * codes and used <= codes // 2:
+            found = f"{used} of {codes} codes of {name} occur in {counts.sum()} frames"
+            remedy = "The teacher has collapsed, or fits other music: fit it on these tracks, with fewer codes."
+            self.report.warn("unused_codes", self.file.path, found, remedy)
+
+
+def _count_codes(
+    codes: np.ndarray,
+    book: LabelDictionary,
+    counts: np.ndarray,
+    bad: dict[int, tuple[int, int, int]],
+    place: int,
+    track: int,
+) -> None:
+    """Add a track's codes, (frames,), to ``counts``, and note codes without a class in ``bad``."""
+    lookup = book.lookup()
+    inside = (codes >= 0) & (codes < len(lookup))
+    known = inside.copy()
+    known[inside] = lookup[codes[inside]] >= 0
+    if not known.all():
+        first, code, tracks = bad.get(place, (track, int(codes[~known][0]), 0))
+        bad[place] = first, code, tracks + 1
+    counts += np.bincount(codes[known].astype(np.int64), minlength=len(counts))

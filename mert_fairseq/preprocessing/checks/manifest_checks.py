@@ -1,0 +1,141 @@
+"""Checks of {split}.tsv and {split}.json, and of what two splits share."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
+from mert_fairseq.manifest import Manifest
+from mert_fairseq.preprocessing.checks.findings import Report, some, without_path
+from mert_fairseq.preprocessing.safe_names import name_problem
+
+MAKE_AGAIN = "Make the manifest again with preprocess/make_manifest.py."
+USUAL_SAMPLE_RATE = 24_000
+
+
+def find_splits(folder: Path) -> list[Path]:
+    """The manifests of a folder: .tsv files whose first line has no tab, unlike rejects.tsv and other tables."""
+    return [path for path in sorted(folder.glob("*.tsv")) if path.is_file() and not _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"\t" in file.readline()
+    except OSError:  # reading it as a manifest will say why
+        return False
+
+
+def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
+    """Read all manifests of a folder; those that cannot be read are findings and left out."""
+    paths = find_splits(folder)
+    if not paths:
+        report.error(
+            "no_manifest",
+            folder,
+            "no {split}.tsv is here" if folder.is_dir() else "no such folder",
+            "Give the folder that preprocess/make_manifest.py or preprocess/prepare_fma.py wrote to.",
+        )
+    manifests = {}
+    for path in paths:
+        try:
+            manifest = Manifest.read(path)
+        except (ValueError, OSError) as error:
+            report.error("manifest_unreadable", path, without_path(error, path), MAKE_AGAIN)
+            continue
+        manifests[path.stem] = manifest
+        _check_one(path, manifest, report)
+    if {split_of(name, manifest) for name, manifest in manifests.items()} == {"train"}:
+        remedy = "Hold tracks out: make the manifest with --valid-fraction above 0."
+        report.warn("no_valid", folder / "valid.tsv", "there is no valid.tsv, so training cannot be validated", remedy)
+    _check_shared_paths(folder, manifests, report)
+    return manifests
+
+
+def split_of(name: str, manifest: Manifest) -> str:
+    """The split that a manifest is of: its name, or what preprocess/make_shards.py cut it from."""
+    return name.removesuffix(f"_{manifest.settings.get('shard')}_{manifest.settings.get('shards')}")
+
+
+def without_shards_of_wholes(manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+    """The manifests less the shards of splits that are there as a whole: these list the same tracks once more."""
+    return {
+        name: manifest
+        for name, manifest in manifests.items()
+        if (whole := split_of(name, manifest)) == name or whole not in manifests
+    }
+
+
+def agreed_sample_rate(folder: Path, manifests: dict[str, Manifest], sample_rate: int | None, report: Report) -> int:
+    """The rate that all sidecars and the option name, in Hz."""
+    rates = {split: manifest.sample_rate for split, manifest in manifests.items() if manifest.sample_rate is not None}
+    expected = sample_rate or next(iter(rates.values()), USUAL_SAMPLE_RATE)
+    for split, rate in rates.items():
+        if rate != expected:
+            report.error(
+                "sidecar_sample_rate",
+                folder / f"{split}.json",
+                f"{rate} Hz, expected {expected} Hz",
+                "Convert all splits to one rate (preprocess/make_manifest.py --convert-to DIR --sample-rate RATE), or "
+                "give the right --sample-rate.",
+            )
+    return expected
+
+
+def _check_one(path: Path, manifest: Manifest, report: Report) -> None:
+    hours = f", {manifest.total_seconds / 3600:.2f} h" if manifest.total_seconds is not None else ""
+    report.saw(f"{path.stem}: manifest", f"{len(manifest)} tracks{hours}")
+    if not len(manifest):
+        report.error("manifest_empty", path, "no track", "Make the manifest of a folder that holds audio.")
+    elif not manifest.root.is_dir():
+        remedy = "Correct line 1 of the manifest, mount the disk, or make the manifest again."
+        report.error("root_missing", f"{path}:1", f"no such folder: {manifest.root}", remedy)
+    bad_names = [name for name in manifest.paths if name_problem(name)]
+    if bad_names:
+        found = f"{bad_names[0]!r}: {name_problem(bad_names[0])}"
+        remedy = "Rename the file, or convert under a safe name (preprocess/make_manifest.py --convert-to DIR)."
+        report.error("unsafe_name", path, found, remedy, len(bad_names))
+    repeated = [name for name, times in Counter(manifest.paths).items() if times > 1]
+    if repeated:
+        report.error("repeated_path", path, f"listed more than once: {some(repeated)}", MAKE_AGAIN, len(repeated))
+    least = receptive_field(parse_conv_layers(WAV2VEC2_LAYERS))
+    short = np.flatnonzero(manifest.samples < least)
+    if len(short):
+        found = f"{manifest.paths[short[0]]}: {manifest.samples[short[0]]} samples give no encoder frame"
+        remedy = "Training leaves them out; make the manifest again with a larger --min-seconds."
+        report.warn("short_track", f"{path}:{short[0] + 2}", found, remedy, len(short))
+    _check_sidecar(path, manifest, report)
+
+
+def _check_sidecar(path: Path, manifest: Manifest, report: Report) -> None:
+    """What Manifest.read, which compares the number of tracks, leaves open."""
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file():
+        remedy = "Make the manifest again, or go on if another tool made it: give --sample-rate then."
+        report.warn("sidecar_missing", sidecar, "nothing says the sample rate and what made the files", remedy)
+        return
+    stated = json.loads(sidecar.read_text()).get("total_seconds")
+    if manifest.sample_rate is None or stated is None:
+        report.error("sidecar_incomplete", sidecar, "sample_rate or total_seconds is missing", MAKE_AGAIN)
+    elif manifest.total_seconds is not None and abs(stated - manifest.total_seconds) > 0.01:
+        found = f"{stated} s in all, but the lengths in {path.name} add up to {manifest.total_seconds} s"
+        report.error("sidecar_seconds", sidecar, found, MAKE_AGAIN)
+
+
+def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Report) -> None:
+    """A file that two splits list; shards of one split may."""
+    seen: dict[str, str] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
+    for split, manifest in manifests.items():
+        for name in set(manifest.paths):
+            other = seen.setdefault(str(manifest.root / name), split)
+            if split_of(other, manifests[other]) != split_of(split, manifest):
+                shared.setdefault((other, split), []).append(name)
+    for (first, second), names in shared.items():
+        remedy = (
+            f"Take it out of one of them, with its labels, or make both manifests again; {second} measures nothing."
+        )
+        found = f"also in {first}.tsv: {some(sorted(names))}"
+        report.error("shared_path", folder / f"{second}.tsv", found, remedy, len(names))

@@ -1,0 +1,72 @@
+"""What tasks on clips of audio share: fresh workers every epoch, and a limit on unreadable tracks over all ranks."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fairseq.criterions import FairseqCriterion
+from fairseq.data.iterators import EpochBatchIterator
+from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask
+
+from mert_fairseq.data.clip_dataset import ClipDataset
+from mert_fairseq.data.iterators import close
+from mert_fairseq.data.unreadable import check_share
+
+
+class ClipTask(FairseqTask):
+    """Feeds data sets of clips; ``cfg`` has train_subset and max_unreadable_share."""
+
+    cfg: Any
+    _unreadable = 0
+    _training_iterator: EpochBatchIterator | None = None
+
+    def max_positions(self) -> tuple[int, int]:
+        return sys.maxsize, sys.maxsize
+
+    def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+        """The data set crops, so no clip is too long."""
+        return indices
+
+    def get_batch_iterator(self, dataset: ClipDataset, *args: Any, **kwargs: Any) -> EpochBatchIterator:
+        """Batches of an epoch; the workers of the training epoch before it end."""
+        if dataset.can_reuse_epoch_itr_across_epochs:
+            return super().get_batch_iterator(dataset, *args, **kwargs)
+        if self._training_iterator is not None:
+            close(self._training_iterator)
+        self._training_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        return self._training_iterator
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        super().begin_epoch(epoch, model)
+        self._unreadable = 0
+
+    def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """A step that also logs how many clips stand for tracks that could not be read."""
+        loss, sample_size, logging_output = super().train_step(sample, *args, **kwargs)
+        return loss, sample_size, {**logging_output, "unreadable": sample.get("unreadable", 0)}
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: FairseqCriterion) -> None:
+        """Count unreadable tracks over all ranks, which then stop together.
+
+        Raises:
+            TooManyUnreadableError: if more than task.max_unreadable_share of the epoch's tracks failed.
+        """
+        super().reduce_metrics(logging_outputs, criterion)
+        if unreadable := int(sum(log.get("unreadable", 0) for log in logging_outputs)):
+            self._unreadable += unreadable
+            metrics.log_scalar_sum("unreadable", unreadable)
+            check_share(self._unreadable, len(self.datasets[self.cfg.train_subset]), self.cfg.max_unreadable_share)
+
+
+def existing_folder(option: str, path: str) -> Path:
+    """A folder that is there.
+
+    Raises:
+        FileNotFoundError: naming the option and the absolute path.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{option}={path}: no such folder ({folder}). Give an absolute path.")
+    return folder

@@ -1,0 +1,152 @@
+"""Checkpoints are whole or absent, and a run goes on from the last whole one of its model."""
+
+import errno
+import resource
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fairseq.models import BaseFairseqModel
+from torch import nn
+
+from mert_fairseq.checkpointing import saving
+from mert_fairseq.checkpointing.loading import CheckpointError, examine, falling_back, last_good, place
+
+
+class Model(BaseFairseqModel):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, 2)
+
+
+def checkpoint(updates: int, width: int = 3, ranks: int = 1) -> dict:
+    return {
+        "model": Model(width).state_dict(),
+        "cfg": {"distributed_training": {"distributed_world_size": ranks}},
+        "optimizer_history": [{"num_updates": updates}],
+        "extra_state": {"train_iterator": {"iterations_in_epoch": 3, "epoch": 1}},
+    }
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int):
+    """Writing beyond fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(tmp_path):
+    path = tmp_path / "checkpoint_last.pt"
+    saving.write_checkpoint({"a": torch.zeros(10)}, str(path))
+    with files_of_at_most(100_000), pytest.raises(OSError, match="File too large"):
+        saving.write_checkpoint({"a": torch.zeros(1_000_000)}, str(path))
+    assert torch.equal(torch.load(path)["a"], torch.zeros(10))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_that_finds_no_room_leaves_the_old_one(tmp_path):
+    new, last = tmp_path / "checkpoint_1_8.pt", tmp_path / "checkpoint_last.pt"
+    last.write_bytes(b"old")
+    new.write_bytes(b"x" * 200_000)
+    with files_of_at_most(100_000), pytest.raises(OSError, match="File too large"):
+        saving.SafePathManager.copy(str(new), str(last), overwrite=True)
+    assert last.read_bytes() == b"old"
+    assert saving.SafePathManager.copy(str(new), str(last), overwrite=True)
+    assert last.read_bytes() == new.read_bytes()
+
+
+def test_a_failed_save_is_loud_and_only_the_last_one_fails_the_run(caplog):
+    faults = [OSError(errno.ENOSPC, "No space left on device"), None, OSError(errno.EIO, "Input/output error")]
+
+    def save(*args):
+        if fault := faults.pop(0):
+            raise fault
+        return "saved"
+
+    trainer, cfg = SimpleNamespace(get_num_updates=lambda: 8), SimpleNamespace(save_dir="exp")
+    surviving = saving.surviving_save(save)
+    assert surviving(cfg, trainer, None, None) is None
+    assert "NOT SAVED at update 8" in caplog.text
+    assert "Free some space" in caplog.text
+    assert surviving(cfg, trainer, None, None) == "saved"
+    saving.raise_if_unsaved()
+    surviving(cfg, trainer, None, None)
+    with pytest.raises(OSError, match="the last checkpoint was not saved"):
+        saving.raise_if_unsaved()
+    saving._unsaved.clear()
+
+
+def test_a_cut_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, caplog):
+    for name, updates in (("checkpoint_1_4", 4), ("checkpoint_1_8", 8), ("checkpoint_last", 9), ("checkpoint2", 6)):
+        torch.save(checkpoint(updates), tmp_path / f"{name}.pt")
+    assert last_good(tmp_path, Model()).updates == 9
+    cut(tmp_path / "checkpoint_last.pt")
+    assert last_good(tmp_path, Model()).path.name == "checkpoint_1_8.pt"
+    assert "cannot go on from the last checkpoint" in caplog.text
+    cut(tmp_path / "checkpoint_1_8.pt")
+    assert last_good(tmp_path, Model()).path.name == "checkpoint2.pt"
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"weights": torch.zeros(2)}, "holds no 'model'"),
+        ({"model": {}}, "lacks optimizer_history, extra_state, cfg"),
+        (checkpoint(4) | {"extra_state": {"epoch": 1}}, "lacks train_iterator"),
+        (checkpoint(4, width=5), r"another model: layer.weight has shape \(2, 5\), expected \(2, 3\)"),
+        ({"model": Path}, "damaged, or no fairseq checkpoint, or one with objects whose code would have to be trusted"),
+    ],
+)
+def test_a_foreign_checkpoint_is_named_and_never_overwritten_by_a_new_start(tmp_path, found, message):
+    torch.save(found, tmp_path / "checkpoint_last.pt")
+    with pytest.raises(ValueError, match=message):
+        examine(tmp_path / "checkpoint_last.pt", Model())
+    with pytest.raises(CheckpointError, match="Move them away to start anew"):
+        last_good(tmp_path, Model())
+
+
+def test_an_empty_folder_is_a_new_start(tmp_path):
+    assert last_good(tmp_path, Model()) is None
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "steps"), [(1, 1, 7), (1, 2, 3), (2, 1, 14), (4, 2, 14), (2, 4, 3), (3, 2, 10)]
+)
+def test_the_place_in_an_epoch_counts_batches_not_steps(then, now, steps):
+    state = {"iterations_in_epoch": 7}
+    place(state, then, now)
+    assert state["iterations_in_epoch"] == steps
+
+
+def test_rank_0_looks_and_the_stock_loader_gets_what_it_found(tmp_path):
+    torch.save(checkpoint(8, ranks=4), tmp_path / "checkpoint_1_8.pt")
+    (tmp_path / "checkpoint_last.pt").write_bytes(b"cut")
+    (tmp_path / ".checkpoint_1_12.pt.partial").write_bytes(b"of a killed run")
+    trainer = SimpleNamespace(
+        checkpoint_suffix="",
+        data_parallel_rank=0,
+        data_parallel_world_size=1,
+        get_model=Model,
+        load_checkpoint=lambda path: torch.load(path)["extra_state"],
+    )
+    cfg = SimpleNamespace(save_dir=str(tmp_path), restore_file="checkpoint_last.pt", finetune_from_model="other.pt")
+
+    def load(chosen, trainer):
+        assert chosen.finetune_from_model is None
+        return chosen.restore_file, trainer.load_checkpoint(chosen.restore_file)
+
+    path, extra_state = falling_back(load)(cfg, trainer)
+    assert path == str(tmp_path / "checkpoint_1_8.pt")
+    assert extra_state["train_iterator"]["iterations_in_epoch"] == 12  # 3 steps of 4 ranks
+    assert not list(tmp_path.glob(".*"))
+    assert cfg.restore_file == "checkpoint_last.pt"
