@@ -66,12 +66,14 @@ tags:
 def _summary(source: Pretraining, cfg: MERTConfig, statement: Statement) -> str:
     rate = frame_rate_hz(cfg.conv_feature_layers, source.encoder.sample_rate)
     samples = receptive_field(parse_conv_layers(cfg.conv_feature_layers))
-    parameters = sum(weight.numel() for weight in source.weights.values()) / 1e6
+    parameters = sum(weight.numel() for weight in source.weights.values())
     return f"""# {statement.name}
 
-A MERT encoder ([arXiv:2306.00107](https://arxiv.org/abs/2306.00107)) that turns music into features: {parameters:.1f}
-million parameters, {cfg.encoder_layers} Transformer layers of width {cfg.encoder_embed_dim}, {rate:g} frames per second.
-Input: mono audio at {source.encoder.sample_rate} Hz, at least {samples} samples.
+A MERT encoder ([arXiv:2306.00107](https://arxiv.org/abs/2306.00107)) that turns music into features.
+
+- {parameters:,} parameters, {cfg.encoder_layers} Transformer layers of width {cfg.encoder_embed_dim}
+- input: mono audio at {source.encoder.sample_rate} Hz, at least {samples} samples
+- output: {rate:g} frames per second
 """
 
 
@@ -116,7 +118,7 @@ def _teachers(source: Pretraining, cfg: MERTConfig) -> list[str]:
     sizes = sorted({len(symbols) for symbols, _ in source.codebooks})
     codes = f" of {' or '.join(map(str, sizes))} codes" if sizes else ""
     labels = list(source.task.get("labels") or [])
-    found = [f"{len(labels)} labels ({', '.join(labels)}){codes}"] if labels else []
+    found = [f"labels {', '.join(labels)}{codes}"] if labels else []
     if cfg.audio_cqt_loss_m:
         found.append(f"constant-Q transform, {cfg.audio_cqt_bins} bins")
     if cfg.audio_mel_loss_m:
@@ -146,16 +148,16 @@ layer i. Which layer suits a task has to be tried: compare them on a validation 
     if not (cfg.layer_norm_first and layout == "hubert"):
         return text
     return text + (
-        "\nThis is a pre-norm model: `last_hidden_state` is after the final layer norm. `hidden_states[-1]` is before it "
-        "in\ntransformers 5, and equal to `last_hidden_state` in transformers 4.\n"
+        "\nThis is a pre-norm model: `last_hidden_state` is after the final layer norm. `hidden_states[-1]` is before"
+        "\nit in transformers 5, after it in transformers 4.\n"
     )
 
 
 def _limits(source: Pretraining, cfg: MERTConfig, largest: float) -> str:
     lines = [
-        f"- The export was compared with the checkpoint in all layers: the largest difference is {largest:.0e} of a "
-        f"layer's scale.",
-        "- It was trained on short clips. Cut long recordings into windows; attention grows with the square of the length.",
+        f"- The export was compared with the checkpoint in all layers: the largest difference is {largest:.0e} of a\n"
+        f"  layer's scale.",
+        "- It was trained on short clips. Cut long recordings into windows; attention costs the square of the length.",
         "- Features reflect the music it was trained on; test them on yours before you rely on them.",
     ]
     if str(cfg.extractor_mode) == "default":
@@ -164,7 +166,5 @@ def _limits(source: Pretraining, cfg: MERTConfig, largest: float) -> str:
             "sees padding even\n  with an attention mask. Batch clips of equal length only, or run them one by one."
         )
     if _normalised(source, cfg):
-        lines.append(
-            "- Waves were normalised in training; the feature extractor does the same (`do_normalize: true`)."
-        )
+        lines.append("- Waves were normalised in training; the feature extractor does the same (`do_normalize: true`).")
     return "\n".join(["## Limits", "", *lines, ""])

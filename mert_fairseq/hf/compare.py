@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.models.mert import MERTModel
-from mert_fairseq.modules.waves import standardised
+from mert_fairseq.modules.waveform import standardised
 
 TOLERANCE = 1e-4  # of the largest absolute value of a layer
 SECONDS = (1.0, 0.473)  # the second length is no multiple of the hop
@@ -85,20 +85,17 @@ def hf_states(model: Any, wave: Tensor) -> States:
 def differences(expected: Sequence[Tensor], found: Sequence[Tensor]) -> list[float]:
     """The largest difference of each pair of tensors, relative to the largest absolute value that is expected."""
     return [
-        float((want - got).abs().max() / want.abs().max().clamp_min(1e-12))
-        if want.shape == got.shape
-        else float("inf")
+        float((want - got).abs().max() / want.abs().max().clamp_min(1e-12)) if want.shape == got.shape else float("inf")
         for want, got in zip(expected, found, strict=True)
     ]
 
 
-def check_differences(found: Sequence[float], what: str) -> float:
-    """The largest difference of all states (L + 1 layers, then the output).
+def check_differences(found: Sequence[float], names: Sequence[str], what: str) -> float:
+    """The largest difference.
 
     Raises:
         ValueError: naming the first state whose difference is above the tolerance, or not a number.
     """
-    names = [f"layer {index}" for index in range(len(found) - 1)] + ["the output"]
     for name, difference in zip(names, found, strict=True):
         if not difference <= TOLERANCE:
             raise ValueError(
@@ -112,6 +109,7 @@ def compare(encoder: MERTModel, model: Any, sample_rate: int, normalised: bool, 
     """The largest difference between two encoders over all states of all test waves; an error above the tolerance."""
     worst = [0.0]
     for wave in comparison_waves(sample_rate, normalised):
-        found = differences(fairseq_states(encoder, wave).all, hf_states(model, wave).all)
-        worst.append(check_differences(found, what))
+        expected = fairseq_states(encoder, wave)
+        names = [*(f"layer {index}" for index in range(len(expected.layers))), "the output"]
+        worst.append(check_differences(differences(expected.all, hf_states(model, wave).all), names, what))
     return max(worst)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float
+from mert_fairseq.hf.command import run_command
 
 DESCRIPTION = """Export a pretraining checkpoint as a Hugging Face folder.
 
@@ -40,20 +41,19 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns 0, or 1 for a checkpoint that cannot be exported."""
     chosen = parser().parse_args(arguments)
+    return run_command("mert-export-hf", lambda: _export(chosen))
+
+
+def _export(chosen: argparse.Namespace) -> str:
     from mert_fairseq.hf.card import Statement
     from mert_fairseq.hf.export import export_hf
 
     statement = Statement(chosen.name or Path(chosen.out).name, chosen.licence, chosen.data, chosen.hours)
-    try:
-        done = export_hf(chosen.checkpoint, chosen.out, chosen.layout, statement, heads=not chosen.no_heads)
-    except (ValueError, OSError) as error:
-        print(f"mert-export-hf: {error}", file=sys.stderr)
-        return 1
-    print(
+    done = export_hf(chosen.checkpoint, chosen.out, chosen.layout, statement, heads=not chosen.no_heads)
+    return (
         f"{done.folder}: {done.megabytes:.1f} MB in {done.seconds:.1f} s; all layers compared, largest difference "
         f"{done.largest_difference:.1e} of a layer's scale"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.hf.command import run_command
 
 DESCRIPTION = """Turn a Hugging Face folder into a checkpoint for fairseq.
 
@@ -34,24 +35,24 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Import; returns 0, or 1 for a folder that cannot be imported."""
     chosen = parser().parse_args(arguments)
+    return run_command("mert-import-hf", lambda: _import(chosen))
+
+
+def _import(chosen: argparse.Namespace) -> str:
     from mert_fairseq.hf.import_folder import NewHeads, import_hf
 
     labels = tuple(chosen.labels) if chosen.labels else NewHeads().labels
-    try:
-        done = import_hf(chosen.folder, chosen.out, NewHeads(labels, chosen.codes, chosen.seed))
-    except (ValueError, OSError) as error:
-        print(f"mert-import-hf: {error}", file=sys.stderr)
-        return 1
+    done = import_hf(chosen.folder, chosen.out, NewHeads(labels, chosen.codes, chosen.seed))
+    heads = "heads from the folder"
     if done.new_heads:
-        print(
-            f"mert-import-hf: {chosen.folder} has no heads. New ones with random weights predict "
-            f"{', '.join(done.new_heads)} ({chosen.codes} codes each) and the CQT; training further has to learn them.",
-            file=sys.stderr,
+        heads = (
+            f"the folder has no heads: NEW ONES with random weights predict {', '.join(done.new_heads)}; "
+            f"{chosen.codes} codes per label"
         )
-    print(
-        f"{done.checkpoint}: all layers compared, largest difference {done.largest_difference:.1e} of a layer's scale"
+    return (
+        f"{done.checkpoint}: all layers compared, largest difference {done.largest_difference:.1e} of a layer's "
+        f"scale; {heads}"
     )
-    return 0
 
 
 if __name__ == "__main__":

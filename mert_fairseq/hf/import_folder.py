@@ -21,7 +21,7 @@ from mert_fairseq.hf.training_file import DTYPES, codebooks_of, read_training
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.models.pretrained import HEADS, Pretrained, build_encoder
-from mert_fairseq.tasks.mert_config import MERTPretrainingConfig
+from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 PUBLISHED = "mert_model"  # model_type of m-a-p's MERT-v1
 LAYOUT_OF = {"hubert": "hubert", PUBLISHED: "hubert", MERTEncoderConfig.model_type: "mert"}
@@ -65,7 +65,7 @@ class Imported(NamedTuple):
 
     Attributes:
         checkpoint: the file that was written.
-        new_heads: names of the labels that got new heads; empty if the folder had heads.
+        new_heads: what got a head of random weights: labels, CQT, log-mel; empty if the folder had heads.
         largest_difference: between the folder's model and the checkpoint's, relative to a layer's scale.
     """
 
@@ -114,7 +114,7 @@ def import_hf(folder: str | Path, out: str | Path, new_heads: NewHeads) -> Impor
     model = _with_heads(cfg, pretrained.sample_rate, codebooks, weights, heads, new_heads.seed, str(folder))
     with replacing(out) as partial:
         torch.save(_checkpoint(found, model, codebooks), partial)
-    return Imported(out, () if has_heads else tuple(new_heads.labels), largest)
+    return Imported(out, () if has_heads else _head_names(model, new_heads), largest)
 
 
 def read_folder(folder: Path, new_heads: NewHeads) -> Folder:
@@ -134,13 +134,13 @@ def read_folder(folder: Path, new_heads: NewHeads) -> Folder:
         )
     layout = LAYOUT_OF[model_type]
     if (training := read_training(folder)) is not None:
-        return _ours(folder, config, layout, training)
+        return _ours(folder, config, layout, training, new_heads)
     if layout == "mert":
         raise ValueError(f"{folder}: found no {files.TRAINING}, without which this layout cannot be imported.")
     return _foreign(folder, config, new_heads)
 
 
-def _ours(folder: Path, config: dict[str, Any], layout: str, training: dict[str, Any]) -> Folder:
+def _ours(folder: Path, config: dict[str, Any], layout: str, training: dict[str, Any], new_heads: NewHeads) -> Folder:
     cfg: Any = OmegaConf.merge(OmegaConf.structured(MERTConfig), training["model"])
     expected = hf_config(cfg, int(training["task"]["sample_rate"]), layout)
     differing = [
@@ -156,7 +156,8 @@ def _ours(folder: Path, config: dict[str, Any], layout: str, training: dict[str,
             f"{folder / files.HEADS}: no such file, but {files.TRAINING} describes heads. Export the model again."
         )
     dtype = DTYPES[training["dtype"]]
-    return Folder(layout, training["model"], training["task"], codebooks, dtype, training.get("num_updates") or 0)
+    task = training["task"] if codebooks else training["task"] | {"labels": list(new_heads.labels)}
+    return Folder(layout, training["model"], task, codebooks, dtype, training.get("num_updates") or 0)
 
 
 def _foreign(folder: Path, config: dict[str, Any], new_heads: NewHeads) -> Folder:
@@ -216,6 +217,11 @@ def _with_heads(
     new = {name: weight for name, weight in model.state_dict().items() if name.startswith(HEADS)}
     _load(model, {**weights, **(heads or new)}, where)
     return model
+
+
+def _head_names(model: MERTModel, new_heads: NewHeads) -> tuple[str, ...]:
+    spectra = {"CQT": model.encoder_cqt_model, "log-mel": model.encoder_mel_model}
+    return (*new_heads.labels, *(name for name, head in spectra.items() if head is not None))
 
 
 def _checkpoint(found: Folder, model: MERTModel, codebooks: Sequence[Codebook]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mert_fairseq.models.checkpoint import drop_stored_cqt_kernels, read_checkpoint
+from mert_fairseq.checkpointing.safe_loading import drop_stored_cqt_kernels, read_checkpoint
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.pretrained import HEADS, Pretrained, build_encoder, encoder_of, load_encoder
 

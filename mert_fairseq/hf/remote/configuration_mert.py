@@ -1,5 +1,7 @@
 """Configuration of a MERT encoder that transformers' HubertModel cannot hold."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from transformers import PretrainedConfig

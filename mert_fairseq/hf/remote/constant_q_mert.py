@@ -1,5 +1,7 @@
 """The constant-Q transform as an input of a MERT encoder; needs torch only."""
 
+from __future__ import annotations
+
 import math
 
 import torch

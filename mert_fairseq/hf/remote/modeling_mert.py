@@ -6,8 +6,10 @@ input, feed-forward widths and heads that change per layer.
 Shape letters: B batch, T samples, F frames, C channels, D width, H heads.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Optional, Union
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,7 @@ class ConvLayer(nn.Module):
             bias=config.conv_bias,
         )
         self.per_frame = config.feat_extract_norm == "layer"
-        self.layer_norm: Optional[nn.Module] = None
+        self.layer_norm: Any = None
         if self.per_frame:
             self.layer_norm = nn.LayerNorm(channels)
         elif index == 0:
@@ -106,7 +108,7 @@ class PositionalConv(nn.Module):
             )
 
         self.conv = nn.utils.parametrizations.weight_norm(conv(), dim=2) if depth == 1 else None
-        self.convs = nn.ModuleList(conv() for _ in range(depth)) if depth > 1 else None
+        self.convs: Any = nn.ModuleList(conv() for _ in range(depth)) if depth > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, D) -> (B, F, D), to be added to the frames."""
@@ -134,7 +136,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         self.inner_norm = nn.LayerNorm(width, eps=config.layer_norm_eps) if config.norm == "subln" else None
 
-    def forward(self, x: Tensor, visible: Optional[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """(B, F, D) -> (B, F, D); ``visible``: (B, 1, 1, F) bool, False for padding, or None."""
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -181,7 +183,7 @@ class EncoderLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
-    def forward(self, x: Tensor, visible: Optional[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """(B, F, D) -> (B, F, D); ``visible`` as in Attention."""
         if self.norm_first:
             x = x + self.dropout(self.attention(self.layer_norm(x), visible))
@@ -201,7 +203,7 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.layers = nn.ModuleList(EncoderLayer(config, index) for index in range(config.num_hidden_layers))
 
-    def forward(self, x: Tensor, visible: Optional[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, x: Tensor, visible: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """(B, F, D) -> the output (B, F, D), normed, and the L + 1 states, the last not normed if pre-norm."""
         if visible is not None:
             x = x * visible[:, 0, 0, :, None].to(x.dtype)
@@ -246,10 +248,10 @@ class MERTEncoderModel(PreTrainedModel):
     def forward(
         self,
         input_values: Tensor,
-        attention_mask: Optional[Tensor] = None,
-        output_hidden_states: Optional[bool] = None,
-        return_dict: Optional[bool] = None,
-    ) -> Union[tuple, BaseModelOutput]:
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> tuple | BaseModelOutput:
         """Encode waves.
 
         Args:
