@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, positive_float
+from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
 from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
 
 
@@ -38,8 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out_dir = options.out_dir or options.label_dir
-    try:
+
+    def convert() -> str:
         columns = options.labels or label_names(options.label_dir)
+        lines = []
         for split in options.splits:
             read = convert_labels(
                 options.label_dir, split, columns, options.to, out_dir, options.source == "padded", options.label_rate,
@@ -48,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
             if options.verify:
                 written = open_form(out_dir, split, columns, options.to)
                 if not same_labels(read, written, lambda tracks, total: tqdm(tracks, desc="verifying", total=total)):
-                    print(f"convert_labels: {out_dir}: the labels of {split} differ from those read", file=sys.stderr)
-                    return 1
-            print(f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames")
-    except (ValueError, OSError) as error:
-        print(f"convert_labels: {error}", file=sys.stderr)
-        return 1
-    return 0
+                    raise JobError(f"{out_dir}: the labels of {split} differ from those read")
+            lines.append(
+                f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames"
+            )
+        return "\n".join(lines)
+
+    return run_command("convert_labels", convert, STARTS_ANEW)
 
 
 if __name__ == "__main__":

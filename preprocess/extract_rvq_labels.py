@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         jobs = command.label_jobs(options, source, name, numbered=True)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 
-    return command.run_command(f"extract_rvq_labels {options.verb}", label, options.json, command.apply_line)
+    return command.run_label_command(f"extract_rvq_labels {options.verb}", label, options.json)
 
 
 if __name__ == "__main__":

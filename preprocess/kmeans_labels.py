@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         jobs = command.label_jobs(options, source, options.name or command.kmeans_name(source), numbered=False)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 
-    return command.run_command(f"kmeans_labels {options.verb}", label, options.json, command.apply_line)
+    return command.run_label_command(f"kmeans_labels {options.verb}", label, options.json)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.labels.convert import label_names
 from mert_fairseq.sharding import make_shards
 
@@ -35,17 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, deal, print; returns the exit status."""
     options = parser().parse_args(arguments)
     label_dir, out_dir = options.label_dir or options.data_dir, options.out_dir or options.data_dir
-    try:
+
+    def split() -> str:
         columns = label_names(label_dir) if options.labels is None else options.labels
         tracks = make_shards(
             options.data_dir, options.split, options.shards, columns, out_dir, label_dir, options.seed,
             watch=lambda tracks, total, name: tqdm(tracks, desc=name, total=total),
         )  # fmt: skip
-    except (ValueError, OSError) as error:
-        print(f"make_shards: {error}", file=sys.stderr)
-        return 1
-    print(f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks")
-    return 0
+        return f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks"
+
+    return run_command("make_shards", split, STARTS_ANEW)
 
 
 if __name__ == "__main__":

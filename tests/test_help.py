@@ -8,6 +8,7 @@ import pytest
 
 from mert_fairseq.arguments import Help
 from mert_fairseq.genre import cli as genre
+from mert_fairseq.hf import export_command, import_command, onnx_command
 from mert_fairseq.preprocessing.checks import cli as checks
 
 PREPROCESS = sorted((Path(__file__).parents[1] / "preprocess").glob("*.py"))
@@ -16,6 +17,9 @@ PREPROCESS = sorted((Path(__file__).parents[1] / "preprocess").glob("*.py"))
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Of all commands, without the trainings'."""
     found = {"mert-check-data": checks.parser(), "mert-genre": genre.parser()}
+    found |= {
+        parser.prog: parser for parser in (each.parser() for each in (export_command, import_command, onnx_command))
+    }
     for path in PREPROCESS:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)

@@ -13,14 +13,16 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, cast
 
+from mert_fairseq.jobs.command import JobError
 
-class Died(NamedTuple):
+
+class WorkerCrashed(NamedTuple):
     """The answer to a task whose worker ended: its exit code, negative for a signal."""
 
     exit_code: int | None
 
 
-class WorkerError(RuntimeError):
+class WorkerError(JobError):
     """A task raised: the message holds the worker's traceback."""
 
 
@@ -38,7 +40,7 @@ def run_tasks(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int
         workers: processes, at least 1.
 
     Yields:
-        (task, answer) as they finish; the answer is Died if the worker was killed or crashed.
+        (task, answer) as they finish; the answer is WorkerCrashed if the worker was killed or crashed.
 
     Raises:
         WorkerError: if the function raises.
@@ -61,7 +63,7 @@ def run_tasks(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int
             for connection in wait(list(busy)):
                 worker, task = busy.pop(cast(Connection, connection))
                 answer = _answer(worker, task)
-                if not isinstance(answer, Died):
+                if not isinstance(answer, WorkerCrashed):
                     idle.append(worker)
                 yield task, answer
     finally:
@@ -86,7 +88,7 @@ def _answer(worker: _Worker, task: Any) -> Any:
     except (EOFError, ConnectionResetError):
         worker.process.join()
         worker.connection.close()
-        return Died(worker.process.exitcode)
+        return WorkerCrashed(worker.process.exitcode)
     if not succeeded:
         raise WorkerError(f"{task}: a worker failed. What is finished is kept; the worker's error was:\n{answer}")
     return answer

@@ -1,12 +1,14 @@
 """A labelling job: which split of which manifest, which teacher, where the labels go; and where its parts lie."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mert_fairseq.jobs.command import JobError
+from mert_fairseq.jobs.rejects import listed
 from mert_fairseq.label_extraction.teacher_source import TeacherSource
 from mert_fairseq.labels.packed_index import family_name
 from mert_fairseq.manifest import Manifest
@@ -15,8 +17,17 @@ from mert_fairseq.teachers.labellers import Labeller
 FORMATS = ("text", "packed", "both")
 
 
-class LabelJobError(RuntimeError):
+class LabelJobError(JobError):
     """A job that cannot go on: the message says where, why and what to do."""
+
+
+def tracks_refused(where: object, reasons: Collection[str]) -> LabelJobError:
+    """The error for tracks without codes."""
+    return LabelJobError(
+        f"{where}: {len(reasons)} tracks have no codes:\n  {listed(reasons, chr(10) + '  ')}\n"
+        f"Mend the files, or move them away and make the manifest again; then give the same command: the codes of the "
+        f"other tracks are kept."
+    )
 
 
 @dataclass(frozen=True)

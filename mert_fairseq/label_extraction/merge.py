@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.frames import num_label_frames
+from mert_fairseq.jobs.rejects import listed, write_rejects
 from mert_fairseq.label_extraction.code_statistics import CodeStatistics
-from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError
-from mert_fairseq.label_extraction.locks import Lock
+from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError, tracks_refused
 from mert_fairseq.label_extraction.part_journal import Entry, journal_header, read_journal
-from mert_fairseq.label_extraction.part_store import FULL, disk_full, read_codes, shard_base, shards_in
+from mert_fairseq.label_extraction.part_store import FULL, disk_full, part_lock, read_codes, shard_base, shards_in
 from mert_fairseq.label_extraction.parts import Shard
-from mert_fairseq.label_extraction.rejects import listed, tracks_refused, write_rejects
 from mert_fairseq.label_extraction.sidecar import (
     counted_elsewhere,
     read_sidecar,
@@ -46,9 +45,7 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
     shards = _complete_cut(job)
     with ExitStack() as stack:
         for shard in shards:
-            lock = Lock(shard_base(job.parts_dir, shard).with_suffix(".lock"))
-            lock.take()
-            stack.callback(lock.give_back)
+            stack.enter_context(part_lock(job.parts_dir, shard))
         entries = {shard: _read_entries(job, shard) for shard in shards}
         _refuse_incomplete(job, entries)
         try:
@@ -96,7 +93,7 @@ def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry
         if (entry := entries[shard].get(job.track_line(track))) and entry.refused
     }
     if refused:
-        write_rejects(job.rejects_path, refused)
+        write_rejects(job.rejects_path, ("path", "reason"), refused.items())
         raise tracks_refused(job.rejects_path, refused.values())
     for shard in entries:
         missing = sum(job.track_line(track) not in entries[shard] for track in tracks[shard])

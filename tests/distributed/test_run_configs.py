@@ -37,7 +37,7 @@ def test_the_genre_configs_have_the_same_files_and_no_copy(repo_root):
 
 
 def test_the_callback_keeps_its_old_path_for_recipes_of_users():
-    from mert_fairseq.distributed import callback
     from mert_fairseq.distributed.callback import StartRanks
+    from mert_fairseq.running import callback
 
     assert callback.StartRanks is StartRanks

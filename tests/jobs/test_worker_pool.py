@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mert_fairseq.jobs.worker_pool import Died, WorkerError, run_tasks
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, WorkerError, run_tasks
 
 
 def square_or_die(number: int) -> int:
@@ -28,7 +28,7 @@ def test_every_task_is_answered_once(workers: int) -> None:
 
 def test_a_crash_costs_its_own_task_only() -> None:
     answers = dict(run_tasks(square_or_die, range(8), 2))
-    assert answers.pop(3) == Died(-signal.SIGKILL)
+    assert answers.pop(3) == WorkerCrashed(-signal.SIGKILL)
     assert answers == {n: n * n for n in range(8) if n != 3}
 
 

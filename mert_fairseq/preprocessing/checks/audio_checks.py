@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.preprocessing.audio_stats import Limits, Meter
@@ -85,7 +85,7 @@ def check_audio(
     broken: set[int] = set()
     look = functools.partial(look_at_chunk, sample_rate=sample_rate)
     for chunk, answer in run_tasks(look, chunks(), options.workers):
-        if isinstance(answer, Died):  # one of them killed the decoder: find out which
+        if isinstance(answer, WorkerCrashed):  # one of them killed the decoder: find out which
             answer = [fault for job in chunk for fault in _alone(job, look)]
         for fault in answer:
             kinds.add(fault)
@@ -104,7 +104,7 @@ def check_audio(
 
 def _alone(job: Job, look: Callable[[list[Job]], list[Fault]]) -> list[Fault]:
     ((_, answer),) = run_tasks(look, [[job]], 1)
-    if isinstance(answer, Died):
+    if isinstance(answer, WorkerCrashed):
         found = f"reading it killed the process (exit code {answer.exit_code})"
         return [Fault(job.track, "decoder_died", True, found, REPLACE)]
     return answer
