@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float
-from mert_fairseq.hf.command import run_command
+from mert_fairseq.hf.quiet import quiet_libraries
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 
 DESCRIPTION = """Export a pretraining checkpoint as a Hugging Face folder.
 
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns 0, or 1 for a checkpoint that cannot be exported."""
     chosen = parser().parse_args(arguments)
-    return run_command("mert-export-hf", lambda: _export(chosen))
+    quiet_libraries()
+    return run_command("mert-export-hf", lambda: _export(chosen), STARTS_ANEW)
 
 
 def _export(chosen: argparse.Namespace) -> str:

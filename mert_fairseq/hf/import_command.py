@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.hf.command import run_command
+from mert_fairseq.hf.quiet import quiet_libraries
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 
 DESCRIPTION = """Turn a Hugging Face folder into a checkpoint for fairseq.
 
@@ -35,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Import; returns 0, or 1 for a folder that cannot be imported."""
     chosen = parser().parse_args(arguments)
-    return run_command("mert-import-hf", lambda: _import(chosen))
+    quiet_libraries()
+    return run_command("mert-import-hf", lambda: _import(chosen), STARTS_ANEW)
 
 
 def _import(chosen: argparse.Namespace) -> str:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.hf.command import run_command
+from mert_fairseq.hf.quiet import quiet_libraries
+from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
 
 DESCRIPTION = """Export layers of a pretraining checkpoint as an ONNX file, for onnxruntime without torch.
 
@@ -33,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns 0, or 1 for a checkpoint that cannot be exported."""
     chosen = parser().parse_args(arguments)
-    return run_command("mert-export-onnx", lambda: _export(chosen))
+    quiet_libraries()
+    return run_command("mert-export-onnx", lambda: _export(chosen), STARTS_ANEW)
 
 
 def _export(chosen: argparse.Namespace) -> str:
@@ -41,7 +43,7 @@ def _export(chosen: argparse.Namespace) -> str:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"{error}. Install what the export needs: pip install 'mert_fairseq[onnx]'.") from error
+        raise JobError(f"{error}. Install what the export needs: pip install 'mert_fairseq[onnx]'.") from error
     from mert_fairseq.hf.onnx_export import export_onnx
 
     logging.getLogger().setLevel(logging.WARNING)  # torch's exporter logs every step
