@@ -6,7 +6,8 @@ of fairseq                          here                          why
 checkpoint_utils:
 ``torch_persistent_save``           ``saving.write_checkpoint``   flushed to the disk before it takes its name
 ``PathManager``                     ``saving.SafePathManager``    ``checkpoint_last.pt`` is copied likewise
-``save_checkpoint``                 wrapped by ``saving``         a full disk does not end the training
+``save_checkpoint``                 wrapped by ``saving``         a full disk does not end the training; an update to be
+                                                                  saved has a file of its own where an epoch ends too
 ``load_checkpoint``                 wrapped by ``loading``        falls back to the last whole one; any number of ranks
 fairseq_cli.train:
 ``validate_and_save``               wrapped by ``stopping``       saves and leaves when asked to
@@ -22,7 +23,7 @@ from fairseq import checkpoint_utils
 from fairseq.distributed import utils as fairseq_distributed
 
 from mert_fairseq.checkpointing.loading import falling_back
-from mert_fairseq.checkpointing.saving import SafePathManager, surviving_save, write_checkpoint
+from mert_fairseq.checkpointing.saving import SafePathManager, saving_by_updates, surviving_save, write_checkpoint
 from mert_fairseq.distributed.stopping import stopping_validate_and_save
 
 _installed = False
@@ -38,7 +39,7 @@ def install() -> None:
     _installed = True
     checkpoint_utils.torch_persistent_save = write_checkpoint
     checkpoint_utils.PathManager = SafePathManager
-    checkpoint_utils.save_checkpoint = surviving_save(checkpoint_utils.save_checkpoint)
+    checkpoint_utils.save_checkpoint = surviving_save(saving_by_updates(checkpoint_utils.save_checkpoint))
     checkpoint_utils.load_checkpoint = falling_back(checkpoint_utils.load_checkpoint)
     fairseq_train.validate_and_save = stopping_validate_and_save(fairseq_train.validate_and_save)
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":

@@ -28,7 +28,6 @@ class CheckpointEncoder(Encoder):
         pretrained, weights = read_pretrained(path)
         model = build_encoder(pretrained)
         load_encoder(model, weights, path)
-        model.encoder.required_seq_len_multiple = 1  # padding needs a mask, with which no fused attention runs
         self.model = model.eval().to(device)
         self.name = str(path)
         self.sample_rate = pretrained.sample_rate
@@ -51,4 +50,4 @@ class CheckpointEncoder(Encoder):
         finally:
             hook.remove()
         between = [layer.output for layer in result["layer_results"][:-1]]
-        return [entered[0].transpose(0, 1), *between, result["x"]]
+        return [entered[0], *between, result["x"]]

@@ -144,7 +144,7 @@ def _decoded(path: Path, info: AudioInfo) -> Iterator[np.ndarray]:
 
 def _rejected(path: Path, error: AudioError, otherwise: Reason) -> RejectedError:
     """The reason of a failure: of the system, of the format, or else of the file."""
-    detail = str(error).removeprefix(f"{path}: ")
+    detail = getattr(error.__cause__, "error_string", "") or str(error).removeprefix(f"{path}: ")
     if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR:
         return RejectedError(path, Reason.UNREADABLE, detail)
     if otherwise == Reason.UNDECODABLE and content_of(path) in UNDECODABLE:

@@ -66,10 +66,22 @@ class MERTConfig(HubertConfig):
     )
     feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
     feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
-    pretrained_weights: str = option("", "checkpoint whose feature_extractor starts this one; empty for random weights")
+    pretrained_weights: str = option(
+        "", "checkpoint whose conv stack, Transformer and fitting heads start this one; empty for random weights"
+    )
+
+    exact_padding: bool = option(
+        False,
+        "train on padded clips as if each were alone; off as in the published training, whose conv norm sees the "
+        "padding. Features are always extracted so",
+    )
 
     # The encoder
-    attention_relax: float = option(-1.0, "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none")
+    attention_relax: float = option(
+        -1.0,
+        "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none. Used where attention weights are "
+        "returned; the fused kernels of training keep scores in float32 anyway",
+    )
     deepnorm: bool = option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
     subln: bool = option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
     encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
