@@ -52,7 +52,7 @@ def fairseq_states(encoder: MERTModel, wave: Tensor) -> States:
         result = encoder(wave, mask=False, features_only=True)
     finally:
         handle.remove()
-    first = entered[0].transpose(0, 1)[:, : result["x"].shape[1]]
+    first = entered[0][:, : result["x"].shape[1]]
     return States([first, *(layer.output for layer in result["layer_results"])], result["x"])
 
 

@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.files import replacing
 from mert_fairseq.hf import folder as files
 from mert_fairseq.hf.compare import compare
@@ -20,7 +21,7 @@ from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.hf.training_file import DTYPES, codebooks_of, read_training
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.models.pretrained import HEADS, Pretrained, build_encoder
+from mert_fairseq.models.pretrained import Pretrained, build_encoder
 from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 PUBLISHED = "mert_model"  # model_type of m-a-p's MERT-v1
@@ -214,7 +215,7 @@ def _with_heads(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MERTModel(cfg, sample_rate, [len(symbols) + specials for symbols, _ in codebooks])
-    new = {name: weight for name, weight in model.state_dict().items() if name.startswith(HEADS)}
+    new = {name: weight for name, weight in model.state_dict().items() if is_head(name)}
     _load(model, {**weights, **(heads or new)}, where)
     return model
 

@@ -5,13 +5,13 @@ import torch
 from hubert_twin import hubert_name
 from tiny_mert import tiny_mert
 
+from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.hf.names import from_hf, hf_names, to_hf
-from mert_fairseq.models.pretrained import HEADS
 
 
 def encoder_weights(**options):
     weights = tiny_mert(**options).state_dict()
-    return {name: weight for name, weight in weights.items() if not name.startswith(HEADS)}
+    return {name: weight for name, weight in weights.items() if not is_head(name)}
 
 
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
