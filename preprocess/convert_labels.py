@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, positive_float
 from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
-from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
+from mert_fairseq.labels.convert import FORMS, convert_labels, open_form, same_labels
+from mert_fairseq.labels.families import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--to", choices=FORMS, required=True, help="form to write")
     options.add_argument("--from", dest="source", choices=("auto", "padded"), default="auto", help="form to read")
     options.add_argument("--splits", nargs="+", default=["train", "valid"], help="such as train_0_6 for a shard")
-    options.add_argument("--labels", nargs="+", help="label names; else all that have a dictionary in the folder")
+    options.add_argument("--labels", nargs="+", help="names or families; else all that have a dictionary in the folder")
     options.add_argument("--out-dir", type=Path, help="else the same folder")
     options.add_argument("--label-rate", type=positive_float, help="labels a second, kept in packed files")
     options.add_argument("--verify", action="store_true", help="read both forms again and compare every code")
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     out_dir = options.out_dir or options.label_dir
 
     def convert() -> str:
-        columns = options.labels or label_names(options.label_dir)
+        columns = expand_families(options.labels or label_names(options.label_dir), options.label_dir)
         lines = []
         for split in options.splits:
             read = convert_labels(

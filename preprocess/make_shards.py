@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.families import expand_families, label_names
 from mert_fairseq.sharding import make_shards
 
 
@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("shards", type=positive_int, help="how many; 100,000 tracks a shard are easily held")
     options.add_argument("--split", default="train", help="to deal")
     options.add_argument("--label-dir", type=Path, help="else the same folder")
-    options.add_argument("--labels", nargs="*", help="label names; else all with a dictionary; none: manifests only")
+    options.add_argument(
+        "--labels", nargs="*", help="names or families; else all with a dictionary; none: manifests only"
+    )
     options.add_argument("--out-dir", type=Path, help="else the same folder")
     options.add_argument("--seed", type=int, default=0, help="of the deal")
     return options
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     label_dir, out_dir = options.label_dir or options.data_dir, options.out_dir or options.data_dir
 
     def split() -> str:
-        columns = label_names(label_dir) if options.labels is None else options.labels
+        columns = label_names(label_dir) if options.labels is None else expand_families(options.labels, label_dir)
         tracks = make_shards(
             options.data_dir, options.split, options.shards, columns, out_dir, label_dir, options.seed,
             watch=lambda tracks, total, name: tqdm(tracks, desc=name, total=total),

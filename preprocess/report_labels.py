@@ -15,7 +15,7 @@ from pathlib import Path
 from mert_fairseq.arguments import Help, positive_float, positive_int
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.label_extraction.report import label_usage, write_report
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.families import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     def report() -> str:
-        labels = options.labels or label_names(options.label_dir)
+        labels = expand_families(options.labels or label_names(options.label_dir), options.label_dir)
         usages = [
             label_usage(options.label_dir, split, labels, options.label_rate, options.tracks)
             for split in options.splits

@@ -212,6 +212,8 @@ def apply_line(summary: dict[str, Any]) -> str:
                 f"{split}: {done['job']['tracks']} tracks, {done['hours']:.2f} h, {len(books)} codebooks, {used} codes "
                 f"used, perplexity {perplexity}"
             )
+        elif "shard" not in done:  # labels that were copied from elsewhere have no statistics
+            lines.append(f"{split}: labels of {done['job']['tracks']} tracks are there")
         else:
             lines.append(f"{split}: shard {done['shard']}, {done['tracks']} tracks; merge when all shards are done")
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """A labelling job: which split of which manifest, which teacher, where the labels go; and where its parts lie."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,11 +122,8 @@ class LabelJob:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that the labels depend on: the teacher, and the tracks in their order."""
-        tracks = hashlib.sha256()
-        for track in range(len(self.manifest)):
-            tracks.update(f"{self.track_line(track)}\n".encode(errors="surrogateescape"))
         return {
             **self.teacher_identity,
             "tracks": len(self.manifest),
-            "manifest_sha256": tracks.hexdigest(),
+            "manifest_sha256": self.manifest.tracks_sha256,
         }

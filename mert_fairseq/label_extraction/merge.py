@@ -18,12 +18,14 @@ from mert_fairseq.label_extraction.parts import Shard
 from mert_fairseq.label_extraction.sidecar import (
     counted_elsewhere,
     read_sidecar,
+    refuse_foreign_dictionary,
     refuse_other_form,
     stale_columns,
     write_sidecar,
 )
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
 from mert_fairseq.labels.packed_index import giving_way, remove_packed, replacing_packed
+from mert_fairseq.labels.sidecars import forget_columns
 
 
 def merge_shards(job: LabelJob) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
 
     Raises:
         LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused (which the rejects
-            file lists then), or the disk is full.
+            file lists then), the dictionaries are those of another teacher's labels, or the disk is full.
     """
     if finished := read_sidecar(job):
         shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
@@ -42,6 +44,7 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
     if not job.parts_dir.is_dir():
         refuse_other_form(job)
         raise LabelJobError(f"{job.parts_dir}: no shard there. Label the split first (apply).")
+    refuse_foreign_dictionary(job)
     shards = _complete_cut(job)
     with ExitStack() as stack:
         for shard in shards:
@@ -107,6 +110,7 @@ def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry
 def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> dict[str, Any]:
     _remove_stale(job)
     job.sidecar_path.unlink(missing_ok=True)
+    forget_columns(job.label_dir, job.split, job.columns)
     statistics = CodeStatistics(job.teacher.codebook_sizes)
     with replacing_packed(job.label_dir, job.split, job.columns, job.packed_prefix), ExitStack() as stack:
         writers: list[Any] = []

@@ -11,7 +11,7 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from mert_fairseq import frames
-from mert_fairseq.checkpointing import safe_loading
+from mert_fairseq.checkpointing import warm_start
 from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
@@ -33,12 +33,17 @@ class MERTModel(MERTHeads):
         cfg: the options.
         sample_rate: of the wave, in Hz.
         num_classes: entries of each codebook's dictionary, with fairseq's 4 special symbols.
+        labels: names of the codebooks, to tell whether the heads of ``pretrained_weights`` learnt the same ones.
 
     Raises:
         ValueError: if an option is unsupported or does not fit the others.
     """
 
-    def __init__(self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int]) -> None:
+    pretrained_weights_option = "+model.pretrained_weights"  # named where a checkpoint does not fit
+
+    def __init__(
+        self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int], labels: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         check_config(cfg)
         if cfg.chunk_nce_cal > 0:
@@ -67,7 +72,7 @@ class MERTModel(MERTHeads):
         self._build_heads(cfg, sample_rate, num_classes)
         self.num_updates = 0
         if cfg.pretrained_weights:
-            safe_loading.load_feature_extractor(self.feature_extractor, cfg.pretrained_weights)
+            warm_start.start_from(self, cfg.pretrained_weights, labels)
 
     @classmethod
     def build_model(cls, cfg: MERTConfig, task: Any) -> "MERTModel":
@@ -81,7 +86,8 @@ class MERTModel(MERTHeads):
                 f"model.label_rate is {cfg.label_rate:g} Hz, but the task's labels come at {task.cfg.label_rate:g} Hz "
                 f"(task.label_rate). Leave model.label_rate unset, or set it to ${{task.label_rate}}."
             )
-        return cls(cfg, task.cfg.sample_rate, [len(dictionary) for dictionary in task.dictionaries])
+        classes = [len(dictionary) for dictionary in task.dictionaries]
+        return cls(cfg, task.cfg.sample_rate, classes, list(getattr(task.cfg, "labels", ())))
 
     def set_num_updates(self, num_updates: int) -> None:
         """Where the run stands; fairseq calls it before each update, also after a resume."""
@@ -121,7 +127,8 @@ class MERTModel(MERTHeads):
         Returns:
             with ``features_only``: x (B, F, D), padding_mask (B, F) or None, features (B, F, D), layer_results.
             Else: ``masked`` and ``unmasked``, lists of ``CodePrediction``; ``features_pen`` and, where built,
-            ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices.
+            ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices, and ``masked_frames``, how many are
+            predicted.
 
         Raises:
             ValueError: if there is no such layer, nothing to predict, or a clip is shorter than a frame.
@@ -143,7 +150,8 @@ class MERTModel(MERTHeads):
             return {"x": x, "padding_mask": padded, "features": features, "layer_results": layer_results}
         if targets is None or masked is None:
             raise ValueError("MERT's loss needs target_list and masked frames; pass features_only=True for features.")
-        result = {"padding_mask": padded, "mask_indices": masked.frames, "features_pen": features_pen}
+        result = {"padding_mask": padded, "mask_indices": masked.frames, "masked_frames": masked.places.numel()}
+        result["features_pen"] = features_pen
         return result | self._predictions(wave, x, targets, masked, padding)
 
     def _layer_from_0(self, output_layer: int | None) -> int | None:

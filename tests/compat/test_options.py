@@ -249,7 +249,7 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
     for name, weight in donor.feature_extractor.state_dict().items():
         assert torch.equal(model.feature_extractor.state_dict()[name], weight)
     other = {"conv_feature_layers": "[(4,10,5)] + [(4,3,2)] * 4 + [(4,2,2)] * 2"}
-    with pytest.raises(ValueError, match="does not fit this conv stack"):
+    with pytest.raises(ValueError, match="its conv stack does not fit this model's"):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 
