@@ -37,9 +37,10 @@ def expanded(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
 
 def product(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
     """Cross entropy as MERT computes it here."""
-    from mert_fairseq.modules.heads import codebook_logits
+    from mert_fairseq.modules.heads import codebook_logits, unit_vectors
 
-    return F.cross_entropy(codebook_logits(projected, embeddings, 1 / 0.1), targets, reduction="sum")
+    (logits,) = codebook_logits(unit_vectors(projected)[None], [unit_vectors(embeddings) / 0.1])
+    return F.cross_entropy(logits, targets, reduction="sum")
 
 
 FORMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"expanded": expanded, "product": product}

@@ -17,7 +17,11 @@ ENCODEC_SPEED, KMEANS_SPEED = 32.8 / 2, 769 / 2  # times real time, a core: labe
 PCM_BYTES_A_SECOND = 2 * SAMPLE_RATE
 FMA_LARGE_BYTES_A_SECOND = 93 * 2**30 / (106_574 * 30)  # its MP3s
 LABEL_BYTES_A_SECOND = 2 * FRAME_RATE * CODEBOOKS  # packed, uint16
-CHECKPOINT_BYTES_A_PARAMETER = 12  # float32 weights and Adam's two moments
+CHECKPOINT_BYTES_A_PARAMETER = 16  # weights, master weights and Adam's two moments, all in float32
+# Memory of a GPU in half precision, reasoned from counts of saved activations, not measured on a GPU.
+STATE_BYTES_A_PARAMETER = 20  # half-precision weights and gradients, float32 master, gradient and Adam's two moments
+FREE_SHARE = 0.1  # of the memory: the CUDA context, NCCL's buffers and fragments
+MOST_CLIPS = 174  # beyond, the first convolution's output passes 2^31 elements
 CONVS = [(1, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2  # (channels in, width, stride), 512 out
 
 
@@ -30,6 +34,7 @@ class Recipe:
     width: int
     ffn: int
     hours_an_update: float
+    gb_a_clip: float  # of 5 s: saved activations and the backward pass's own
     updates: int = 400_000
     updates_a_save: int = 5_000
 
@@ -54,7 +59,7 @@ class Recipe:
         return 3 * (convs + products + attention)
 
 
-RECIPES = (Recipe("95M", 12, 768, 3072, 1.5), Recipe("330M", 24, 1024, 4096, 5.5))
+RECIPES = (Recipe("95M", 12, 768, 3072, 1.5, 0.55), Recipe("330M", 24, 1024, 4096, 5.5, 1.2))
 
 
 def corpus_table(cores: int) -> list[str]:
@@ -96,6 +101,29 @@ def training_table(peak_tflops: float, shares: list[float], gpus: int) -> list[s
     return rows
 
 
+def batch_table(gpu_counts: tuple[int, ...] = (1, 8, 64), memories_gb: tuple[int, ...] = (24, 40, 80)) -> list[str]:
+    """Options that keep the paper's batch: as few steps an update as the memory allows."""
+    rows = [
+        "| model | GPUs | memory of each, GB | clips that fit | dataset.max_tokens | optimization.update_freq | "
+        "audio per update, h |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for recipe in RECIPES:
+        clips_an_update = recipe.hours_an_update * 3600 / CROP_SECONDS
+        for gpus in gpu_counts:
+            for memory in memories_gb:
+                free = memory * (1 - FREE_SHARE) - recipe.parameters * STATE_BYTES_A_PARAMETER / 1e9
+                fitting = min(MOST_CLIPS, int(free / recipe.gb_a_clip))
+                steps = math.ceil(clips_an_update / gpus / fitting)
+                clips = round(clips_an_update / gpus / steps)
+                hours = gpus * steps * clips * CROP_SECONDS / 3600
+                max_tokens = clips * CROP_SECONDS * SAMPLE_RATE
+                rows.append(
+                    f"| {recipe.name} | {gpus} | {memory} | {fitting} | {max_tokens} | [{steps}] | {hours:.2f} |"
+                )
+    return rows
+
+
 def passes_table(peak_tflops: float, share: float) -> list[str]:
     """How often the recipe hears a corpus, and what one pass costs."""
     rows = ["| hours | model | passes of the recipe | GPU-days a hundred passes |", "|--:|---|--:|--:|"]
@@ -118,6 +146,7 @@ def main() -> None:
     tables = (
         corpus_table(chosen.cores),
         training_table(chosen.peak_tflops, chosen.shares, chosen.gpus),
+        batch_table(),
         passes_table(chosen.peak_tflops, 0.3),
     )
     print("\n\n".join("\n".join(table) for table in tables))

@@ -3,13 +3,17 @@
 fairseq's ``--user-dir`` imports only the modules in tasks/ and models/, and nothing at all if the package is already
 imported, so all registered modules are imported here: those of pretraining, and those of genre/. distributed/, which
 starts the ranks of a training in place of fairseq, is installed here too. The audio and label tools import neither
-fairseq nor its seconds of start-up.
+fairseq nor its seconds of start-up; ``load_mert`` imports them when it is used.
 """
 
 import logging
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
+
+if TYPE_CHECKING:
+    from mert_fairseq.extraction import load_mert as load_mert
 
 __version__ = "0.1.0"
 
@@ -25,6 +29,14 @@ def _register(fairseq: ModuleType) -> None:
     root.setLevel(level)
     root.handlers[:] = handlers
     launch.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_mert":
+        from mert_fairseq.extraction import load_mert
+
+        return load_mert
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 register_post_import_hook(_register, "fairseq")

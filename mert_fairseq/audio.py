@@ -14,19 +14,26 @@ import numpy as np
 import soundfile
 import soxr
 
+from mert_fairseq.decoder import Decoder, decoder_of, open_decoder
 from mert_fairseq.files import replacing
-from mert_fairseq.mpeg import unstated_samples
-from mert_fairseq.seeking import preroll_samples, quiet_mp3
+from mert_fairseq.frames import decoded_length_agrees
+from mert_fairseq.mpeg import without_id3v2
+from mert_fairseq.seeking import preroll_samples, quiet_mpeg
+from mert_fairseq.spliced import SplicedFile
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 BLOCK_SAMPLES = 1 << 18
 FULL_SCALE = 32768.0
 UNKNOWN_SAMPLES = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
-MP3_DELAY_SAMPLES = 5 * 1152  # encoder and decoder delay, and a last frame that is cut
+MPEG_DELAY_SAMPLES = 5 * 1152  # of the decoder, and a last frame that is cut
 
 
 class AudioError(ValueError):
     """A file that cannot be read as asked: the message says which, what was found and the remedy."""
+
+
+class TruncatedAudioError(AudioError):
+    """A file that decodes without a fault, but not to the length that its header states."""
 
 
 class AudioInfo(NamedTuple):
@@ -42,13 +49,15 @@ class AudioInfo(NamedTuple):
 
 
 def probe(path: str | Path) -> AudioInfo:
-    """Read the header only. The length of an MP3 comes from its Xing tag or is estimated: see count_samples.
+    """Read the header only; of MPEG audio that does not state its length, also the headers of all frames.
+
+    The format is that of the audio: MPEG audio inside a WAV is ``MP3/MPEG_LAYER_III``.
 
     Raises:
         AudioError: if the file is missing, empty or of no format that libsndfile knows.
     """
     with _opened(path) as file:
-        return AudioInfo(file.samplerate, file.frames, file.channels, f"{file.format}/{file.subtype}")
+        return AudioInfo(file.samplerate, file.samples, file.channels, f"{file.format}/{file.subtype}")
 
 
 def read_span(
@@ -68,7 +77,8 @@ def read_span(
         sample_rate: in Hz; if given, a file at another rate is refused.
 
     Returns:
-        (samples,) mono, exactly what decoding the whole file and cutting gives.
+        (samples,) mono, exactly what decoding the whole file and cutting gives; of lossy formats that lack up to a
+        tenth of a second at their end (frames.lengths_agree), filled up with zeros.
 
     Raises:
         AudioError: if the file cannot be decoded, ends before the span does, holds NaN or has another rate.
@@ -79,16 +89,19 @@ def read_span(
                 f"{path}: found {file.samplerate} Hz, expected {sample_rate} Hz. "
                 f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
             )
-        found = file.frames
+        found = file.samples
+        to_the_end = samples is None
         if samples is None:
             samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
-        if 0 <= start_samples <= start_samples + samples <= found:
+        end, kind = start_samples + samples, f"{file.format}/{file.subtype}"
+        if 0 <= start_samples <= min(found, end):
             wave = _decode_span(path, file, start_samples, samples, dtype)
-            if len(wave) == samples:
-                return _checked(wave, path, start_samples)
             found = start_samples + len(wave)
+            if found == end or decoded_length_agrees(found, end, file.samplerate, kind):
+                missing = 0 if to_the_end else end - found
+                return _checked(np.pad(wave, (0, missing)), path, start_samples)
         raise AudioError(
-            f"{path}: found {found} samples, expected samples {start_samples} to {start_samples + samples}. The "
+            f"{path}: found {found} samples, expected samples {start_samples} to {end}. The "
             f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."
         )
 
@@ -100,7 +113,8 @@ def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Itera
         (n,) float32 mono, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     return (_mono(block) for block in stream_channels(path, block_samples))
 
@@ -112,7 +126,8 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
         (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
 
     Raises:
-        AudioError: if decoding fails on the way, or ends before the header said.
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
     """
     decoded = 0
     with _opened(path) as file:
@@ -122,24 +137,40 @@ def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Ite
         _refuse_truncated(path, file, decoded)
 
 
-def _refuse_truncated(path: str | Path, file: soundfile.SoundFile, decoded: int) -> None:
-    unstated = unstated_samples(path) if file.format == "MP3" else None
-    if unstated is None and file.frames != UNKNOWN_SAMPLES and decoded < file.frames:
-        raise AudioError(
+def _refuse_truncated(path: str | Path, file: Decoder, decoded: int) -> None:
+    if file.counted_samples is not None:
+        if decoded < file.counted_samples - MPEG_DELAY_SAMPLES:
+            cause = EOFError(f"decodes {decoded} of the {file.counted_samples} samples of its frames")
+            raise AudioError(
+                f"{path}: found {decoded} samples, expected about {file.counted_samples}, which its frames add up to. "
+                f"Its bit rate varies, and its format does not state a length. Convert it: ffmpeg -i FILE FILE.flac."
+            ) from cause
+        return
+    kind = f"{file.format}/{file.subtype}"
+    short = decoded < file.frames and not decoded_length_agrees(decoded, file.frames, file.samplerate, kind)
+    if file.frames != UNKNOWN_SAMPLES and short:
+        raise TruncatedAudioError(
             f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
-            f"truncated; fetch it again or leave it out."
+            f"truncated; fetch it again, keep what there is (ffmpeg -i FILE FILE.flac), or leave it out."
         )
-    if unstated is not None and decoded < unstated - MP3_DELAY_SAMPLES:
-        cause = EOFError(f"variable bit rate without a length header, decodes {decoded} of {unstated} samples")
-        raise AudioError(
-            f"{path}: found {decoded} samples, expected about {unstated}. An MP3 of variable bit rate that does not "
-            f"state its length is decoded in part; give it a header: ffmpeg -i OLD.mp3 -c copy NEW.mp3."
-        ) from cause
 
 
 def count_samples(path: str | Path) -> int:
     """Samples that a full decode gives, in bounded memory; use it where the header cannot be trusted, such as MP3."""
     return sum(len(block) for block in stream_blocks(path))
+
+
+def decodable_samples(source: SplicedFile) -> int:
+    """Samples per channel that decode from a file, whatever length it states, in bounded memory.
+
+    Raises:
+        AudioError: if the decoder cannot open it.
+    """
+    try:
+        with decoder_of(source) as file:
+            return sum(iter(lambda: len(file.read(BLOCK_SAMPLES)), 0))
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{source.path}: cannot be decoded ({error}).") from error
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
@@ -183,30 +214,21 @@ def to_int16(wave: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
-class _Stream(soundfile.SoundFile):
-    """A file that is sought only when we say so.
-
-    soundfile seeks to where it is after every read. In an MP3 that loses what the next frame borrows from the last
-    ones, so that each block of a file began with some hundred wrong samples; elsewhere it costs time.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
 @contextmanager
-def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+def _opened(path: str | Path) -> Iterator[Decoder]:
     """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
     try:
-        with quiet_mp3(path):
-            file = _Stream(os.fsencode(path))  # a str would have to be UTF-8, and a file's name need not be
+        file = open_decoder(path)
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
         raise _unreadable(path, error) from error
     with file:
         try:
             yield file
-        except (soundfile.SoundFileError, OSError) as error:
-            raise _unreadable(path, error) from error
+        except (soundfile.SoundFileError, OSError, AudioError) as error:
+            cause = (file.source and file.source.failure) or error
+            if isinstance(cause, AudioError):
+                raise
+            raise _unreadable(path, cause) from cause
 
 
 def _unreadable(path: str | Path, error: Exception) -> AudioError:
@@ -218,8 +240,8 @@ def _unreadable(path: str | Path, error: Exception) -> AudioError:
         return AudioError(f"{path}: the file is empty. Fetch it again or leave it out.")
     found = getattr(error, "error_string", error)  # without the path that it repeats
     return AudioError(
-        f"{path}: cannot be decoded ({found}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: fetch "
-        f"the file again, convert it, or leave it out."
+        f"{path}: cannot be decoded ({found}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: convert "
+        f"it (ffmpeg -i FILE FILE.flac); if that fails too, fetch the file again or leave it out."
     )
 
 
@@ -236,14 +258,18 @@ def _checked(wave: np.ndarray, path: str | Path, start_samples: int) -> np.ndarr
     return wave
 
 
-def _decode_span(
-    path: str | Path, file: soundfile.SoundFile, start_samples: int, samples: int, dtype: str
-) -> np.ndarray:
+def _decode_span(path: str | Path, file: Decoder, start_samples: int, samples: int, dtype: str) -> np.ndarray:
     """Samples from ``start_samples`` on, fewer at the file's end."""
     kind = f"{file.format}/{file.subtype}"
     preroll = preroll_samples(path, kind, file.samplerate, file.channels, start_samples, file.frames)
-    with quiet_mp3(path):
-        file.seek(start_samples - preroll)
+    with quiet_mpeg(file.subtype.startswith("MPEG")):
+        try:
+            file.seek(start_samples - preroll)
+        except soundfile.SoundFileError:
+            if file.format != "FLAC" or file.source is not None:
+                raise
+            with decoder_of(without_id3v2(path)) as untagged:  # the decoder cannot seek behind a large tag
+                return _decode_span(path, untagged, start_samples, samples, dtype)
         if dtype == "int16" and file.subtype == "PCM_16" and file.channels == 1:
             return file.read(samples, dtype="int16")
         wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]

@@ -1,5 +1,7 @@
-"""Files that appear under their name only when they are whole."""
+"""Files that appear under their name only when they are whole, and cells of tables that hold any name."""
 
+import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,45 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Fill the yielded temporary folder beside ``path``; it takes the name of ``path`` if nothing was raised.
+
+    A killed process leaves the temporary folder; the next attempt replaces it.
+
+    Raises:
+        FileExistsError: if there is a file or a folder with content at ``path``.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path}: exists already. Give the name of a new folder.")
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     """Write UTF-8 text, a line end after each line; an old file stays until the new one is whole."""
     with replacing(path) as partial:
         partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def escape(text: str) -> str:
+    r"""One table cell: backslashes, tabs, line ends and other controls as in Python, bytes not in UTF-8 as ``\xNN``."""
+    cells = []
+    for character in text:
+        code = ord(character)
+        if character == "\\":
+            cells.append("\\\\")
+        elif 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's stand-in for a byte that is not UTF-8
+            cells.append(f"\\x{code - 0xDC00:02x}")
+        elif unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
+            cells.append(character.encode("unicode_escape").decode("ascii"))
+        else:
+            cells.append(character)
+    return "".join(cells)

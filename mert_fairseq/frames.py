@@ -13,6 +13,8 @@ import numpy as np
 
 Count = TypeVar("Count", int, np.ndarray)
 MAX_RATIO_DENOMINATOR = 1 << 16
+TOLERATED_SECONDS = 0.1
+LOSSY_ENCODINGS = ("MPEG", "VORBIS", "OPUS")  # what libsndfile's names of them begin with
 WAV2VEC2_LAYERS = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
 
 
@@ -108,9 +110,12 @@ def hop_samples(sample_rate: int, label_rate_hz: float) -> int:
     """
     hop = sample_rate / label_rate_hz
     if hop != int(hop):
+        stride = conv_stride(parse_conv_layers(WAV2VEC2_LAYERS))
+        rate = sample_rate if sample_rate % stride == 0 else 24_000
         raise ValueError(
             f"label_rate {label_rate_hz:g} Hz does not divide sample_rate {sample_rate} Hz "
-            f"({hop:g} samples a label). Use a rate with a whole number of samples a label, such as 75 Hz at 24000 Hz."
+            f"({hop:g} samples a label). Use a rate with a whole number of samples a label, such as "
+            f"{rate // stride} Hz at {rate} Hz."
         )
     return int(hop)
 
@@ -119,6 +124,38 @@ def label_span(start_samples: int, samples: int, sample_rate: int, label_rate_hz
     """First label (inclusive) and last (exclusive) of a crop that starts on a label: ``start_samples`` is rounded."""
     first = round(start_samples * label_rate_hz / sample_rate)
     return first, first + num_label_frames(samples, sample_rate, label_rate_hz)
+
+
+def lengths_agree(found: int | np.ndarray, expected: int | np.ndarray, rate_hz: float) -> np.ndarray:
+    """The one rule for how far the length of a track may be off, in samples or in labels, in every stage.
+
+    Encoders and decoders of lossy audio disagree on padding, a last frame may be lost, and teachers differ by some
+    frames at the end: a tenth of a second is allowed, but no more than half of a short track may be missing.
+
+    Args:
+        found: samples that decode, or labels that there are; a number, or (tracks,) int64.
+        expected: what a header, a manifest or the clock says.
+        rate_hz: samples or labels a second.
+
+    Returns:
+        Whether they agree, (tracks,) bool, or one answer.
+    """
+    found = np.asarray(found)
+    return (np.abs(found - expected) <= TOLERATED_SECONDS * rate_hz) & (2 * found >= expected)
+
+
+def decoded_length_agrees(found: int, expected: int, sample_rate: int, audio_format: str) -> bool:
+    """Whether a file is as long as its header or its manifest says: ``lengths_agree``, but exactly if it is lossless.
+
+    Args:
+        found: samples that decode.
+        expected: samples by the header or the manifest.
+        sample_rate: in Hz.
+        audio_format: as libsndfile has it, such as ``MP3/MPEG_LAYER_III``.
+    """
+    if audio_format.rpartition("/")[2].startswith(LOSSY_ENCODINGS):
+        return bool(lengths_agree(found, expected, sample_rate))
+    return found == expected
 
 
 def paired_targets(frames: int, targets: int, targets_per_frame: float = 1.0) -> np.ndarray:

@@ -5,17 +5,22 @@ samples at the training rate. A relative folder is looked for beside the manifes
 stay one block of bytes, so that data-loading workers, which touch what they read, do not each copy a million strings.
 """
 
+import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from mert_fairseq.files import replacing
+
+HASHED_LINES = 1 << 14  # joined before they are hashed
 
 
 class Names(Sequence[str]):
@@ -34,6 +39,13 @@ class Names(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def encoded(self) -> Iterator[bytes]:
+        """The strings one by one as bytes, some five times faster than by indexing."""
+        blob, start = self._blob.tobytes(), 0
+        for end in self._ends.tolist():
+            yield blob[start:end]
+            start = end
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -105,6 +117,19 @@ class Manifest:
     @property
     def total_seconds(self) -> float | None:
         return None if self.sample_rate is None else round(int(self.samples.sum()) / self.sample_rate, 3)
+
+    @cached_property
+    def tracks_sha256(self) -> str:
+        """SHA-256 of the lines of the tracks, ``path<TAB>samples``, in their order; 0.6 s for a million.
+
+        Label sidecars hold it, so that labels of other tracks or lengths are noticed. The root does not count.
+        """
+        digest = hashlib.sha256()
+        assert isinstance(self.paths, Names)
+        lines = (b"%b\t%d\n" % line for line in zip(self.paths.encoded(), self.samples.tolist(), strict=True))
+        while block := b"".join(islice(lines, HASHED_LINES)):
+            digest.update(block)
+        return digest.hexdigest()
 
     @classmethod
     def read(cls, path: str | Path) -> "Manifest":

@@ -27,7 +27,7 @@ def preroll_samples(path: str | Path, kind: str, sample_rate: int, channels: int
         start_samples: first sample that is wanted.
         end: samples in the file.
     """
-    if kind.startswith("MP3"):
+    if "/MPEG" in kind:
         return min(start_samples, _mp3_preroll(sample_rate, channels))
     if kind == "OGG/VORBIS" and end - start_samples < VORBIS_PAGE_SAMPLES:
         return start_samples - min(start_samples, _last_vorbis_entry(path))
@@ -65,12 +65,15 @@ def _last_vorbis_entry(path: str | Path) -> int:
 
 
 @contextmanager
-def quiet_mp3(path: str | Path) -> Iterator[None]:
+def quiet_mpeg(is_mpeg: bool) -> Iterator[None]:
     """Keep off the standard error what the MP3 decoder itself prints there about the bytes that it lacks after a seek.
 
     They concern frames that are thrown away. What anything else writes meanwhile is passed on afterwards.
+
+    Args:
+        is_mpeg: whether the file is decoded by it; nothing happens else.
     """
-    if not os.fspath(path).lower().endswith(".mp3"):
+    if not is_mpeg:
         yield
         return
     stderr = os.dup(2)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mert_fairseq.labels import PackedLabels, PackedWriter, TextWriter, open_labels
-from mert_fairseq.labels.convert import copy_dictionaries, refuse_uneven
+from mert_fairseq.labels.convert import copy_dictionaries, refuse_foreign_dictionaries, refuse_uneven
 from mert_fairseq.labels.packed_index import family_name, replacing_packed
+from mert_fairseq.labels.provenance import provenance
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
+from mert_fairseq.labels.sidecars import carry_records, common_job
 from mert_fairseq.manifest import Manifest
 
 
@@ -48,8 +51,8 @@ def make_shards(
         Tracks of each shard.
 
     Raises:
-        ValueError: if there are fewer tracks than shards, not as many labels as tracks, or labels of a track differ in
-            length.
+        ValueError: if there are fewer tracks than shards, the labels are not of this manifest, or labels of a track
+            differ in length.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -57,38 +60,49 @@ def make_shards(
     manifest = Manifest.read(path)
     if not 1 <= shards <= len(manifest):
         raise ValueError(f"{path}: found {len(manifest)} tracks, expected at least one for each of {shards} shards.")
-    labels = _labels_of(path, len(manifest), Path(label_dir or data_dir), columns) if columns else None
+    label_dir = Path(label_dir or data_dir)
+    labels = _labels_of(path, manifest, label_dir, columns) if columns else None
     dealt = deal_tracks(len(manifest), shards, seed)
     for shard, tracks in enumerate(dealt):
         name = shard_name(split, shard, shards)
         settings = {**manifest.settings, "shard": shard, "shards": shards, "shard_seed": seed}
         paths = [manifest.paths[track] for track in tracks.tolist()]
         samples, root = manifest.samples[tracks], manifest.root.absolute()
+        part = Manifest(root, paths, samples, manifest.sample_rate, settings)
         if labels is not None:
-            _write_labels(labels, out_dir, name, watch(iter(tracks.tolist()), len(tracks), name))
-        Manifest(root, paths, samples, manifest.sample_rate, settings).write(out_dir / f"{name}.tsv")
+            record = {"tracks": len(part), "manifest_sha256": part.tracks_sha256}
+            refuse_foreign_dictionaries(labels, label_dir, split, out_dir, name)
+            job = common_job(labels, label_dir, split)
+            job = {**job, **record} if job else {}
+            _write_labels(labels, job, out_dir, name, watch(iter(tracks.tolist()), len(tracks), name))
+            carry_records(labels, label_dir, split, out_dir, name, record)
+        part.write(out_dir / f"{name}.tsv")
     if columns:
-        copy_dictionaries(Path(label_dir or data_dir), out_dir, columns)
+        copy_dictionaries(label_dir, out_dir, columns)
     return [len(tracks) for tracks in dealt]
 
 
-def _labels_of(path: Path, tracks: int, label_dir: Path, columns: Sequence[str]) -> JoinedLabels:
-    """Labels of a manifest's tracks, all columns of one length."""
+def _labels_of(path: Path, manifest: Manifest, label_dir: Path, columns: Sequence[str]) -> JoinedLabels:
+    """Labels of a manifest's tracks, made from it, all columns of one length."""
     labels = open_labels(label_dir, path.stem, columns)
-    if len(labels) != tracks:
+    if len(labels) != len(manifest):
         raise LabelError(
-            f"{labels.source}: found labels of {len(labels)} tracks, expected {tracks}, one for each in {path}. "
+            f"{labels.source}: found labels of {len(labels)} tracks, expected {len(manifest)}, one for each in {path}. "
             f"Make the labels again from this manifest."
         )
+    for part in labels.parts:
+        for known in provenance(part, label_dir, path.stem).values():
+            if fault := known.manifest_fault(path, manifest.tracks_sha256):
+                raise fault.error()
     refuse_uneven(labels)
     return labels
 
 
-def _write_labels(labels: JoinedLabels, out_dir: Path, name: str, tracks: Iterator[int]) -> None:
+def _write_labels(labels: JoinedLabels, job: dict[str, Any], out_dir: Path, name: str, tracks: Iterator[int]) -> None:
     packed = labels.parts[0] if isinstance(labels.parts[0], PackedLabels) else None
     prefix = out_dir / f"{name}.{family_name(labels.columns)}"
     writer = (
-        PackedWriter(prefix, labels.columns, packed.label_rate_hz, packed.settings)
+        PackedWriter(prefix, labels.columns, packed.label_rate_hz, job)
         if packed
         else TextWriter(out_dir, name, labels.columns)
     )

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import Help, positive_float
-from mert_fairseq.labels.convert import FORMS, convert_labels, label_names, open_form, same_labels
+from mert_fairseq.arguments import Help, check_checkout, positive_float
+from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
+from mert_fairseq.labels.convert import FORMS, convert_labels, open_form, same_labels
+from mert_fairseq.labels.families import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--to", choices=FORMS, required=True, help="form to write")
     options.add_argument("--from", dest="source", choices=("auto", "padded"), default="auto", help="form to read")
     options.add_argument("--splits", nargs="+", default=["train", "valid"], help="such as train_0_6 for a shard")
-    options.add_argument("--labels", nargs="+", help="label names; else all that have a dictionary in the folder")
+    options.add_argument("--labels", nargs="+", help="names or families; else all that have a dictionary in the folder")
     options.add_argument("--out-dir", type=Path, help="else the same folder")
     options.add_argument("--label-rate", type=positive_float, help="labels a second, kept in packed files")
     options.add_argument("--verify", action="store_true", help="read both forms again and compare every code")
@@ -38,8 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out_dir = options.out_dir or options.label_dir
-    try:
-        columns = options.labels or label_names(options.label_dir)
+
+    def convert() -> str:
+        columns = expand_families(options.labels or label_names(options.label_dir), options.label_dir)
+        lines = []
         for split in options.splits:
             read = convert_labels(
                 options.label_dir, split, columns, options.to, out_dir, options.source == "padded", options.label_rate,
@@ -48,14 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
             if options.verify:
                 written = open_form(out_dir, split, columns, options.to)
                 if not same_labels(read, written, lambda tracks, total: tqdm(tracks, desc="verifying", total=total)):
-                    print(f"convert_labels: {out_dir}: the labels of {split} differ from those read", file=sys.stderr)
-                    return 1
-            print(f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames")
-    except (ValueError, OSError) as error:
-        print(f"convert_labels: {error}", file=sys.stderr)
-        return 1
-    return 0
+                    raise JobError(f"{out_dir}: the labels of {split} differ from those read")
+            lines.append(
+                f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames"
+            )
+        return "\n".join(lines)
+
+    return run_command("convert_labels", convert, STARTS_ANEW)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

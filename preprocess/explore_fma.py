@@ -11,9 +11,10 @@ import logging
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA
 from mert_fairseq.fma.explore import explore
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,13 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, explore, print; returns the exit status."""
     options = parser().parse_args(arguments)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # else it tells of each font where others log all
-    try:
-        print(f"open {explore(FMA(options.metadata_dir), options.out)}")
-    except (ValueError, OSError) as error:
-        print(f"explore_fma: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command("explore_fma", lambda: f"open {explore(FMA(options.metadata_dir), options.out)}", STARTS_ANEW)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

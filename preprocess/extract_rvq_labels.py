@@ -17,7 +17,7 @@ input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 import argparse
 import sys
 
-from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_int
 from mert_fairseq.label_extraction import cli as command
 from mert_fairseq.label_extraction.teacher_source import ENCODEC, TeacherSource
 
@@ -53,8 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         jobs = command.label_jobs(options, source, name, numbered=True)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 
-    return command.run_command(f"extract_rvq_labels {options.verb}", label, options.json, command.apply_line)
+    return command.run_label_command(f"extract_rvq_labels {options.verb}", label, options.json)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -12,10 +12,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma.card import ARCHIVES, DOWNLOAD_URL
 from mert_fairseq.fma.download import download
 from mert_fairseq.fma.unpack import unpack
+from mert_fairseq.jobs.command import run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,22 +32,21 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, fetch, unpack; returns the exit status."""
     options = parser().parse_args(arguments)
-    try:
+
+    def fetch() -> str:
+        lines = []
         for name in options.archives:
             archive = ARCHIVES[name]
             if options.step in ("all", "download"):
-                print(f"{download(archive, options.to, options.url)}: SHA-1 {archive.sha1} as published")
+                lines.append(f"{download(archive, options.to, options.url)}: SHA-1 {archive.sha1} as published")
             if options.step in ("all", "unpack"):
                 count = unpack(options.to / archive.name, options.to)
-                print(f"{options.to / archive.folder}: {count} files unpacked")
-    except OSError as error:
-        print(f"fetch_fma: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("fetch_fma: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    return 0
+                lines.append(f"{options.to / archive.folder}: {count} files unpacked")
+        return "\n".join(lines)
+
+    return run_command("fetch_fma", fetch)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

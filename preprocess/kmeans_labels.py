@@ -26,7 +26,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_int
 from mert_fairseq.label_extraction import cli as command
 from mert_fairseq.label_extraction.teacher_source import TeacherSource
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
@@ -81,8 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
         jobs = command.label_jobs(options, source, options.name or command.kmeans_name(source), numbered=False)
         return command.apply(options, jobs) if options.verb == "apply" else command.merge(jobs)
 
-    return command.run_command(f"kmeans_labels {options.verb}", label, options.json, command.apply_line)
+    return command.run_label_command(f"kmeans_labels {options.verb}", label, options.json)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

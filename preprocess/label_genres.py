@@ -15,7 +15,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.preprocessing.genre_table import label_genres
 
 
@@ -32,14 +33,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, label, print; returns the exit status."""
     options = parser().parse_args(arguments)
-    try:
+
+    def label() -> str:
         summary = label_genres(options.data_dir, options.table, options.out)
-    except (ValueError, OSError) as error:
-        print(f"label_genres: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(asdict(summary)) if options.json else f"{options.out or options.data_dir}: {summary}")
-    return 0
+        return json.dumps(asdict(summary)) if options.json else f"{options.out or options.data_dir}: {summary}"
+
+    return run_command("label_genres", label, STARTS_ANEW)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -11,12 +11,14 @@ Exit status: 0 written, 1 nothing usable or wrong input, 2 wrong options, 130 in
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
-from mert_fairseq.preprocessing import Split, WorkerError, build_manifests
+from mert_fairseq.arguments import Help, check_checkout
+from mert_fairseq.jobs.command import run_command
+from mert_fairseq.preprocessing import Split, build_manifests
 from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
-from mert_fairseq.preprocessing.progress_bar import Bar
+from mert_fairseq.preprocessing.examine_files import ExaminationBar
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,21 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     settings = conversion_settings(options, options.convert_to)
     split = Split(options.valid_fraction, options.seed, options.group_by)
-    bar = Bar()
-    try:
-        summary = build_manifests(options.out_dir, settings, split, options.workers, bar)
-    except (ValueError, OSError, WorkerError) as error:
-        bar.close()
-        print(f"make_manifest: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        bar.close()
-        print("make_manifest: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    bar.close()
-    print(json.dumps(summary.as_dict()) if options.json else f"{options.out_dir}: {summary}")
-    return 0
+    bar = ExaminationBar()
+
+    def build() -> str:
+        with closing(bar):
+            summary = build_manifests(options.out_dir, settings, split, options.workers, bar)
+        return json.dumps(summary.as_dict()) if options.json else f"{options.out_dir}: {summary}"
+
+    return run_command("make_manifest", build)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.arguments import Help, check_checkout, positive_int
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.labels.families import expand_families, label_names
 from mert_fairseq.sharding import make_shards
 
 
@@ -25,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("shards", type=positive_int, help="how many; 100,000 tracks a shard are easily held")
     options.add_argument("--split", default="train", help="to deal")
     options.add_argument("--label-dir", type=Path, help="else the same folder")
-    options.add_argument("--labels", nargs="*", help="label names; else all with a dictionary; none: manifests only")
+    options.add_argument(
+        "--labels", nargs="*", help="names or families; else all with a dictionary; none: manifests only"
+    )
     options.add_argument("--out-dir", type=Path, help="else the same folder")
     options.add_argument("--seed", type=int, default=0, help="of the deal")
     return options
@@ -35,18 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, deal, print; returns the exit status."""
     options = parser().parse_args(arguments)
     label_dir, out_dir = options.label_dir or options.data_dir, options.out_dir or options.data_dir
-    try:
-        columns = label_names(label_dir) if options.labels is None else options.labels
+
+    def split() -> str:
+        columns = label_names(label_dir) if options.labels is None else expand_families(options.labels, label_dir)
         tracks = make_shards(
             options.data_dir, options.split, options.shards, columns, out_dir, label_dir, options.seed,
             watch=lambda tracks, total, name: tqdm(tracks, desc=name, total=total),
         )  # fmt: skip
-    except (ValueError, OSError) as error:
-        print(f"make_shards: {error}", file=sys.stderr)
-        return 1
-    print(f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks")
-    return 0
+        return f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks"
+
+    return run_command("make_shards", split, STARTS_ANEW)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -11,16 +11,17 @@ type the same command. --plan-only tells in seconds what would be taken. Frame l
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
-from mert_fairseq.preprocessing import WorkerError
+from mert_fairseq.jobs.command import run_command
 from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
+from mert_fairseq.preprocessing.examine_files import ExaminationBar
 from mert_fairseq.preprocessing.fma_pipeline import plan_fma, prepare_fma
 from mert_fairseq.preprocessing.fma_selection import Choice
-from mert_fairseq.preprocessing.progress_bar import Bar
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,27 +60,21 @@ def main(arguments: list[str] | None = None) -> int:
         options.keep_duplicates,
     )
     fma = FMA(options.metadata_dir)
-    bar = Bar()
-    try:
+
+    def prepare() -> str:
         if options.plan_only:
             plan = plan_fma(fma, options.out_dir, settings, choice)
             found: dict[str, object] = plan.counts()
             text = ", ".join(f"{count} {what}" for what, count in found.items())
         else:
-            summary = prepare_fma(fma, options.out_dir, settings, choice, options.workers, bar)
+            with closing(ExaminationBar()) as bar:
+                summary = prepare_fma(fma, options.out_dir, settings, choice, options.workers, bar)
             found, text = summary.as_dict(), str(summary)
-    except (ValueError, OSError, WorkerError) as error:
-        bar.close()
-        print(f"prepare_fma: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        bar.close()
-        print("prepare_fma: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    bar.close()
-    print(json.dumps(found) if options.json else f"{options.out_dir}: {text}")
-    return 0
+        return json.dumps(found) if options.json else f"{options.out_dir}: {text}"
+
+    return run_command("prepare_fma", prepare)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

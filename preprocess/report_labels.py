@@ -12,9 +12,10 @@ import json
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help, positive_float, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_float, positive_int
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.label_extraction.report import label_usage, write_report
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.families import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,22 +34,21 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, count, draw, print; returns the exit status."""
     options = parser().parse_args(arguments)
-    try:
-        labels = options.labels or label_names(options.label_dir)
+
+    def report() -> str:
+        labels = expand_families(options.labels or label_names(options.label_dir), options.label_dir)
         usages = [
             label_usage(options.label_dir, split, labels, options.label_rate, options.tracks)
             for split in options.splits
         ]
         page = write_report(usages, options.out)
-    except (ValueError, OSError) as error:
-        print(f"report_labels: {error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps({"report": str(page), **{usage.split: usage.rows for usage in usages}}))
-    else:
-        print(f"open {page}")
-    return 0
+        if options.json:
+            return json.dumps({"report": str(page), **{usage.split: usage.rows for usage in usages}})
+        return f"open {page}"
+
+    return run_command("report_labels", report, STARTS_ANEW)
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -1,5 +1,8 @@
 """Fixtures that every test may use."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +40,17 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     return figures
+
+
+@pytest.fixture
+def make_with_ffmpeg() -> Callable[..., Path]:
+    """``make(source, target, *options)`` runs ffmpeg; the test is skipped where there is none."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+
+    def make(source: Path, target: Path, *options: str) -> Path:
+        command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", str(source), *options, str(target)]
+        subprocess.run(command, check=True, capture_output=True)
+        return target
+
+    return make

@@ -1,11 +1,13 @@
 """Spans equal what a whole decode gives there, sample for sample, and what is wrong with a file is said."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from odd_files import without_end_mark
 from piped_flac import without_length
 
 from mert_fairseq.audio import (
@@ -19,7 +21,7 @@ from mert_fairseq.audio import (
     to_int16,
     write_blocks,
 )
-from mert_fairseq.mpeg import unreached_seconds, unstated_samples
+from mert_fairseq.mpeg_length import restated, unreached_seconds
 
 RATE = 24_000
 FORMATS = {
@@ -200,25 +202,88 @@ def _without_length_header(source: Path, target: Path, front: bytes = b"") -> Pa
     return target
 
 
-@pytest.mark.parametrize("tag_bytes", [0, 300_000])
-def test_an_mp3_that_does_not_state_its_length_is_whole_if_its_rate_is_constant(files, tmp_path, tag_bytes):
-    path = _without_length_header(files["constant.mp3"], tmp_path / "a.mp3", _id3(tag_bytes) if tag_bytes else b"")
-    guessed = probe(path).samples  # from the bytes of the file, tag included
-    assert (guessed > 20 * RATE) == bool(tag_bytes)
-    assert abs(count_samples(path) - 10 * RATE) < 3 * 576
-    assert unstated_samples(path) == count_samples(path)
+ENCODER_DELAY = 576  # samples at 24 kHz that the length header of a file says to leave out
+FRONTS = [b"", _id3(300) + _id3(300_000), bytes(5000), _id3(300) + b"\xff\xfb\x90" * 99]
 
 
-@pytest.mark.parametrize("front", [b"", _id3(300) + _id3(70_000), bytes(5000), _id3(300) + b"\xff\xfb\x90" * 99])
-def test_an_mp3_that_does_not_state_its_length_is_refused_if_its_rate_varies(files, tmp_path, front):
-    path = _without_length_header(files["variable.mp3"], tmp_path / "a.mp3", front)
-    with pytest.raises(AudioError, match=r"a\.mp3: found \d+ samples, expected about 24\d+\. .*ffmpeg"):
-        count_samples(path)
+def _assert_whole(path: Path, whole: Path, delay: int) -> None:
+    """``path`` holds what ``whole`` decodes to, ``delay`` samples later, and spans are cuts of it."""
+    samples = count_samples(path)
+    assert probe(path)[:3] == (RATE, samples, 1)
+    assert abs(samples - 10 * RATE) < 4 * 576
+    wave, expected = read_span(path, dtype="float32"), read_span(whole, dtype="float32")
+    np.testing.assert_allclose(wave[delay + 2000 :][: 8 * RATE], expected[2000:][: 8 * RATE], atol=1e-4)
+    for start in range(0, samples - 2000, 47_011):
+        np.testing.assert_allclose(read_span(path, start, 2000, dtype="float32"), wave[start : start + 2000], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["constant.mp3", "variable.mp3"])
-def test_an_mp3_that_states_its_length_is_not_counted(files, name):
-    assert unstated_samples(files[name]) is None
+@pytest.mark.parametrize("front", FRONTS)
+def test_an_mp3_that_does_not_state_its_length_is_read_whole(files, tmp_path, name, front):
+    _assert_whole(_without_length_header(files[name], tmp_path / "a.mp3", front), files[name], ENCODER_DELAY)
+
+
+def test_an_mp3_whose_length_header_states_no_frames_keeps_its_encoder_delay(files, tmp_path):
+    content = bytearray(files["variable.mp3"].read_bytes())
+    place = next(content.find(name) for name in (b"Xing", b"Info") if name in content)
+    content[place + 8 : place + 12] = bytes(4)
+    (tmp_path / "a.mp3").write_bytes(content)
+    np.testing.assert_array_equal(read_span(tmp_path / "a.mp3"), read_span(files["variable.mp3"]))
+
+
+def test_a_vbri_header_counts_though_the_decoder_does_not_know_it(files, tmp_path):
+    content = files["variable.mp3"].read_bytes()
+    second_frame = content.index(content[:2], 4)
+    frame = bytearray(content[:second_frame]).ljust(second_frame, b"\0")
+    frame[4:] = bytes(len(frame) - 4)
+    frames = len(read_span(files["variable.mp3"])) // 576 + 2
+    tag = b"VBRI" + bytes(10) + frames.to_bytes(4, "big")
+    frame[36 : 36 + len(tag)] = tag
+    path = tmp_path / "a.mp3"
+    path.write_bytes(frame + content[second_frame:])
+    _assert_whole(path, files["variable.mp3"], ENCODER_DELAY)
+    path.write_bytes(path.read_bytes()[: len(content) // 2])
+    with pytest.raises(AudioError, match=r"a\.mp3: .*(truncated|cannot be decoded)"):
+        count_samples(path)
+
+
+def _in_riff(content: bytes, path: Path, form: bytes = b"WAVE", junk_bytes: int = 0, audio_format: int = 0x55) -> Path:
+    """MPEG audio in a RIFF container, a chunk of zeros before it and a short one behind."""
+    chunks = [(b"LIST", bytes(junk_bytes)), (b"data", content), (b"LIST", b"INFOISFT")]
+    if form == b"WAVE":
+        fmt = struct.pack("<HHIIHHHHIHHH", audio_format, 1, RATE, 8000, 1, 0, 12, 1, 2, 576, 1, 0)
+        chunks.insert(0, (b"fmt ", fmt))
+    body = b"".join(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in chunks)
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body) + 4) + form + body)
+    return path
+
+
+@pytest.mark.parametrize(("form", "suffix"), [(b"WAVE", "wav"), (b"WAVE", "mp3"), (b"RMP3", "mp3"), (b"RMP3", "rmp")])
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_mpeg_audio_in_a_riff_container_is_read_as_such(files, tmp_path, capfd, form, suffix, is_stated):
+    source = files["variable.mp3"]
+    bare = source if is_stated else _without_length_header(source, tmp_path / "bare.mp3")
+    path = _in_riff(bare.read_bytes(), tmp_path / f"a.{suffix}", form, junk_bytes=100_001)
+    assert probe(path).format == "MP3/MPEG_LAYER_III"
+    _assert_whole(path, source, 0 if is_stated else ENCODER_DELAY)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_second_song_behind_the_stated_length_is_found_in_a_riff_container_too(files, tmp_path):
+    both = files["variable.mp3"].read_bytes() + files["constant.mp3"].read_bytes()
+    assert unreached_seconds(_in_riff(both, tmp_path / "a.wav")) == pytest.approx(10, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["constant.mp3", "variable.mp3"])
+def test_an_mp3_that_states_its_length_is_decoded_as_it_is(files, name):
+    assert restated(files[name]) is None
+
+
+def test_layer_ii_is_counted_and_read(tmp_path, make_with_ffmpeg):
+    path = make_with_ffmpeg(_write(tmp_path / "a.wav", _music(5 * RATE)), tmp_path / "a.mp2", "-b:a", "64k")
+    path.write_bytes(_id3(300_000) + path.read_bytes())
+    assert probe(path).samples == count_samples(path) == len(read_span(path))
+    assert probe(path).samples == pytest.approx(5 * RATE, abs=2 * 1152)
 
 
 @pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125) + _id3(300_000), bytes(5000)])
@@ -240,6 +305,20 @@ def test_a_flac_that_was_written_to_a_pipe_is_read_though_it_states_no_length(fi
         np.testing.assert_array_equal(read_span(path, *span), read_span(files["flac"], *span))
     with pytest.raises(AudioError, match="found 240000 samples, expected samples 239000 to 241000"):
         read_span(path, 239_000, 2000)
+
+
+def test_a_flac_behind_a_large_id3_tag_is_sought(files, tmp_path):
+    path = tmp_path / "a.flac"
+    path.write_bytes(_id3(1_000_000) + files["flac"].read_bytes())
+    for span in [(0, 100), (5 * RATE, 1000), (9 * RATE, None)]:
+        np.testing.assert_array_equal(read_span(path, *span), read_span(files["flac"], *span))
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_an_ogg_without_its_end_mark_reads_like_one_that_has_it(files, tmp_path, name):
+    path = without_end_mark(files[name], tmp_path / f"a.{name}")
+    np.testing.assert_array_equal(read_span(path), read_span(files[name]))
+    assert count_samples(path) == count_samples(files[name])
 
 
 def test_conversion_keeps_pitch_level_and_length(tmp_path):

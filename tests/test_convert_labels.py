@@ -7,7 +7,7 @@ import pytest
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
 from mert_fairseq.labels import PackedWriter, TextWriter, open_labels
-from mert_fairseq.labels.convert import label_names
+from mert_fairseq.labels.families import label_names
 from mert_fairseq.labels.packed_index import family_name
 
 LENGTHS = [48_000, 32_000, 640]

@@ -13,8 +13,10 @@ from mert_fairseq.frames import (
     WAV2VEC2_LAYERS,
     ConvLayer,
     conv_stride,
+    decoded_length_agrees,
     hop_samples,
     label_span,
+    lengths_agree,
     num_conv_frames,
     num_label_frames,
     paired_targets,
@@ -88,7 +90,7 @@ def test_hop(sample_rate, rate, hop):
 
 def test_a_hop_of_no_whole_number_of_samples_is_refused():
     with pytest.raises(
-        ValueError, match=r"label_rate 75 Hz does not divide sample_rate 16000 Hz.*such as 75 Hz at 24000 Hz"
+        ValueError, match=r"label_rate 75 Hz does not divide sample_rate 16000 Hz.*such as 50 Hz at 16000 Hz"
     ):
         hop_samples(16_000, 75.0)
 
@@ -112,3 +114,31 @@ def test_surplus_targets_and_frames_are_dropped():
 def test_conv_layers_that_do_not_parse_are_refused_with_an_example(text):
     with pytest.raises(ValueError, match=r"conv_feature_layers: .*Expected a list of \(channels, kernel, stride\)"):
         parse_conv_layers(text)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "rate_hz", "agree"),
+    [
+        (117_600, 120_000, 24_000, True),  # 0.1 s
+        (117_599, 120_000, 24_000, False),
+        (122_400, 120_000, 24_000, True),
+        (122_401, 120_000, 24_000, False),
+        (368, 375, 75.0, True),  # 7 labels are 0.093 s
+        (367, 375, 75.0, False),
+        (3, 6, 75.0, True),  # within 0.1 s: half is enough
+        (2, 6, 75.0, False),
+    ],
+)
+def test_one_rule_says_how_far_lengths_may_differ(found, expected, rate_hz, agree):
+    assert lengths_agree(found, expected, rate_hz) == agree
+    assert lengths_agree(np.array([found, expected]), np.array([expected, expected]), rate_hz).tolist() == [agree, True]
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "tolerant"),
+    [("MP3/MPEG_LAYER_III", True), ("WAV/MPEG_LAYER_III", True), ("OGG/VORBIS", True), ("OGG/OPUS", True),
+     ("WAV/PCM_16", False), ("FLAC/PCM_16", False), ("AIFF/FLOAT", False)],
+)  # fmt: skip
+def test_lossless_audio_is_as_long_as_it_says(audio_format, tolerant):
+    assert decoded_length_agrees(118_000, 120_000, 24_000, audio_format) == tolerant
+    assert decoded_length_agrees(120_000, 120_000, 24_000, audio_format)

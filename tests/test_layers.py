@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"arguments", "frames", "options", "files", "mpeg", "seeking"},
+    {"arguments", "frames", "options", "files", "seeking", "spliced"},
+    {"mpeg", "ogg"},
+    {"mpeg_length"},
+    {"decoder"},
     {"archives", "reporting", "jobs"},
     {"audio", "labels", "fma"},
     {"manifest"},
@@ -26,6 +29,10 @@ WITHOUT_TORCH = {
     "archives",
     "seeking",
     "mpeg",
+    "mpeg_length",
+    "decoder",
+    "ogg",
+    "spliced",
     "audio",
     "labels",
     "manifest",

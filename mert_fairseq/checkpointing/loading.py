@@ -1,99 +1,35 @@
-"""Which checkpoint a run goes on from: the last one that is whole and of this model."""
+"""Which checkpoint a run continues from: the one that the user named, or the last one that can be loaded."""
 
 import copy
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.checkpointing.examining import LAST, CheckpointError, Found, examine, last_good
 
 logger = logging.getLogger(__name__)
-LAST = "checkpoint_last.pt"
-OTHERS = re.compile(r"checkpoint(\d+|_\d+_\d+|_best|\.best_.*)\.pt")
+PRECISIONS = ("fp16", "bf16", "amp", "memory_efficient_fp16", "memory_efficient_bf16")
 
 
-class CheckpointError(ValueError):
-    """No checkpoint to go on from, although there are some."""
+class Named(NamedTuple):
+    """A checkpoint that the user asked for by name."""
 
-
-class Found(NamedTuple):
-    """A checkpoint that can be loaded."""
-
+    option: str
     path: Path
-    updates: int
-    ranks: int  # that it was trained on
-
-
-def examine(path: Path, model: nn.Module, mapped: bool = True) -> Found:
-    """Check that a checkpoint is whole and of this model.
-
-    Args:
-        path: of the file.
-        model: that is to be loaded.
-        mapped: leave the weights on the disk; files of torch before 1.6 have to be read.
-
-    Raises:
-        ValueError: saying what is wrong with it.
-    """
-    state = read_checkpoint(path, mapped)
-    missing = [key for key in ("optimizer_history", "extra_state", "cfg") if not state.get(key)]
-    if missing or "train_iterator" not in state["extra_state"]:
-        raise ValueError(f"{path}: lacks {', '.join(missing) or 'train_iterator'}: not the checkpoint of a training.")
-    weights = dict(state["model"])
-    model.upgrade_state_dict(weights)  # type: ignore[operator]  # fairseq's
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
-            raise ValueError(
-                f"{path}: is of another model: {name} has shape {found.get(name)}, expected {expected.get(name)}."
-            )
-    ranks = state["cfg"].get("distributed_training", {}).get("distributed_world_size", 1)
-    return Found(path, state["optimizer_history"][-1]["num_updates"], ranks)
-
-
-def last_good(save_dir: Path, model: nn.Module) -> Found | None:
-    """The last checkpoint of a folder that can be loaded; None if it holds none at all.
-
-    Raises:
-        CheckpointError: if there are checkpoints, but none can be loaded; a new start would overwrite them.
-    """
-    others = [path for path in save_dir.glob("checkpoint*.pt") if OTHERS.fullmatch(path.name)]
-    faults: list[str] = []
-    if (last := save_dir / LAST).exists():
-        try:
-            return examine(last, model)
-        except ValueError as error:
-            faults.append(str(error))
-            logger.error(f"cannot go on from the last checkpoint: {error}")
-    good = []
-    for path in others:
-        try:
-            good.append(examine(path, model))
-        except ValueError as error:
-            faults.append(str(error))
-    if good:
-        best = max(good, key=lambda found: found.updates)
-        logger.error(f"going on from {best.path}, update {best.updates}")
-        return best
-    if faults:
-        raise CheckpointError(
-            f"{save_dir}: holds checkpoints, but none to go on from. " + " ".join(faults) + " Move them away to start "
-            "anew, or train with the options that they were trained with."
-        )
-    return None
 
 
 def falling_back(load: Callable[..., Any]) -> Callable[..., Any]:
     """fairseq's ``load_checkpoint``, but of the last whole checkpoint, and at its place in the data on any ranks."""
 
     def load_checkpoint(cfg: Any, trainer: Any, **options: Any) -> Any:
-        if trainer.checkpoint_suffix:  # a file a rank, which fairseq loads by itself
+        if suffix := trainer.checkpoint_suffix:  # a file per rank, which fairseq loads by itself
+            if cfg.restore_file != LAST:
+                path = Path(cfg.restore_file.replace(".pt", f"{suffix}.pt"))
+                _check_exists(Named("checkpoint.restore_file", path), Path(cfg.save_dir))
             return load(cfg, trainer, **options)
         found = _same_everywhere(cfg, trainer)
         if found is None:
@@ -106,7 +42,8 @@ def falling_back(load: Callable[..., Any]) -> Callable[..., Any]:
 
         def load_and_place(*args: Any, **kwargs: Any) -> dict[str, Any]:
             extra_state = fairseq_load(*args, **kwargs)
-            place(extra_state["train_iterator"], found.ranks, trainer.data_parallel_world_size)
+            update_freq = trainer.cfg.optimization.update_freq
+            place(extra_state["train_iterator"], found.cfg, trainer.data_parallel_world_size, update_freq)
             return extra_state
 
         trainer.load_checkpoint = load_and_place
@@ -123,7 +60,7 @@ def _same_everywhere(cfg: Any, trainer: Any) -> Found | None:
     answer: list[Found | str | None] = [None]
     if trainer.data_parallel_rank == 0:
         try:
-            answer = [_find(cfg, trainer.get_model())]
+            answer = [_find(cfg, trainer)]
         except ValueError as error:
             answer = [str(error)]
     if trainer.data_parallel_world_size > 1:
@@ -133,21 +70,90 @@ def _same_everywhere(cfg: Any, trainer: Any) -> Found | None:
     return answer[0]
 
 
-def _find(cfg: Any, model: nn.Module) -> Found | None:
-    if cfg.restore_file != LAST:
-        path = Path(cfg.restore_file)
-        return examine(path, model, mapped=False) if path.is_file() else None
-    save_dir = Path(cfg.save_dir)
+def _find(cfg: Any, trainer: Any) -> Found | None:
+    """The checkpoint to continue from; None for a new start or fine-tuning, whose checkpoint has been checked.
+
+    Raises:
+        ValueError: if there are checkpoints but none fits, or one that was asked for by name cannot be used.
+    """
+    model, save_dir = trainer.get_model(), Path(cfg.save_dir)
     for partial in save_dir.glob(".checkpoint*.partial"):
         partial.unlink()  # of a run that was killed while it saved
-    return last_good(save_dir, model)
+    if cfg.restore_file != LAST:
+        found = _examine_named(Named("checkpoint.restore_file", Path(cfg.restore_file)), model, save_dir)
+        if (save_dir / LAST).exists():
+            logger.warning(f"starting from checkpoint.restore_file={found.path}, not from {save_dir / LAST}")
+    elif last := last_good(save_dir, model):
+        found = last
+    elif continue_once := getattr(cfg, "continue_once", None):
+        found = _examine_named(Named("checkpoint.continue_once", Path(continue_once)), model, save_dir)
+    else:
+        if cfg.finetune_from_model:
+            _examine_named(Named("checkpoint.finetune_from_model", Path(cfg.finetune_from_model)), model, save_dir)
+        return None
+    if not cfg.reset_optimizer:
+        _check_same_training(found, trainer)
+    return found
 
 
-def place(iterator_state: dict[str, Any], ranks_then: int, ranks_now: int) -> None:
-    """Count the batches of an epoch that are done by the ranks that there are now.
+def _examine_named(named: Named, model: nn.Module, save_dir: Path) -> Found:
+    """Check a checkpoint that the user asked for; nothing else is taken in its place."""
+    _check_exists(named, save_dir)
+    try:
+        return examine(named.path, model, mapped=False)
+    except ValueError as error:
+        raise CheckpointError(f"{named.option}: {error}") from error
 
-    Batch b of an epoch belongs to rank b modulo the number of ranks, so that after n steps n x ranks are done. Where
-    they do not divide, fewer than ``ranks_now`` batches are met twice.
+
+def _check_exists(named: Named, save_dir: Path) -> None:
+    if named.path.is_file():
+        return
+    there = save_dir / named.path.name
+    remedy = f"Give {there}" if there.is_file() else "Give the .pt file that fairseq saved"
+    raise CheckpointError(
+        f"{named.option}={named.path}: no such checkpoint ({named.path.absolute()}). {remedy}, or leave the option out."
+    )
+
+
+def _check_same_training(found: Found, trainer: Any) -> None:
+    """Refuse to restore an optimizer that another precision or criterion left."""
+    then, now = found.cfg.get("common") or {}, trainer.cfg.common
+    changed = [name for name in PRECISIONS if bool(then.get(name)) != bool(getattr(now, name, False))]
+    remedy = (
+        "or take its weights alone with checkpoint.reset_optimizer=true, once: the optimizer, the learning rate and "
+        "the count of updates start anew."
+    )
+    if changed:
+        was, now_is = (
+            " ".join(f"common.{name}={str(bool(values.get(name))).lower()}" for name in changed)
+            for values in (then, {name: getattr(now, name, False) for name in changed})
+        )
+        raise CheckpointError(
+            f"{found.path}: was trained with {was}, but this run has {now_is}, and the optimizer's state of one "
+            f"precision does not fit the other. Continue with {was}, {remedy}"
+        )
+    criterion = trainer.get_criterion().__class__.__name__
+    if found.criterion not in ("", criterion):
+        raise CheckpointError(
+            f"{found.path}: was trained with the criterion {found.criterion}, but this run has {criterion} "
+            f"(criterion._name). Continue with the former, {remedy}"
+        )
+
+
+def place(iterator_state: dict[str, Any], cfg: dict[str, Any], ranks: int, update_freq: Sequence[int]) -> None:
+    """Add to the state of an epoch's iterator what it needs to continue with other batches, ranks or update_freq.
+
+    Args:
+        iterator_state: as saved; ``ClipBatchIterator`` reads what is added here. fairseq's own iterator counts steps
+            of one rank, which become those of the ranks there are now: where batches do not divide, fewer than
+            ``ranks`` are repeated.
+        cfg: that the checkpoint was trained with.
+        ranks: there are now.
+        update_freq: steps per update by epoch; the last one holds for later epochs.
     """
-    done = iterator_state["iterations_in_epoch"] * ranks_then
-    iterator_state["iterations_in_epoch"] = done // ranks_now
+    then, dataset = cfg.get("distributed_training") or {}, cfg.get("dataset") or {}
+    ranks_then, steps = then.get("distributed_world_size", 1), iterator_state["iterations_in_epoch"]
+    limits = [dataset.get("max_tokens"), dataset.get("batch_size"), dataset.get("required_batch_size_multiple", 1)]
+    iterator_state["checkpoint"] = {"steps": steps, "ranks": ranks_then, "limits": limits}
+    iterator_state["iterations_in_epoch"] = steps * ranks_then // ranks
+    iterator_state["update_freq"] = update_freq[min(iterator_state["epoch"], len(update_freq)) - 1]

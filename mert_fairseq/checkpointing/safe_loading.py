@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from fairseq.data.dictionary import Dictionary
-from torch import Tensor, nn
+from torch import Tensor
 
 STORED_CQT_KERNELS = "encoder_cqt_model.spec_layer."
 
@@ -72,23 +72,3 @@ def drop_stored_cqt_kernels(state_dict: dict[str, Tensor]) -> None:
     """Take out the 176 MB of CQT kernels that published checkpoints carry; ours are computed when needed."""
     for key in [key for key in state_dict if key.startswith(STORED_CQT_KERNELS)]:
         del state_dict[key]
-
-
-def load_feature_extractor(feature_extractor: nn.Module, path: str | Path) -> None:
-    """Start the conv stack from a checkpoint's (option ``pretrained_weights``).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the checkpoint has no conv stack, or one of another shape.
-    """
-    prefix = "feature_extractor."
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"model.pretrained_weights: {path}: no such checkpoint. Give the .pt file to take the conv stack from. To "
-            f"resume a training that began from it, leave model.pretrained_weights empty."
-        )
-    weights = {k[len(prefix) :]: v for k, v in read_checkpoint(path)["model"].items() if k.startswith(prefix)}
-    try:
-        feature_extractor.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"pretrained_weights {path}: its {prefix}* does not fit this conv stack. {error}") from error

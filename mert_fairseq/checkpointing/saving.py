@@ -88,6 +88,39 @@ def surviving_save(save: Callable[..., str | None]) -> Callable[..., str | None]
     return save_checkpoint
 
 
+class _WithinEpoch:
+    """An epoch's iterator that does not say that the epoch has ended."""
+
+    def __init__(self, epoch_itr: Any) -> None:
+        self._epoch_itr = epoch_itr
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoch_itr, name)
+
+    def end_of_epoch(self) -> bool:
+        return False
+
+
+def saving_by_updates(save: Callable[..., str | None]) -> Callable[..., str | None]:
+    """fairseq's ``save_checkpoint``, but an update to be saved keeps its file also where an epoch ends.
+
+    fairseq then writes no ``checkpoint_{epoch}_{updates}.pt``, so that ``keep_interval_updates`` and its pattern lose
+    the update, and removes no old ones.
+    """
+
+    def save_checkpoint(cfg: Any, trainer: Any, epoch_itr: Any, val_loss: float | None) -> str | None:
+        interval, updates = cfg.save_interval_updates, trainer.get_num_updates()
+        if not (epoch_itr.end_of_epoch() and interval > 0 and updates % interval == 0):
+            return save(cfg, trainer, epoch_itr, val_loss)
+        saved = save(cfg, trainer, _WithinEpoch(epoch_itr), val_loss)
+        epoch = epoch_itr.epoch
+        if saved and not cfg.no_epoch_checkpoints and epoch % cfg.save_interval == 0:
+            SafePathManager.copy(saved, str(Path(cfg.save_dir) / f"checkpoint{epoch}{trainer.checkpoint_suffix}.pt"))
+        return saved
+
+    return save_checkpoint
+
+
 def raise_if_unsaved() -> None:
     """End a training whose last checkpoint could not be written as a failure.
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from mert_fairseq.audio import AudioError, probe
 from mert_fairseq.data.code_classes import ClassTable, unknown_code
-from mert_fairseq.frames import num_label_frames
+from mert_fairseq.frames import lengths_agree, num_label_frames
 from mert_fairseq.labels import JoinedLabels, LabelDictionary, LabelError
+from mert_fairseq.labels.provenance import Provenance, provenance
 from mert_fairseq.manifest import Manifest
 
 logger = logging.getLogger(__name__)
-TOLERANCE_SECONDS = 0.1  # teachers differ by some frames at the end of a track
 SHORTEST_LABELS = 2  # shorter clips give no frame of the wav2vec 2.0 conv stack, which sees 400 samples, 320 a label
 PROBED_FILES = 8
 PROBED_LABELS = 32
@@ -89,7 +89,8 @@ def check_labels(
         tracks: (kept,) tracks to look at.
 
     Raises:
-        LabelError: if the number of tracks differs, or a track's labels are more than 0.1 s off.
+        LabelError: if the number of tracks differs, or a track's labels are too many or too few by
+            ``frames.lengths_agree``.
     """
     for part in labels.parts:
         if len(part) != len(manifest):
@@ -106,7 +107,7 @@ def check_labels(
         samples = manifest.samples[tracks]
         expected = num_label_frames(samples, sample_rate, label_rate_hz)
         found_codes = part.frames[tracks]
-        off = (np.abs(found_codes - expected) > TOLERANCE_SECONDS * label_rate_hz) | (2 * found_codes < expected)
+        off = ~lengths_agree(found_codes, expected, label_rate_hz)
         if off.any():
             worst = int(np.argmax(off))
             track, found = int(tracks[worst]), int(found_codes[worst])
@@ -116,6 +117,29 @@ def check_labels(
                 f"tracks. Make the labels again from this manifest, or correct task.label_rate (these come at "
                 f"{found * sample_rate / samples[worst]:.4g} a second)."
             )
+
+
+def check_provenance(
+    path: Path, manifest: Manifest, labels: JoinedLabels, label_dir: Path, known: dict[str, Provenance]
+) -> None:
+    """Compare the manifest and the teacher that labels were made with, where that is recorded.
+
+    Args:
+        path: of the manifest, whose stem is the split.
+        manifest: of the split.
+        labels: of the split.
+        label_dir: their folder, which holds the sidecars.
+        known: the origin of each label of the splits checked before; this split's are added.
+
+    Raises:
+        LabelError: if the manifest has changed since, or another split was labelled by another teacher.
+    """
+    for part in labels.parts:
+        for column, found in provenance(part, label_dir, path.stem).items():
+            fault = found.manifest_fault(path, manifest.tracks_sha256)
+            fault = fault or found.teacher_fault(column, known.setdefault(column, found))
+            if fault:
+                raise fault.error()
 
 
 def check_codes(labels: JoinedLabels, dictionaries: Sequence[LabelDictionary], tracks: np.ndarray) -> None:

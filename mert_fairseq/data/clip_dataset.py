@@ -47,12 +47,17 @@ class ClipDataset(FairseqDataset):
         self._manifest, self._tracks, self._usable = manifest, tracks, usable
         self._sample_rate = sample_rate
         self._training, self._seed, self._max_padding = training, seed, max_padding
+        self._max_unreadable_share = max_unreadable_share
         self._unreadable = UnreadableTracks(len(tracks), max_unreadable_share)
         self.epoch = 1 if training else FIXED_EPOCH
 
     def _read(self, index: int, length: int, place: float) -> Any:
         """Read a crop of ``length`` samples at a place in [0, 1)."""
         raise NotImplementedError
+
+    def _crop_number(self, index: int) -> int:
+        """Which of its track's crops in this epoch a clip is, from 0."""
+        return 0
 
     def _cut(self, index: int, start: int, length: int) -> np.ndarray:
         """Samples of a track, (length,) int16."""
@@ -73,7 +78,7 @@ class ClipDataset(FairseqDataset):
             return index, self._read(index, length, place), False
         except (AudioError, OSError) as error:
             self._unreadable.add(index, error)
-        draws = generator(self._seed, self.epoch, REPLACEMENT, int(self._tracks[index]))
+        draws = generator(self._seed, self.epoch, REPLACEMENT, int(self._tracks[index]), self._crop_number(index))
         eligible = np.flatnonzero(self._usable >= length)
         for _ in range(MAX_ATTEMPTS):
             other = int(draws.choice(eligible))

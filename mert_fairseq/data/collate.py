@@ -56,7 +56,8 @@ class Collater:
 
         Returns:
             id (B,) int64; net_input: source (B, T) int16, or float32 if normalised, padding_mask (B, T) bool, True for
-            padding, or None, clip_seeds (B,) int64, an array; target_list (Q, B, L) int64, padded with 1;
+            padding, or None, clip_seeds and lengths in samples (B,) int64, arrays; target_list (Q, B, L) int64, padded
+            with 1;
             target_lengths_list and ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track
             that cannot be read.
         """
@@ -64,7 +65,8 @@ class Collater:
             return {}
         samples = (max if self._pad_audio else min)(len(clip.wave) for clip in clips)
         clips = [self._trim(clip, samples) for clip in clips]
-        source, padding_mask = pad_waves([clip.wave for clip in clips])
+        waves = [clip.wave for clip in clips]
+        source, padding_mask = pad_waves(waves)
         if self._normalize:
             source = standardised(float_wave(source), padding_mask)
         lengths = torch.tensor([len(clip.classes) for clip in clips])
@@ -76,7 +78,9 @@ class Collater:
             "net_input": {
                 "source": source,
                 "padding_mask": padding_mask,
-                "clip_seeds": np.array([clip.clip_seed for clip in clips]),  # no tensor: the CPU draws from them
+                # Arrays stay on the CPU, where masks are drawn: nothing waits for the GPU to read them.
+                "clip_seeds": np.array([clip.clip_seed for clip in clips]),
+                "lengths": np.array([len(wave) for wave in waves]),
             },
             "target_list": torch.from_numpy(targets),
             "target_lengths_list": [lengths] * len(targets),

@@ -13,7 +13,8 @@ from mert_fairseq.data.batches import MAX_PADDING
 from mert_fairseq.data.clip_dataset import ClipDataset
 from mert_fairseq.data.code_classes import ClassTable
 from mert_fairseq.data.collate import Clip, Collater
-from mert_fairseq.data.sampling import clip_draw, crop_start
+from mert_fairseq.data.sampling import clip_draw, crop_start, crops_of_tracks
+from mert_fairseq.data.unreadable import UnreadableTracks
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels import FrameLabels
 from mert_fairseq.manifest import Manifest
@@ -35,7 +36,8 @@ class MERTDataset(ClipDataset):
         pad_audio: pad a batch's shorter clips; False cuts all to the shortest.
         random_crop: False takes the beginning of each track.
         normalize: zero mean and unit variance, a clip at a time, as float32.
-        max_unreadable_share: of the tracks of an epoch.
+        by_seconds: an epoch takes as many crops of a track as fit into it; False takes one of each track.
+        max_unreadable_share: of the clips of an epoch.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MERTDataset(ClipDataset):
         pad_audio: bool = False,
         random_crop: bool = True,
         normalize: bool = False,
+        by_seconds: bool = False,
         max_unreadable_share: float = 0.01,
     ) -> None:
         hop = hop_samples(sample_rate, label_rate_hz)
@@ -71,6 +74,8 @@ class MERTDataset(ClipDataset):
         self._labels, self._class_table = labels, class_table
         self._label_rate_hz, self._hop = label_rate_hz, hop
         self._crops, self._random_crop = list(crops), random_crop
+        self._by_seconds, self._all_tracks, self._all_usable = by_seconds and training, self._tracks, self._usable
+        self._crop_numbers, self._crop_counts = np.zeros_like(tracks), np.ones_like(tracks)
         self.collater = Collater(sample_rate, label_rate_hz, pad_audio, random_crop, normalize)
         self._start_epoch(self.epoch)
 
@@ -81,8 +86,10 @@ class MERTDataset(ClipDataset):
             TooManyUnreadableError: if that happened too often in this epoch.
         """
         track = int(self._tracks[index])
-        draw = clip_draw(self._seed, self.epoch, track)
-        _, (wave, classes), replaced = self._read_or_replace(int(index), int(self.sizes[index]), draw.crop)
+        number = self._crop_number(index)
+        draw = clip_draw(self._seed, self.epoch, track, number)
+        place = (number + draw.crop) / int(self._crop_counts[index])  # one crop in each part of the track
+        _, (wave, classes), replaced = self._read_or_replace(int(index), int(self.sizes[index]), place)
         return Clip(track, wave, classes, draw.trim, draw.clip_seed, replaced)
 
     def _read(self, index: int, length: int, place: float) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +100,14 @@ class MERTDataset(ClipDataset):
         classes = self._class_table.classes(self._labels.codes(track, first, last), self._labels, track)
         return self._cut(index, start, length), classes
 
+    def _crop_number(self, index: int) -> int:
+        return int(self._crop_numbers[index])
+
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)
         crop = [samples for first_epoch, samples in self._crops if first_epoch <= epoch][-1]
+        if self._by_seconds and crop is not None:
+            tracks, self._crop_numbers, self._crop_counts = crops_of_tracks(self._all_usable, crop)
+            self._tracks, self._usable = self._all_tracks[tracks], self._all_usable[tracks]
+            self._unreadable = UnreadableTracks(len(tracks), self._max_unreadable_share)
         self.sizes = self._usable if crop is None else np.minimum(self._usable, crop)

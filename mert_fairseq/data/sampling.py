@@ -17,13 +17,31 @@ class ClipDraw(NamedTuple):
     clip_seed: int
 
 
-def generator(seed: int, epoch: int, purpose: int, track: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, epoch, purpose, track])
+def generator(seed: int, epoch: int, purpose: int, track: int = 0, crop: int = 0) -> np.random.Generator:
+    """The generator of one purpose; ``crop`` counts the crops of a track within an epoch."""
+    return np.random.default_rng([seed, epoch, purpose, track, crop] if crop else [seed, epoch, purpose, track])
 
 
-def clip_draw(seed: int, epoch: int, track: int) -> ClipDraw:
-    numbers = generator(seed, epoch, CLIP, track)
+def clip_draw(seed: int, epoch: int, track: int, crop: int = 0) -> ClipDraw:
+    numbers = generator(seed, epoch, CLIP, track, crop)
     return ClipDraw(numbers.random(), numbers.random(), int(numbers.integers(1 << 62)))
+
+
+def crops_of_tracks(samples: np.ndarray, crop_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As many crops of each track as fit into it end to end, at least one.
+
+    Args:
+        samples: (tracks,) of each track.
+        crop_samples: of a crop.
+
+    Returns:
+        For each crop of the epoch its track's index, its number within the track, and how many the track has:
+        three (crops,) int64 arrays.
+    """
+    counts = np.maximum(1, samples // crop_samples)
+    tracks = np.repeat(np.arange(len(samples)), counts)
+    numbers = np.arange(len(tracks)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return tracks, numbers, counts[tracks]
 
 
 def crop_start(place: float, size: int, length: int, hop: int) -> int:

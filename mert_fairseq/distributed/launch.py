@@ -13,6 +13,8 @@ from omegaconf import DictConfig, open_dict
 from mert_fairseq.checkpointing.saving import raise_if_unsaved
 from mert_fairseq.distributed import fairseq_patches as hooks
 from mert_fairseq.distributed import process_group as group
+from mert_fairseq.distributed.ddp import check_ddp
+from mert_fairseq.distributed.option_names import naming_hydra_options
 from mert_fairseq.distributed.rank_layout import Layout, LayoutError, Wishes, find_layout
 from mert_fairseq.distributed.run_summary import batch_line, ranks_line
 from mert_fairseq.distributed.stopping import STOP
@@ -39,7 +41,9 @@ def call_main(cfg: DictConfig, main: Callable[..., None], **kwargs: Any) -> None
     _check_user_dir(cfg.common.user_dir)
     gpus = 0 if cfg.common.cpu else torch.cuda.device_count()
     layout = find_layout(_wishes(cfg), os.environ, gpus)
-    if not gpus:
+    if gpus:
+        check_ddp(cfg, layout.world_size)
+    else:
         _check_without_gpus(cfg, layout)
     if layout.local_ranks == 1:
         run_rank(0, layout, cfg, main, kwargs)
@@ -114,7 +118,7 @@ def run_rank(index: int, layout: Layout, cfg: DictConfig, main: Callable[..., No
     logger.info(batch_line(cfg))
     hooks.install()
     STOP.listen()
-    with group.naming_lost_ranks(rank, timeout_seconds):
+    with group.naming_lost_ranks(rank, timeout_seconds), naming_hydra_options():
         main(cfg, **kwargs)
         raise_if_unsaved()
         if layout.world_size > 1:

@@ -113,10 +113,10 @@ def load_encoder(path_or_name: str | Path, device: str | torch.device | None = N
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a folder.
-        ValueError: if it is damaged, or holds another kind of model.
+        ValueError: if it is damaged, or holds another kind of model, or there is no such device.
         ImportError: if a Hugging Face folder is given and transformers is not installed.
     """
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = _device(device)
     path = Path(path_or_name)
     if path.is_file():
         from mert_fairseq.extraction.checkpoint_encoder import CheckpointEncoder
@@ -130,6 +130,17 @@ def load_encoder(path_or_name: str | Path, device: str | torch.device | None = N
     raise FileNotFoundError(
         f"{path_or_name}: no such checkpoint or folder. Give the .pt file that fairseq saved, or a Hugging Face folder."
     )
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    try:
+        found = torch.device(device or ("cuda" if has_gpu else "cpu"))
+    except RuntimeError as error:
+        raise ValueError(f"device {device}: unknown. Give cpu, cuda or cuda:1.") from error
+    if found.type == "cuda" and not (has_gpu and (found.index or 0) < torch.cuda.device_count()):
+        raise ValueError(f"device {device}: found {torch.cuda.device_count()} GPUs. Give cpu, or leave it out.")
+    return found
 
 
 def digest_of(files: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""A progress bar over audio: hours done and speed in times real time."""
+"""The progress bar of long jobs on audio: share done, hours of audio, speed in times real time, rejects."""
 
 import sys
 import time
@@ -7,41 +7,49 @@ from tqdm import tqdm
 
 
 class AudioBar:
-    """A bar over seconds of audio, on standard error; quiet unless a terminal or a log wants it.
+    """A bar on standard error over bytes or seconds of audio; it appears with the first report.
 
     Args:
-        title: what is going on.
-        total_seconds: of audio.
-        done_seconds: of audio by an earlier run.
+        title: of the job.
+        unit: "B" for bytes, "s" for seconds of audio.
     """
 
-    def __init__(self, title: str, total_seconds: float, done_seconds: float = 0.0):
-        self._done_before = done_seconds
+    def __init__(self, title: str, unit: str = "s") -> None:
+        self._title, self._unit = title, unit
+        self._bar: tqdm | None = None
         self._started = time.monotonic()
-        self._bar = tqdm(
-            total=round(total_seconds),
-            initial=round(done_seconds),
-            desc=title,
-            file=sys.stderr,
-            mininterval=0.5 if sys.stderr.isatty() else 10,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
-        )
-        self.seconds = done_seconds
-        self.refused = 0
+        self._seconds_before = 0.0
 
-    @property
-    def speed(self) -> float:
-        """Seconds of audio a second, without what an earlier run did."""
-        return (self.seconds - self._done_before) / max(1e-9, time.monotonic() - self._started)
+    def show(self, done: float, total: float, seconds: float, rejects: int = 0, files: str = "") -> None:
+        """Report how far the job is; the first report counts as work of an earlier run and not towards the speed.
 
-    def add(self, seconds: float, refused: bool = False) -> None:
-        """A track is done."""
-        self.seconds += seconds
-        self.refused += refused
-        note = f"{self.seconds / 3600:.2f} h of audio, {self.speed:.0f} x real time"
-        self._bar.set_postfix_str(note + (f", {self.refused} refused" if self.refused else ""), refresh=False)
-        self._bar.update(round(self.seconds) - self._bar.n)
+        Args:
+            done: bytes or seconds, of ``total``.
+            total: of the job.
+            seconds: of audio done.
+            rejects: files without a result.
+            files: such as "3/10 files", put before the hours.
+        """
+        if self._bar is None:
+            self._started, self._seconds_before = time.monotonic(), seconds
+            self._bar = tqdm(
+                total=round(total),
+                initial=round(done),
+                desc=self._title,
+                unit=self._unit,
+                unit_scale=True,
+                file=sys.stderr,
+                mininterval=0.5 if sys.stderr.isatty() else 10,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+            )
+        speed = (seconds - self._seconds_before) / max(1e-9, time.monotonic() - self._started)
+        notes = [files] if files else []
+        notes += [f"{seconds / 3600:.2f} h of audio", f"{speed:.0f} x real time"]
+        notes += [f"{rejects} rejects"] if rejects else []
+        self._bar.set_postfix_str(", ".join(notes), refresh=False)
+        self._bar.update(round(done) - self._bar.n)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
-        self._bar.close()
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

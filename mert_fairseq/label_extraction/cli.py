@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import torch
 
 from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
-from mert_fairseq.jobs.worker_pool import WorkerError
+from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.launcher import add_launch_options
 from mert_fairseq.label_extraction.fit import fit_teacher
-from mert_fairseq.label_extraction.label_job import FORMATS, LabelJob, LabelJobError
+from mert_fairseq.label_extraction.label_job import FORMATS, LabelJob, tracks_refused
 from mert_fairseq.label_extraction.label_part import run_shard
-from mert_fairseq.label_extraction.launch import add_launch_options, label_launched
+from mert_fairseq.label_extraction.launch import label_launched
 from mert_fairseq.label_extraction.merge import merge_shards
 from mert_fairseq.label_extraction.parts import Shard
 from mert_fairseq.label_extraction.preflight import refuse_early
-from mert_fairseq.label_extraction.rejects import tracks_refused
 from mert_fairseq.label_extraction.sidecar import read_sidecar
 from mert_fairseq.label_extraction.teacher_source import ENCODEC, TeacherSource
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
@@ -94,10 +93,8 @@ def fit(prog: str, options: argparse.Namespace, features: Callable[[], Features]
     """Fit a teacher, save it, print the summary or the error; gives the exit status."""
     return run_command(
         prog,
-        lambda: _fit(options, features(), codebooks, codes),
-        options.json,
-        fit_line,
-        "nothing was saved, and the same command starts anew",
+        lambda: summary_text(_fit(options, features(), codebooks, codes), options.json, fit_line),
+        f"nothing was saved, and {STARTS_ANEW}",
     )
 
 
@@ -184,24 +181,14 @@ def merge(jobs: list[LabelJob]) -> dict[str, Any]:
     return {job.split: merge_shards(job) for job in jobs}
 
 
-def run_command(
-    prog: str,
-    action: Callable[[], dict[str, Any]],
-    as_json: bool,
-    line: Callable[[Any], str],
-    interrupted: str = "the same command goes on where it stopped",
-) -> int:
-    """Do it, print its summary or its error; gives the exit status."""
-    try:
-        summary = action()
-    except (ValueError, OSError, LabelJobError, WorkerError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
-        return 130
-    print(json.dumps(summary) if as_json else line(summary))
-    return 0
+def run_label_command(prog: str, action: Callable[[], dict[str, Any]], as_json: bool) -> int:
+    """Run apply or merge and print the summary; returns the exit status."""
+    return run_command(prog, lambda: summary_text(action(), as_json, apply_line))
+
+
+def summary_text(summary: dict[str, Any], as_json: bool, line: Callable[[Any], str]) -> str:
+    """The summary as one JSON object or as text."""
+    return json.dumps(summary) if as_json else line(summary)
 
 
 def fit_line(summary: dict[str, Any]) -> str:
@@ -225,6 +212,8 @@ def apply_line(summary: dict[str, Any]) -> str:
                 f"{split}: {done['job']['tracks']} tracks, {done['hours']:.2f} h, {len(books)} codebooks, {used} codes "
                 f"used, perplexity {perplexity}"
             )
+        elif "shard" not in done:  # labels that were copied from elsewhere have no statistics
+            lines.append(f"{split}: labels of {done['job']['tracks']} tracks are there")
         else:
             lines.append(f"{split}: shard {done['shard']}, {done['tracks']} tracks; merge when all shards are done")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mert_fairseq.jobs.progress import AudioBar
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.label_extraction.label_job import LabelJobError
 from mert_fairseq.label_extraction.label_tracks import Refused, TrackReader, TrackTask, use_one_thread
 from mert_fairseq.manifest import Manifest
@@ -84,15 +84,17 @@ def draw_tracks(samples: np.ndarray, max_samples: int, seed: int) -> list[int]:
 def _gather(tasks: list[TrackTask], features: Features, share: float, seed: int, workers: int) -> Iterator[np.ndarray]:
     """The sampled rows of all tracks in their order, (n, D) float32 each, given away as they are drawn."""
     function = partial(sampled_features, features, share, seed)
-    bar = AudioBar("features", sum(task.samples for task in tasks) / features.sample_rate)
+    bar, done, total = AudioBar("features"), 0.0, sum(task.samples for task in tasks) / features.sample_rate
+    bar.show(done, total, done)
     parts: dict[int, np.ndarray] = {}
     try:
         for task, answer in run_tasks(function, sorted(tasks, key=lambda task: -task.samples), workers):
-            if isinstance(answer, Died | Refused):
+            if isinstance(answer, WorkerCrashed | Refused):
                 reason = answer.reason if isinstance(answer, Refused) else f"{task.path}: decoding it crashed."
                 raise LabelJobError(f"{reason} Mend the file or make the manifest again without it.")
             parts[task.track] = answer
-            bar.add(task.samples / features.sample_rate)
+            done += task.samples / features.sample_rate
+            bar.show(done, total, done)
     finally:
         bar.close()
     return (parts.pop(task.track) for task in tasks)

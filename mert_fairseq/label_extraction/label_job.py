@@ -1,12 +1,13 @@
 """A labelling job: which split of which manifest, which teacher, where the labels go; and where its parts lie."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mert_fairseq.jobs.command import JobError
+from mert_fairseq.jobs.rejects import listed
 from mert_fairseq.label_extraction.teacher_source import TeacherSource
 from mert_fairseq.labels.packed_index import family_name
 from mert_fairseq.manifest import Manifest
@@ -15,8 +16,17 @@ from mert_fairseq.teachers.labellers import Labeller
 FORMATS = ("text", "packed", "both")
 
 
-class LabelJobError(RuntimeError):
+class LabelJobError(JobError):
     """A job that cannot go on: the message says where, why and what to do."""
+
+
+def tracks_refused(where: object, reasons: Collection[str]) -> LabelJobError:
+    """The error for tracks without codes."""
+    return LabelJobError(
+        f"{where}: {len(reasons)} tracks have no codes:\n  {listed(reasons, chr(10) + '  ')}\n"
+        f"Mend the files, or move them away and make the manifest again; then give the same command: the codes of the "
+        f"other tracks are kept."
+    )
 
 
 @dataclass(frozen=True)
@@ -112,11 +122,8 @@ class LabelJob:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that the labels depend on: the teacher, and the tracks in their order."""
-        tracks = hashlib.sha256()
-        for track in range(len(self.manifest)):
-            tracks.update(f"{self.track_line(track)}\n".encode(errors="surrogateescape"))
         return {
             **self.teacher_identity,
             "tracks": len(self.manifest),
-            "manifest_sha256": tracks.hexdigest(),
+            "manifest_sha256": self.manifest.tracks_sha256,
         }

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mert_fairseq.jobs.progress import AudioBar
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.label_extraction.label_job import LabelJob
 from mert_fairseq.label_extraction.label_tracks import Refused, TrackTask, label_tracks
 from mert_fairseq.label_extraction.part_store import ShardStore
@@ -47,7 +47,8 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
         missing = [group for group in groups if any(job.track_line(task.track) not in store.entries for task in group)]
         done = seconds - sum(task.samples for group in missing for task in group) / rate
         title = f"{job.split}.{job.name}" + (f" {shard}" if shard.count > 1 else "")
-        bar = AudioBar(title, seconds, done)
+        bar = AudioBar(title)
+        bar.show(done, seconds, done)
         try:
             for task, answer in _answers(job, missing, workers):
                 line = job.track_line(task.track)
@@ -57,7 +58,8 @@ def run_shard(job: LabelJob, shard: Shard = WHOLE, workers: int = 1) -> ShardSum
                 elif line not in store.entries:
                     store.add(line, answer)
                     labelled += 1
-                bar.add(task.samples / rate, isinstance(answer, Refused))
+                done += task.samples / rate
+                bar.show(done, seconds, done, len(refused))
         finally:
             bar.close()
     return ShardSummary(sum(map(len, groups)), labelled, refused)
@@ -80,12 +82,12 @@ def _answers(job: LabelJob, groups: list[Group], workers: int) -> Iterator[tuple
     label = partial(label_tracks, job.source)
     crashed: list[Group] = []
     for group, answers in run_tasks(label, groups, workers):
-        if isinstance(answers, Died):
+        if isinstance(answers, WorkerCrashed):
             crashed += [(task,) for task in group]
         else:
             yield from zip(group, answers, strict=True)
     for (task,), answers in run_tasks(label, crashed, 1):
-        if isinstance(answers, Died):
+        if isinstance(answers, WorkerCrashed):
             yield task, Refused(f"{task.path}: decoding it ended the process with exit code {answers.exit_code}.")
         else:
             yield task, answers[0]

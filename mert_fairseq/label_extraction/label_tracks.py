@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from mert_fairseq.audio import AudioError, probe, stream_blocks
-from mert_fairseq.frames import num_label_frames
+from mert_fairseq.audio import AudioError, TruncatedAudioError, probe, stream_blocks
+from mert_fairseq.frames import decoded_length_agrees, num_label_frames
 from mert_fairseq.label_extraction.teacher_source import TeacherSource, loaded
 from mert_fairseq.teachers.labellers import Labeller
 
@@ -36,32 +36,49 @@ class TrackReader:
         self.reason = ""
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """(n,) float32 mono each, at least one sample; ends early if the file turns out to be wrong."""
-        samples = 0
+        """(n,) float32 mono each, at least one sample; ends early if the file turns out to be wrong.
+
+        A file may be longer or shorter than the manifest says by ``frames.decoded_length_agrees``: it is cut, or
+        filled up with zeros, to the manifest's length, as training does.
+        """
+        expected, samples = self.task.samples, 0
         try:
-            self._check_rate()
-            for block in stream_blocks(self.task.path):
+            audio_format = self._checked_format()
+            for block in self._decoded():
                 self._check_block(block)
+                if samples < expected:
+                    yield block[: expected - samples]
                 samples += len(block)
-                yield block
+            if decoded_length_agrees(samples, expected, self.sample_rate, audio_format):
+                if samples < expected:
+                    yield np.zeros(expected - samples, dtype=np.float32)
+            else:
+                self.reason = (
+                    f"{self.task.path}: found {samples} samples, expected the manifest's {expected}. The file was "
+                    f"replaced: make the manifest again."
+                )
         except AudioError as error:
             self.reason = str(error)
-        if not self.reason and samples != self.task.samples:
-            self.reason = (
-                f"{self.task.path}: found {samples} samples, expected the manifest's {self.task.samples}. The file "
-                f"was replaced: make the manifest again."
-            )
-        if not samples:
+        if not samples or not expected:
             self.reason = self.reason or f"{self.task.path}: found no samples, expected at least one. Leave it out."
             yield np.zeros(1, dtype=np.float32)
 
-    def _check_rate(self) -> None:
-        rate = probe(self.task.path).sample_rate
+    def _decoded(self) -> Iterator[np.ndarray]:
+        """The blocks of the file, whatever length its header states: the manifest's counts."""
+        try:
+            yield from stream_blocks(self.task.path)
+        except TruncatedAudioError:
+            return
+
+    def _checked_format(self) -> str:
+        info = probe(self.task.path)
+        rate = info.sample_rate
         if rate != self.sample_rate:
             raise AudioError(
                 f"{self.task.path}: found {rate} Hz, expected the teacher's {self.sample_rate} Hz. Convert it "
                 f"(preprocess/make_manifest.py --convert-to DIR --sample-rate {self.sample_rate})."
             )
+        return info.format
 
     def _check_block(self, block: np.ndarray) -> None:
         if not np.isfinite(block.sum()) and not np.isfinite(block).all():

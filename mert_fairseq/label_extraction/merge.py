@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.frames import num_label_frames
+from mert_fairseq.jobs.rejects import listed, write_rejects
 from mert_fairseq.label_extraction.code_statistics import CodeStatistics
-from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError
-from mert_fairseq.label_extraction.locks import Lock
+from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError, tracks_refused
 from mert_fairseq.label_extraction.part_journal import Entry, journal_header, read_journal
-from mert_fairseq.label_extraction.part_store import FULL, disk_full, read_codes, shard_base, shards_in
+from mert_fairseq.label_extraction.part_store import FULL, disk_full, part_lock, read_codes, shard_base, shards_in
 from mert_fairseq.label_extraction.parts import Shard
-from mert_fairseq.label_extraction.rejects import listed, tracks_refused, write_rejects
 from mert_fairseq.label_extraction.sidecar import (
     counted_elsewhere,
     read_sidecar,
+    refuse_foreign_dictionary,
     refuse_other_form,
     stale_columns,
     write_sidecar,
 )
 from mert_fairseq.labels import PackedWriter, TextWriter, write_dictionary
 from mert_fairseq.labels.packed_index import giving_way, remove_packed, replacing_packed
+from mert_fairseq.labels.sidecars import forget_columns
 
 
 def merge_shards(job: LabelJob) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
 
     Raises:
         LabelJobError: if a shard is missing, unfinished, at work or there twice, a track was refused (which the rejects
-            file lists then), or the disk is full.
+            file lists then), the dictionaries are those of another teacher's labels, or the disk is full.
     """
     if finished := read_sidecar(job):
         shutil.rmtree(job.parts_dir, ignore_errors=True)  # a kill came between the sidecar and this
@@ -43,12 +44,11 @@ def merge_shards(job: LabelJob) -> dict[str, Any]:
     if not job.parts_dir.is_dir():
         refuse_other_form(job)
         raise LabelJobError(f"{job.parts_dir}: no shard there. Label the split first (apply).")
+    refuse_foreign_dictionary(job)
     shards = _complete_cut(job)
     with ExitStack() as stack:
         for shard in shards:
-            lock = Lock(shard_base(job.parts_dir, shard).with_suffix(".lock"))
-            lock.take()
-            stack.callback(lock.give_back)
+            stack.enter_context(part_lock(job.parts_dir, shard))
         entries = {shard: _read_entries(job, shard) for shard in shards}
         _refuse_incomplete(job, entries)
         try:
@@ -96,7 +96,7 @@ def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry
         if (entry := entries[shard].get(job.track_line(track))) and entry.refused
     }
     if refused:
-        write_rejects(job.rejects_path, refused)
+        write_rejects(job.rejects_path, ("path", "reason"), refused.items())
         raise tracks_refused(job.rejects_path, refused.values())
     for shard in entries:
         missing = sum(job.track_line(track) not in entries[shard] for track in tracks[shard])
@@ -110,6 +110,7 @@ def _refuse_incomplete(job: LabelJob, entries: Mapping[Shard, Mapping[str, Entry
 def _write_labels(job: LabelJob, shards: list[Shard], entries: dict[Shard, dict[str, Entry]]) -> dict[str, Any]:
     _remove_stale(job)
     job.sidecar_path.unlink(missing_ok=True)
+    forget_columns(job.label_dir, job.split, job.columns)
     statistics = CodeStatistics(job.teacher.codebook_sizes)
     with replacing_packed(job.label_dir, job.split, job.columns, job.packed_prefix), ExitStack() as stack:
         writers: list[Any] = []

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.label_extraction.label_job import LabelJobError
-from mert_fairseq.label_extraction.locks import Lock
 from mert_fairseq.label_extraction.part_journal import Entry, journal_header, read_journal
 from mert_fairseq.label_extraction.parts import Shard
 
@@ -44,18 +44,18 @@ class ShardStore:
         self.base = shard_base(folder, shard)
         self.codebooks = codebooks
         self._header = journal_header(teacher, shard)
-        self._lock = Lock(self.base.with_suffix(".lock"))
+        self._lock = part_lock(folder, shard)
         self.entries: dict[str, Entry] = {}
 
     def __enter__(self) -> "ShardStore":
         self.base.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.take()
+        self._lock.acquire()
         try:
             self._codes: BinaryIO = open_unbuffered(self.base.with_suffix(".codes"))
             self._journal: BinaryIO = open_unbuffered(self.base.with_suffix(".journal"))
             self._resume()
         except BaseException:
-            self._lock.give_back()
+            self._lock.release()
             raise
         return self
 
@@ -65,7 +65,7 @@ class ShardStore:
         for file in (self._codes, self._journal):
             os.fsync(file.fileno())
             file.close()
-        self._lock.give_back()
+        self._lock.release()
 
     def _resume(self) -> None:
         """Take what an earlier run left whole; cut off the rest."""
@@ -152,6 +152,11 @@ def read_codes(file: BinaryIO, entry: Entry, codebooks: int) -> np.ndarray | Non
 def shard_base(folder: Path, shard: Shard) -> Path:
     """A shard's files without their suffixes."""
     return folder / f"shard-{shard.index}-of-{shard.count}"
+
+
+def part_lock(folder: Path, shard: Shard) -> FileLock:
+    """The lock of the process that writes, or merges, a part."""
+    return FileLock(shard_base(folder, shard).with_suffix(".lock"), "Wait for it to end; what it finishes is kept.")
 
 
 def shards_in(folder: Path) -> Iterator[Shard]:

@@ -2,7 +2,7 @@
 
 from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError
 from mert_fairseq.label_extraction.part_store import shards_in
-from mert_fairseq.label_extraction.sidecar import refuse_other_form, stale_columns
+from mert_fairseq.label_extraction.sidecar import refuse_foreign_dictionary, refuse_other_form, stale_columns
 from mert_fairseq.labels.packed_index import giving_way
 
 
@@ -15,8 +15,8 @@ def refuse_early(job: LabelJob, shards: int) -> None:
 
     Raises:
         LabelJobError: if the manifest is empty, or of another sample rate than the teacher; the teacher has several
-            codebooks where one is expected; the split was begun in another number of shards; or the labels are there
-            in another form.
+            codebooks where one is expected; the split was begun in another number of shards; the labels are there
+            in another form; or their dictionaries are those of another teacher's labels.
         LabelError: if other labels are packed together with those to be replaced.
     """
     if not len(job.manifest):
@@ -28,6 +28,7 @@ def refuse_early(job: LabelJob, shards: int) -> None:
             f"--sample-rate {job.teacher.sample_rate}), or fit the teacher at the manifest's rate."
         )
     refuse_other_form(job)
+    refuse_foreign_dictionary(job)
     giving_way(job.label_dir, job.split, [*job.columns, *stale_columns(job)], job.packed_prefix)
     begun = {shard.count for shard in shards_in(job.parts_dir)} if job.parts_dir.is_dir() else set()
     if others := begun - {shards}:

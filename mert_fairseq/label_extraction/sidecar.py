@@ -6,11 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mert_fairseq.files import replacing
 from mert_fairseq.label_extraction.code_statistics import CodeStatistics
 from mert_fairseq.label_extraction.label_job import LabelJob, LabelJobError
+from mert_fairseq.labels.dictionary_users import other_users
 from mert_fairseq.labels.packed import packed_files
 from mert_fairseq.labels.packed_index import packed_homes
+from mert_fairseq.labels.provenance import Provenance, teacher_of
+from mert_fairseq.labels.sidecars import write_record
 
 TOOLS = ("numpy", "torch", "scikit-learn", "encodec")
 
@@ -46,14 +48,34 @@ def stale_columns(job: LabelJob) -> list[str]:
 
 def counted_elsewhere(job: LabelJob) -> bool:
     """Whether the dictionaries show how often another split has the codes of this teacher."""
-    teacher = _as_json(job.teacher_identity)
+    teacher = teacher_of(_as_json(job.teacher_identity))
     for path in job.label_dir.glob(f"*.{glob.escape(job.name)}.json"):
         sidecar = _load(path)
-        made_by = sidecar.get("job", {})
-        same = sidecar.get("columns") == list(job.columns) and {key: made_by.get(key) for key in teacher} == teacher
+        known = Provenance.of(path, job.split, sidecar.get("job"))
+        same = known is not None and known.teacher == teacher and sidecar.get("columns") == list(job.columns)
         if same and sidecar.get("dictionaries") and path != job.sidecar_path:
             return True
     return False
+
+
+def refuse_foreign_dictionary(job: LabelJob) -> None:
+    """Refuse to count a dictionary anew that labels of another teacher use.
+
+    Raises:
+        LabelJobError: naming these labels and the remedies.
+    """
+    teacher = _as_json(job.teacher_identity)
+    for column in job.columns:
+        dictionary = job.dictionary_path(column)
+        users = other_users(job.label_dir, job.split, column, teacher) if dictionary.is_file() else {}
+        if users:
+            path = next(iter(users.values()))
+            raise LabelJobError(
+                f"{dictionary}: is the dictionary of {path} too, which {job.source.path} is not known to have made. "
+                f"Label all splits with one teacher; or give these labels another name (--name) or folder "
+                f"(--label-dir); or, to replace the labels of {', '.join(users)} as well, delete "
+                f"{' '.join(f'dict.{name}.txt' for name in job.columns)} first."
+            )
 
 
 def write_sidecar(job: LabelJob, statistics: CodeStatistics, dictionaries: bool) -> dict[str, Any]:
@@ -76,8 +98,7 @@ def write_sidecar(job: LabelJob, statistics: CodeStatistics, dictionaries: bool)
         "codebooks": statistics.summary(job.teacher.label_rate_hz),
         "tools": {"mert_fairseq": __version__, **{name: version(name) for name in TOOLS}},
     }
-    with replacing(job.sidecar_path) as partial:
-        partial.write_text(json.dumps(sidecar, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_record(job.sidecar_path, sidecar)
     return sidecar
 
 

@@ -1,6 +1,5 @@
 """Labels from one form to another, without loss."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,27 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.files import replacing
+from mert_fairseq.labels.dictionary_users import other_users
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
 from mert_fairseq.labels.packed_index import family_name, replacing_packed
 from mert_fairseq.labels.padded import write_padded
+from mert_fairseq.labels.provenance import provenance
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
+from mert_fairseq.labels.sidecars import carry_records, common_job
 from mert_fairseq.labels.source import open_labels
 from mert_fairseq.labels.text import TextLabels, TextWriter
 
 FORMS = ("packed", "text", "padded")
 Watch = Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]]
-
-
-def label_names(label_dir: str | Path) -> list[str]:
-    """Labels that have a dictionary in a folder, rvq_2 before rvq_10.
-
-    Raises:
-        LabelError: if there is none.
-    """
-    names = [path.name.removeprefix("dict.").removesuffix(".txt") for path in Path(label_dir).glob("dict.*.txt")]
-    if not names:
-        raise LabelError(f"{label_dir}: found no dict.{{label}}.txt, expected one a label. Name the labels (--labels).")
-    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
 def convert_labels(
@@ -57,17 +47,18 @@ def convert_labels(
         What was read.
 
     Raises:
-        LabelError: if the columns of a track differ in length, the target is the source, or a packed file that holds
-            other labels too would be replaced.
+        LabelError: if the columns of a track differ in length, the target is the source, a packed file that holds
+            other labels too would be replaced, or a dictionary that other labels use.
     """
     labels = open_labels(label_dir, split, columns, padded)
     refuse_uneven(labels)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    refuse_foreign_dictionaries(labels, Path(label_dir), split, out_dir, split)
     if target == "padded":
         _write_padded(label_dir, split, columns, out_dir, padded, watch)
     elif target == "packed":
-        _write_packed(labels, out_dir, split, label_rate_hz, watch)
+        _write_packed(labels, Path(label_dir), out_dir, split, label_rate_hz, watch)
     else:
         for column in columns:
             _refuse_itself(labels, out_dir / f"{split}.{column}")
@@ -75,16 +66,20 @@ def convert_labels(
             for codes in watch(_tracks(labels), len(labels)):
                 text.append(codes)
     copy_dictionaries(Path(label_dir), out_dir, columns)
+    carry_records(labels, Path(label_dir), split, out_dir)
     return labels
 
 
-def _write_packed(labels: JoinedLabels, out_dir: Path, split: str, label_rate_hz: float | None, watch: Watch) -> None:
+def _write_packed(
+    labels: JoinedLabels, label_dir: Path, out_dir: Path, split: str, label_rate_hz: float | None, watch: Watch
+) -> None:
     prefix = out_dir / f"{split}.{family_name(labels.columns)}"
     _refuse_itself(labels, packed_files(prefix)[0])
     rates = {part.label_rate_hz for part in labels.parts if isinstance(part, PackedLabels)}
+    rate_hz = label_rate_hz or next(iter(rates), None)
     with (
         replacing_packed(out_dir, split, labels.columns, prefix),
-        PackedWriter(prefix, labels.columns, label_rate_hz or next(iter(rates), None)) as packed,
+        PackedWriter(prefix, labels.columns, rate_hz, common_job(labels, label_dir, split)) as packed,
     ):
         for codes in watch(_tracks(labels), len(labels)):
             packed.append(codes)
@@ -155,6 +150,28 @@ def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
     for part in labels.parts:
         if Path(part.source).resolve() == target.resolve():
             raise LabelError(f"{target}: is the file to be read. Write to another folder (--out-dir) or form (--to).")
+
+
+def refuse_foreign_dictionaries(
+    labels: JoinedLabels, label_dir: Path, split: str, out_dir: Path, out_split: str
+) -> None:
+    """Refuse to replace a dictionary that labels of another teacher use.
+
+    Raises:
+        LabelError: naming the dictionary and these labels.
+    """
+    for part in labels.parts:
+        known = provenance(part, label_dir, split)
+        for column in part.columns:
+            source, target = (folder / f"dict.{column}.txt" for folder in (label_dir, out_dir))
+            if not (source.is_file() and target.is_file()) or source.read_bytes() == target.read_bytes():
+                continue
+            teacher = known[column].teacher if column in known else None
+            if users := other_users(out_dir, out_split, column, teacher):
+                raise LabelError(
+                    f"{target}: is the dictionary of {next(iter(users.values()))} too, and differs from {source}. "
+                    f"Write to another folder (--out-dir), or delete the other labels with their dictionary first."
+                )
 
 
 def copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:

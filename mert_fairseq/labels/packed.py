@@ -59,6 +59,11 @@ class PackedLabels(FrameLabels):
                 f"({self._offsets[-1]}, {len(held)}) by {self._files[1].name}. Pack the labels again."
             )
 
+    @property
+    def header_path(self) -> Path:
+        """The ``.codes.json``."""
+        return self._files[2]
+
     def where(self, track: int, column: int | None = None) -> str:
         return f"{self._files[0]}: track {track}"
 

@@ -24,9 +24,14 @@ class MERTConfig(HubertConfig):
     audio_cqt_loss_m: bool = option(
         False, "predict the CQT of masked frames; off as in the published default, on in its recipes"
     )
-    audio_cqt_bins: int = option(
-        84, "bins of the CQT target over its 7 octaves from C1; 336 (48 an octave) in the paper"
+    audio_cqt_bins: int = option(84, "bins of the CQT target over all its octaves; 336 (48 per octave) in the paper")
+    audio_cqt_octaves: int = option(
+        7, "octaves of the CQT target, and of feature_extractor_cqt; 7 from C1 end at 4.2 kHz, 6 fit audio of 8 kHz"
     )
+    audio_cqt_bins_per_octave: int = option(
+        -1, "bins per octave of the CQT target, in place of audio_cqt_octaves; -1: audio_cqt_bins / audio_cqt_octaves"
+    )
+    audio_cqt_fmin: float = option(32.7, "frequency of bin 0 of the CQTs, in Hz; 32.7 is C1")
     audio_mel_loss_m: bool = option(False, "predict the log-mel spectrum of masked frames, standardised over the batch")
     audio_mel_bins: int = option(84, "bins of the log-mel target")
     random_codebook: int = option(
@@ -66,12 +71,29 @@ class MERTConfig(HubertConfig):
     )
     feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
     feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
-    pretrained_weights: str = option("", "checkpoint whose feature_extractor starts this one; empty for random weights")
+    pretrained_weights: str = option(
+        "", "checkpoint whose conv stack, Transformer and fitting heads start this one; empty for random weights"
+    )
+
+    exact_padding: bool = option(
+        False,
+        "train on padded clips as if each were alone; off as in the published training, whose conv norm sees the "
+        "padding. Features are always extracted so",
+    )
 
     # The encoder
-    attention_relax: float = option(-1.0, "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none")
+    attention_relax: float = option(
+        -1.0,
+        "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none. Used where attention weights are "
+        "returned; the fused kernels of training keep scores in float32 anyway",
+    )
     deepnorm: bool = option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
     subln: bool = option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
+    compile: str = option(
+        "off",
+        "torch.compile: off, layers (each encoder layer), or all (the conv stack and the positional convolution too); "
+        "the first update takes a minute or more, checkpoints are the same",
+    )
     encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
     encoder_layer_dropouts: List[float] = _per_layer("dropout")
     encoder_layer_ffn_dims: List[int] = _per_layer("feed-forward width")

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 
@@ -17,17 +18,9 @@ ENCODER_ONLY = {
     "target_glu": False,
     "learnable_temp": False,
     "pretrained_weights": "",
+    "compile": "off",
     "encoder_layerdrop": 0.0,
 }
-HEADS = (
-    "final_proj.",
-    "final_projs.",
-    "label_embs_concat",
-    "target_glu.",
-    "logit_temp_list.",
-    "encoder_cqt_model.",
-    "encoder_mel_model.",
-)
 
 
 class Pretrained(NamedTuple):
@@ -51,7 +44,11 @@ def read_pretrained(path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint, or one of another model than ``mert``.
     """
-    state = read_checkpoint(path)
+    return encoder_of(read_checkpoint(path), path)
+
+
+def encoder_of(state: dict[str, Any], path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
+    """As ``read_pretrained``, from a checkpoint that has been read; ``path`` is for messages."""
     cfg = state.get("cfg") or {}
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     name = model.get("_name")
@@ -59,7 +56,7 @@ def read_pretrained(path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
         raise ValueError(
             f"{path}: is a checkpoint of the model {name!r}, expected 'mert'. Give one that config/pretrain trained."
         )
-    weights = {name: value for name, value in state["model"].items() if not name.startswith(HEADS)}
+    weights = {name: value for name, value in state["model"].items() if not is_head(name)}
     return Pretrained(dict(model), int(task["sample_rate"]), bool(task.get("normalize", False))), weights
 
 

@@ -1,4 +1,4 @@
-"""Multi-head attention with relaxed softmax, in place of fairseq's, whose fast path would bypass the relaxation."""
+"""Multi-head attention that survives half precision: fused kernels, and relaxed softmax written out."""
 
 import math
 from typing import Any
@@ -12,14 +12,20 @@ from torch import Tensor, nn
 
 
 class MultiheadAttentionExtend(nn.Module):
-    """Attention of fairseq's signature and parameter names, whose softmax survives half precision when relaxed.
+    """Attention of fairseq's signature and parameter names.
 
-    The relaxation is CogView's PB-relax (arXiv:2105.13290), which MERT takes over at 330M (arXiv:2306.00107):
+    Without ``need_weights`` the product goes to PyTorch's ``scaled_dot_product_attention``. All its kernels keep scores
+    in float32, so scores far beyond the range of float16 are safe. (At scores of 500,000 float32 resolves 1/32,
+    and gradients lose digits.) The fused kernels need memory in proportion to the length. PyTorch
+    takes the unfused one, whose memory grows with the square of the length, on CPUs with dropout.
+
+    With ``need_weights`` the softmax is written out, relaxed as CogView's PB-relax (arXiv:2105.13290), which MERT takes
+    over at 330M (arXiv:2306.00107):
 
         softmax(q k' / sqrt(d)) = softmax((s - max s) a),    s = (q / (a sqrt(d))) k'
 
-    The query is divided by ``a`` before the product, so that no score leaves the range of float16. The value is that
-    of ordinary softmax. Without relaxation the product goes to PyTorch's fused kernel.
+    The query is divided by ``a`` before the product, so that no score leaves the range of float16. Both forms have the
+    value of ordinary softmax. No recipe sets kdim, vdim, add_bias_kv, add_zero_attn or q_noise; they are fairseq's.
 
     Args:
         embed_dim: D, width of query and output.
@@ -34,8 +40,9 @@ class MultiheadAttentionExtend(nn.Module):
         encoder_decoder_attention: key and value are one input.
         q_noise: share of weights that quantisation noise hits in training (arXiv:2004.07320).
         qn_block_size: size of the blocks that the noise hits together.
-        attention_relax: a; 0 or less for ordinary softmax, 32 in MERT-330M.
+        attention_relax: a of the written-out softmax; 0 or less for none, 32 in MERT-330M.
         inner_norm: layer norm before the output projection (Sub-LN, arXiv:2210.06423).
+        batch_first: inputs and output are (B, L, D) instead of fairseq's (L, B, D); saves copies.
 
     Raises:
         ValueError: if the heads do not divide the width, or self-attention is asked of inputs of different widths.
@@ -57,6 +64,7 @@ class MultiheadAttentionExtend(nn.Module):
         qn_block_size: int = 8,
         attention_relax: float = -1.0,
         inner_norm: bool = False,
+        batch_first: bool = False,
     ) -> None:
         super().__init__()
         self.embed_dim, self.num_heads = embed_dim, num_heads
@@ -65,6 +73,7 @@ class MultiheadAttentionExtend(nn.Module):
         self.head_dim = embed_dim // num_heads
         self.dropout = dropout
         self.attention_relax = attention_relax
+        self.batch_first = batch_first
         self.add_zero_attn = add_zero_attn
         self.self_attention, self.encoder_decoder_attention = self_attention, encoder_decoder_attention
 
@@ -119,7 +128,7 @@ class MultiheadAttentionExtend(nn.Module):
         """Attend.
 
         Args:
-            query: (L, B, D).
+            query: (L, B, D), or (B, L, D) with ``batch_first``, as all of these.
             key: (S, B, kdim); the query if None or ``self_attention``.
             value: (S, B, vdim); the key if None or one of the two attention kinds is set.
             key_padding_mask: (B, S) bool, True where a key is padding.
@@ -135,30 +144,34 @@ class MultiheadAttentionExtend(nn.Module):
         if value is None or self.self_attention or self.encoder_decoder_attention:
             value = key
         k, v = self.k_proj(key), self.v_proj(value)
-        if self.bias_k is not None and self.bias_v is not None:
-            k = torch.cat([k, self.bias_k.expand(1, k.size(1), -1)])
-            v = torch.cat([v, self.bias_v.expand(1, v.size(1), -1)])
-        if self.add_zero_attn:
-            k, v = (F.pad(x, (0, 0, 0, 0, 0, 1)) for x in (k, v))
         q_BHLd, k_BHSd, v_BHSd = (self._split_heads(x) for x in (self.q_proj(query), k, v))
-        barred = _score_bias(key_padding_mask, attn_mask, keys=k.size(0), dtype=q_BHLd.dtype)
+        if self.bias_k is not None and self.bias_v is not None:
+            k_BHSd, v_BHSd = self._append(k_BHSd, self.bias_k), self._append(v_BHSd, self.bias_v)
+        if self.add_zero_attn:
+            k_BHSd, v_BHSd = (F.pad(x, (0, 0, 0, 1)) for x in (k_BHSd, v_BHSd))
+        barred = _score_bias(key_padding_mask, attn_mask, keys=k_BHSd.size(2), dtype=q_BHLd.dtype)
 
         weights = None
-        if self.attention_relax > 0 or need_weights or need_head_weights:
+        if need_weights or need_head_weights:
             weights = self._weights(q_BHLd, k_BHSd, barred)
             dropped = F.dropout(weights, self.dropout, self.training)
             attended = torch.matmul(dropped.to(v_BHSd.dtype), v_BHSd)
         else:
             dropout = self.dropout if self.training else 0.0
             attended = F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, barred, dropout)
-        merged = attended.permute(2, 0, 1, 3).reshape(query.shape)
+        merged = (attended.transpose(1, 2) if self.batch_first else attended.permute(2, 0, 1, 3)).reshape(query.shape)
         if self.inner_norm is not None:
             merged = self.inner_norm(merged)
         return self.out_proj(merged), self._report(weights, need_weights, need_head_weights)
 
     def _split_heads(self, x: Tensor) -> Tensor:
-        frames, batch, _ = x.shape
-        return x.view(frames, batch, self.num_heads, self.head_dim).permute(1, 2, 0, 3)
+        x = x.view(*x.shape[:2], self.num_heads, self.head_dim)
+        return x.transpose(1, 2) if self.batch_first else x.permute(1, 2, 0, 3)
+
+    def _append(self, x_BHSd: Tensor, learnt: Tensor) -> Tensor:
+        """One more key or value, ``learnt`` (1, 1, D), behind those of x (B, H, S, d)."""
+        learnt_Hd = learnt.view(self.num_heads, 1, self.head_dim)
+        return torch.cat([x_BHSd, learnt_Hd.expand(x_BHSd.size(0), -1, -1, -1)], dim=2)
 
     def _weights(self, q_BHLd: Tensor, k_BHSd: Tensor, barred: Tensor | None) -> Tensor:
         """Softmax over the keys, (B, H, L, S) float32."""

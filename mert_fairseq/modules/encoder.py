@@ -1,17 +1,17 @@
 """The Transformer encoder: positions, layers, and what each layer gave."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from fairseq.models.wav2vec.utils import pad_to_multiple
-from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from fairseq.modules.transformer_sentence_encoder import init_bert_params
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mert_fairseq.modules.layers import LayerSpec, TransformerLayer, build_layer
-from mert_fairseq.modules.positions import positional_conv
+from mert_fairseq.modules.positions import positional_conv, positions
 
 # Shape letters: B batch, F frames, D model width, H heads.
 
@@ -37,7 +37,8 @@ class TransformerEncoderExtend(nn.Module):
         conv_pos_batch_norm: batch norm in place of weight norm there.
         input_dropout: on the frames that enter the first layer; the first layer's dropout if None.
         layerdrop: probability that a layer is left out of a training step (arXiv:1909.11556).
-        required_seq_len_multiple: frames are padded to a multiple of it; even lengths run faster on GPUs.
+        required_seq_len_multiple: padded batches are padded on to a multiple of it. Batches without padding are not:
+            the mask that this takes would cost them the fastest attention kernels.
         checkpoint_activations: keep only layer inputs and compute the rest again in the backward pass.
 
     Raises:
@@ -60,6 +61,7 @@ class TransformerEncoderExtend(nn.Module):
         self.embedding_dim, self.norm_first = _common(specs)
         self.dropout = specs[0].dropout if input_dropout is None else input_dropout
         self.layerdrop = layerdrop
+        self.checkpoint_activations = checkpoint_activations
         self.required_seq_len_multiple = required_seq_len_multiple
         self.pos_conv = (
             positional_conv(self.embedding_dim, conv_pos, conv_pos_groups, pos_conv_depth, conv_pos_batch_norm)
@@ -72,8 +74,6 @@ class TransformerEncoderExtend(nn.Module):
         for layer in self.layers:
             if isinstance(layer, TransformerLayer):
                 layer.scale_init()
-            if checkpoint_activations:
-                checkpoint_wrapper(layer)
 
     def forward(
         self,
@@ -81,6 +81,7 @@ class TransformerEncoderExtend(nn.Module):
         padding_mask: Tensor | None = None,
         layer: int | None = None,
         need_weights: bool = False,
+        exact_padding: bool = False,
     ) -> tuple[Tensor, list[LayerResult]]:
         """Encode.
 
@@ -90,39 +91,44 @@ class TransformerEncoderExtend(nn.Module):
             layer: stop after this layer, counted from 0, and return its output as it stands; None for all, with the
                 last norm of pre-norm models.
             need_weights: keep each layer's attention weights; costs B x H x F x F floats a layer.
+            exact_padding: real frames get what they would get without the padding, in every kind of layer. Without it
+                a stack of positional convolutions and conformer layers let padded frames through, as fairseq's do.
 
         Returns:
             (B, F, D), and the results of the layers that ran.
         """
         frames = x.size(1)
-        x, padding_mask = self._enter(x, padding_mask)
+        x, padding_mask = self._enter(x, padding_mask, exact_padding)
         results = []
-        x = x.transpose(0, 1)
         for index, module in enumerate(self.layers):
             if not self._dropped():
-                x, weights = module(x, self_attn_padding_mask=padding_mask, need_weights=need_weights)
+                x, weights = self._run(module, x, padding_mask, need_weights, exact_padding)
                 if weights is not None:
                     weights = weights.transpose(0, 1)[:, :, :frames, :frames]
-                results.append(LayerResult(x.transpose(0, 1)[:, :frames], weights))
+                results.append(LayerResult(x[:, :frames], weights))
             if index == layer:
                 break
-        x = x.transpose(0, 1)[:, :frames]
+        x = x[:, :frames]
         if self.norm_first and layer is None:
             x = self.layer_norm(x)
         return x, results
 
-    def _enter(self, x: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _run(self, layer: nn.Module, x: Tensor, *options: Any) -> tuple[Tensor, Tensor | None]:
+        if self.checkpoint_activations and torch.is_grad_enabled():
+            # Not reentrant, unlike fairseq's: works with DDP's find_unused_parameters, which layer drop needs.
+            return checkpoint(layer, x, *options, use_reentrant=False)
+        return layer(x, *options)
+
+    def _enter(self, x: Tensor, padding_mask: Tensor | None, exact: bool) -> tuple[Tensor, Tensor | None]:
         """Add positions, normalise, pad to the required multiple."""
         if padding_mask is not None:
             x = x.masked_fill(padding_mask.unsqueeze(-1), 0.0)
         if self.pos_conv is not None:
-            x = x + self.pos_conv(x.transpose(1, 2)).transpose(1, 2)
+            x = x + positions(self.pos_conv, x.transpose(1, 2), padding_mask if exact else None).transpose(1, 2)
         if not self.norm_first:
             x = self.layer_norm(x)
-        x, padded = pad_to_multiple(x, self.required_seq_len_multiple, dim=-2, value=0)
-        if padded:
-            if padding_mask is None:
-                padding_mask = x.new_zeros((x.size(0), x.size(1) - padded), dtype=torch.bool)
+        if padding_mask is not None:
+            x, padded = pad_to_multiple(x, self.required_seq_len_multiple, dim=-2, value=0)
             padding_mask = F.pad(padding_mask, (0, padded), value=True)
         return F.dropout(x, self.dropout, self.training), padding_mask
 

@@ -1,13 +1,13 @@
 """What the masked frames predict: codes by cosine similarity, spectra by regression."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Shape letters: S masked frames, D projected width, V entries of a dictionary, B batch, F frames, K bins.
+# Shape letters: Q codebooks, S masked frames, D projected width, V entries of a dictionary, B batch, F frames, K bins.
 
 
 class CodePrediction(NamedTuple):
@@ -18,24 +18,29 @@ class CodePrediction(NamedTuple):
     targets: Tensor
 
 
-def codebook_logits(projected: Tensor, embeddings: Tensor, scale: Tensor | float) -> Tensor:
-    """Cosine similarity of each frame with each code, scaled: one normalised matrix product.
+def unit_vectors(x: Tensor) -> Tensor:
+    """Vectors (..., D) scaled to length 1, in float32 whatever the input's precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.normalize(x.float(), dim=-1, eps=1e-8)
+
+
+def codebook_logits(frames_QSD: Tensor, codes: Sequence[Tensor]) -> list[Tensor]:
+    """Similarity of each frame with each code of its codebook, one matrix product for all codebooks of one size.
 
     HuBERT writes the same numbers as "positive first, then all codes, duplicates at minus infinity", which repeats
     every code for every frame: at 8 codebooks of 1028 and 800 frames 6 GB and several hundred times the time.
 
     Args:
-        projected: (S, D).
-        embeddings: (V, D).
-        scale: factor on the cosine; the inverse of the temperature.
+        frames_QSD: unit vectors, (Q, S, D) float32.
+        codes: Q of (V, D) float32: unit vectors times the inverse of the temperature.
 
     Returns:
-        (S, V) float32, whatever the input's precision.
+        Q of (S, V) float32: the cosines over the temperature.
     """
-    with torch.autocast(projected.device.type, enabled=False):
-        frames = F.normalize(projected.float(), dim=-1, eps=1e-8)
-        codes = F.normalize(embeddings.float(), dim=-1, eps=1e-8)
-        return frames @ codes.t() * scale
+    with torch.autocast(frames_QSD.device.type, enabled=False):
+        if len({len(entries) for entries in codes}) == 1:
+            return list(torch.bmm(frames_QSD, torch.stack(list(codes)).transpose(1, 2)).unbind())
+        return [frames @ entries.t() for frames, entries in zip(frames_QSD, codes, strict=True)]
 
 
 def target_first(prediction: CodePrediction) -> Tensor:

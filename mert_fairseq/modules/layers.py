@@ -1,7 +1,7 @@
 """One encoder layer: Transformer in four arrangements of its norms, or Conformer."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mert_fairseq.modules.attention import MultiheadAttentionExtend
 
-# Shape letters: F frames, B batch, D model width.
+# Shape letters: B batch, F frames, D model width.
 
 LAYER_TYPES = ("transformer", "conformer")
 NORMS = ("post", "pre", "deepnorm", "subln")
@@ -115,8 +115,13 @@ def layer_specs(base: LayerSpec, layers: int, overrides: Mapping[str, Sequence[A
 
 
 def build_layer(spec: LayerSpec, depth: int) -> nn.Module:
-    """One layer of an encoder of ``depth`` layers; called on (F, B, D) as fairseq's wav2vec 2.0 layers are."""
+    """One layer of an encoder of ``depth`` layers, called on (B, F, D)."""
     return ConformerLayer(spec) if spec.type == "conformer" else TransformerLayer(spec, depth)
+
+
+def activation_fn(name: str) -> Callable[[Tensor], Tensor]:
+    """fairseq's activation of this name, except that GELU keeps the precision: fairseq's saves a float32 copy."""
+    return F.gelu if name == "gelu" else utils.get_activation_fn(name)
 
 
 class TransformerLayer(nn.Module):
@@ -139,9 +144,10 @@ class TransformerLayer(nn.Module):
             self_attention=True,
             attention_relax=spec.attention_relax,
             inner_norm=subln,
+            batch_first=True,
         )
         self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.activation: Any = utils.get_activation_fn(spec.activation)
+        self.activation = activation_fn(spec.activation)
         self.fc1 = nn.Linear(width, spec.ffn_dim)
         self.inner_norm: nn.Module | None = nn.LayerNorm(spec.ffn_dim) if subln else None
         self.fc2 = nn.Linear(spec.ffn_dim, width)
@@ -154,13 +160,16 @@ class TransformerLayer(nn.Module):
                 projection.weight.data.mul_(self.init_gain)
 
     def forward(
-        self, x: Tensor, self_attn_padding_mask: Tensor | None = None, need_weights: bool = False
+        self, x: Tensor, padding_mask: Tensor | None = None, need_weights: bool = False, exact_padding: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Map (F, B, D) to (F, B, D) and, on request, the attention weights of each head, (H, B, F, F)."""
+        """Map (B, F, D) to (B, F, D) and, on request, the attention weights of each head, (H, B, F, F).
+
+        Padding (B, F) bool never reaches real frames here, whatever ``exact_padding`` says.
+        """
         residual = x
         if self.norm_first:
             x = self.self_attn_layer_norm(x)
-        x, weights = self.self_attn(x, key_padding_mask=self_attn_padding_mask, need_head_weights=need_weights)
+        x, weights = self.self_attn(x, key_padding_mask=padding_mask, need_head_weights=need_weights)
         x = self._add(residual, x)
         if not self.norm_first:
             x = self.self_attn_layer_norm(x)
@@ -177,11 +186,13 @@ class TransformerLayer(nn.Module):
         return x, weights
 
     def _add(self, residual: Tensor, branch: Tensor) -> Tensor:
-        return residual * self.residual_scale + F.dropout(branch, self.dropout, self.training)
+        if self.residual_scale != 1.0:
+            residual = residual * self.residual_scale
+        return residual + F.dropout(branch, self.dropout, self.training)
 
 
 class ConformerLayer(ConformerWav2Vec2EncoderLayer):
-    """fairseq's Conformer layer with our attention, so that relaxation works in it too."""
+    """fairseq's Conformer layer with our attention, and with a convolution that can leave padding out."""
 
     def __init__(self, spec: LayerSpec) -> None:
         super().__init__(
@@ -194,14 +205,40 @@ class ConformerLayer(ConformerWav2Vec2EncoderLayer):
             activation_fn="swish",
             attn_type=spec.conformer_attention or None,
         )
-        if not spec.conformer_attention:
+        self.batch_first = not spec.conformer_attention
+        if self.batch_first:
             self.self_attn = MultiheadAttentionExtend(
-                spec.embed_dim, spec.heads, dropout=spec.attention_dropout, attention_relax=spec.attention_relax
+                spec.embed_dim,
+                spec.heads,
+                dropout=spec.attention_dropout,
+                attention_relax=spec.attention_relax,
+                batch_first=True,
             )
 
     def forward(
-        self, x: Tensor, self_attn_padding_mask: Tensor | None = None, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Map (F, B, D) to (F, B, D); fairseq's layer keeps its attention weights to itself: None."""
-        x, _ = super().forward(x, self_attn_padding_mask=self_attn_padding_mask)
-        return x, None
+        self, x: Tensor, padding_mask: Tensor | None = None, need_weights: bool = False, exact_padding: bool = False
+    ) -> tuple[Tensor, None]:
+        """Map (B, F, D) to (B, F, D); attention weights are not kept: None.
+
+        With ``exact_padding`` the convolution sees zeros in the padding (B, F) bool, as behind the end of a clip
+        alone; else what the padded frames hold, as in fairseq.
+        """
+        x = x + 0.5 * self.ffn1(x)
+        x = x + self.self_attn_dropout(self._attend(self.self_attn_layer_norm(x), padding_mask))
+        x = x + self._convolve(x, padding_mask if exact_padding else None)
+        x = x + 0.5 * self.ffn2(x)
+        return self.final_layer_norm(x), None
+
+    def _attend(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        if not self.batch_first:
+            x = x.transpose(0, 1)
+        attended, _ = self.self_attn(x, x, x, key_padding_mask=padding_mask, need_weights=False)
+        return attended if self.batch_first else attended.transpose(0, 1)
+
+    def _convolve(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        conv = self.conv_module
+        x = conv.glu(conv.pointwise_conv1(conv.layer_norm(x).transpose(1, 2)))
+        if padding_mask is not None:
+            x = x.masked_fill(padding_mask.unsqueeze(1), 0.0)
+        x = conv.activation(conv.batch_norm(conv.depthwise_conv(x)))
+        return conv.dropout(conv.pointwise_conv2(x)).transpose(1, 2)

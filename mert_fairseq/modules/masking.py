@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import clip_rng
+from mert_fairseq.modules.padding import FramePadding
 
 SELECTIONS = ("static", "uniform", "normal", "poisson")
 
@@ -94,12 +95,12 @@ def _separate_starts(size: int, lengths: np.ndarray, law: SpanLaw, rng: np.rando
 
 
 def span_masks(
-    sizes: np.ndarray, width: int, law: SpanLaw, clip_seeds: np.ndarray, purpose: int = draws.MASK
+    sizes: np.ndarray, width: int, law: SpanLaw, clip_seeds: np.ndarray, purpose: int = clip_rng.MASK
 ) -> np.ndarray:
     """Masks of a batch, (B, width) bool, from the clips' seeds; positions from ``sizes[b]`` on are never masked."""
     masks = np.zeros((len(sizes), width), dtype=bool)
     for row, size, seed in zip(masks, sizes, clip_seeds, strict=True):
-        row[:size] = span_mask(int(size), law, draws.clip_generator(seed, purpose))
+        row[:size] = span_mask(int(size), law, clip_rng.clip_generator(seed, purpose))
     return masks
 
 
@@ -115,17 +116,17 @@ class MaskedFrames(NamedTuple):
     places: Tensor
 
     @classmethod
-    def drawn(cls, x: Tensor, padded: Tensor | None, law: SpanLaw, clip_seeds: np.ndarray) -> "MaskedFrames":
-        """Draw for frames x (B, F, D), none in padding (B, F) bool; on the CPU, so that the device need not wait."""
+    def drawn(cls, x: Tensor, padding: FramePadding | None, law: SpanLaw, clip_seeds: np.ndarray) -> "MaskedFrames":
+        """Draw for frames x (B, F, D), none in the padding; on the CPU, so that the device need not wait."""
         clips, frames, _ = x.shape
-        sizes = np.full(clips, frames) if padded is None else (~padded).sum(1).cpu().numpy()
+        sizes = np.full(clips, frames) if padding is None else padding.counts
         masks = span_masks(sizes, frames, law, clip_seeds)
-        return cls(draws.to_device(masks, x.device), draws.to_device(np.flatnonzero(masks), x.device))
+        return cls(clip_rng.to_device(masks, x.device), clip_rng.to_device(np.flatnonzero(masks), x.device))
 
     @classmethod
-    def given(cls, masks: Tensor, padded: Tensor | None) -> "MaskedFrames":
-        """Of masks (B, F) bool on the device, which is waited for; those in padding (B, F) bool are not predicted."""
-        real = masks if padded is None else masks & ~padded
+    def given(cls, masks: Tensor, padding: FramePadding | None) -> "MaskedFrames":
+        """Of masks (B, F) bool on the device, which is waited for; those in the padding are not predicted."""
+        real = masks if padding is None else masks & ~padding.mask
         return cls(masks, real.flatten().nonzero().squeeze(1))
 
     def take(self, values: Tensor, first_axis: int = 0) -> Tensor:
@@ -172,8 +173,8 @@ def fill(x: Tensor, mask: Tensor, embedding: nn.Parameter, filling: Filling, cli
     if filling.origin == 0 and filling.replace == 0:
         return masked
     clips, frames = mask.shape
-    drawn = draws.uniforms(clip_seeds, draws.MASK_KIND, 2 * frames)
-    kind, place = (draws.to_device(part, x.device).unsqueeze(-1) for part in (drawn[:, :frames], drawn[:, frames:]))
+    drawn = clip_rng.uniforms(clip_seeds, clip_rng.MASK_KIND, 2 * frames)
+    kind, place = (clip_rng.to_device(part, x.device).unsqueeze(-1) for part in (drawn[:, :frames], drawn[:, frames:]))
     if filling.scope == "in_batch":
         other = x.reshape(clips * frames, -1)[(place * clips * frames).long().squeeze(-1)]
     else:
@@ -188,14 +189,8 @@ def drop_channels(x: Tensor, law: SpanLaw, clip_seeds: np.ndarray) -> Tensor:
     clips, _, width = x.shape
     if law.prob == 0:
         return x
-    dead = span_masks(np.full(clips, width), width, law, clip_seeds, draws.CHANNEL_MASK)
-    return x.masked_fill(draws.to_device(dead, x.device).unsqueeze(1), 0.0)
-
-
-def frame_padding(padding_mask: Tensor, num_frames: int) -> Tensor:
-    """Frames that lie wholly in the padding: (B, T) bool -> (B, F) bool, as fairseq's HuBERT counts them."""
-    samples = padding_mask.size(1) // num_frames * num_frames
-    return padding_mask[:, :samples].view(padding_mask.size(0), num_frames, -1).all(-1)
+    dead = span_masks(np.full(clips, width), width, law, clip_seeds, clip_rng.CHANNEL_MASK)
+    return x.masked_fill(clip_rng.to_device(dead, x.device).unsqueeze(1), 0.0)
 
 
 def staged(values: list[float], steps: list[float], default: float, name: str) -> Callable[[int], float]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import clip_rng
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Mixture:
         if self.prob > 1:
             raise ValueError(f"mixture_prob is {self.prob}, expected a probability, or -1 for no mixture.")
 
-    def __call__(self, wave: Tensor, clip_seeds: np.ndarray, padding_mask: Tensor | None = None) -> Tensor:
+    def __call__(self, wave: Tensor, clip_seeds: np.ndarray, lengths: np.ndarray | None = None) -> Tensor:
         """Mix the clips of a batch into each other.
 
         Args:
             wave: (B, T) float, not changed.
             clip_seeds: (B,); a clip's draws follow from its own seed.
-            padding_mask: (B, T) bool, True at the end of shorter clips; nothing is taken from there or put there.
+            lengths: (B,) samples before each clip's padding, on the CPU; nothing is taken from padding or put there.
 
         Returns:
             (B, T); the wave itself where there is nobody to mix with.
@@ -49,7 +49,7 @@ class Mixture:
         clips, samples = wave.shape
         if self.prob <= 0 or clips < 2:
             return wave
-        lengths = np.full(clips, samples) if padding_mask is None else (~padding_mask).sum(1).cpu().numpy()
+        lengths = np.full(clips, samples) if lengths is None else lengths
         gate, count, which, length, source, place = self._draw(clip_seeds)
         donor = (np.arange(clips)[:, None] + 1 + np.floor(which * (clips - 1)).astype(int)) % clips
         least, most = self.snippet_samples
@@ -58,12 +58,12 @@ class Mixture:
         source = np.floor(source * (lengths[donor] - length + 1)).astype(int)
         place = np.floor(place * (lengths[:, None] - length + 1)).astype(int)
         length = np.where(gate & count, length, 0)
-        return self._add(wave, *(draws.to_device(a, wave.device) for a in (donor, length, source, place)))
+        return self._add(wave, *(clip_rng.to_device(a, wave.device) for a in (donor, length, source, place)))
 
     def _draw(self, clip_seeds: np.ndarray) -> tuple[np.ndarray, ...]:
         """The clip's decision (B, 1) bool, which snippets count (B, S) bool, and four uniforms (B, S)."""
         least, most = self.snippets
-        u = draws.uniforms(clip_seeds, draws.MIXTURE, 2 + 4 * most)
+        u = clip_rng.uniforms(clip_seeds, clip_rng.MIXTURE, 2 + 4 * most)
         number = least + np.floor(u[:, 1:2] * (most - least + 1))
         return u[:, :1] < self.prob, np.arange(most) < number, *np.split(u[:, 2:], 4, axis=1)
 

@@ -2,7 +2,7 @@
 
 from fairseq.models.wav2vec.wav2vec2 import make_conv_pos
 from fairseq.modules import SamePad, TransposeLast
-from torch import nn
+from torch import Tensor, nn
 
 
 def positional_conv(width: int, kernel: int, groups: int, depth: int = 1, batch_norm: bool = False) -> nn.Module:
@@ -30,3 +30,21 @@ def positional_conv(width: int, kernel: int, groups: int, depth: int = 1, batch_
         )
 
     return nn.Sequential(*(block() for _ in range(depth)))
+
+
+def positions(conv: nn.Module, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+    """Apply a ``positional_conv`` to frames (B, D, F), which hold zeros in the padding.
+
+    Args:
+        conv: the module.
+        x: (B, D, F).
+        padding_mask: (B, F) bool. Given, every convolution sees zeros there, as behind the end of a clip alone; batch
+            norms and convolutions before the last one would fill them.
+    """
+    if padding_mask is None:
+        return conv(x)
+    for part in conv.children():
+        if isinstance(part, nn.Conv1d | nn.Sequential):
+            x = x.masked_fill(padding_mask.unsqueeze(1), 0.0)
+        x = part(x)
+    return x

@@ -8,10 +8,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mert_fairseq.jobs.locks import hold
+from mert_fairseq.files import write_lines
+from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.preprocessing.examine_track import Settings
 
 OWNER_FILE = ".owner.json"
+LOCK_FILE = ".lock"
 
 
 @contextmanager
@@ -30,18 +32,16 @@ def converted_folder(settings: Settings) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     owner = json.dumps({"audio_dir": str(settings.audio_dir), "sample_rate": settings.sample_rate})
-    with (folder / OWNER_FILE).open("a+", encoding="ascii", newline="\n") as file:
-        hold(file, str(folder), "folder (--convert-to)")
-        file.seek(0)
-        found = file.read().strip()
+    with FileLock(folder / LOCK_FILE, "Wait for it to end, or give another folder (--convert-to)."):
+        owner_path = folder / OWNER_FILE
+        found = owner_path.read_text(encoding="ascii").strip() if owner_path.is_file() else ""
         if found and found != owner:
             raise ValueError(
                 f"{folder}: holds what was made of {found}, expected {owner}. Give another folder (--convert-to), or "
                 f"delete this one if no manifest needs it."
             )
         if not found:
-            file.write(f"{owner}\n")
-            file.flush()
+            write_lines(owner_path, [owner])
         for leftover in folder.rglob(".*.partial"):
             leftover.unlink(missing_ok=True)
         yield

@@ -1,10 +1,11 @@
-"""All files of a run through `track.examine`, in worker processes, with what a killed run had finished taken over."""
+"""Examine all files of a run in worker processes; what a killed run finished is not done again."""
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.jobs.progress import AudioBar
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import check_root
 from mert_fairseq.preprocessing.examine_track import Settings, Track, examine
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
@@ -72,7 +73,7 @@ def examine_all(
     progress.show()
     tasks = ((track.source, track.destination) for track in waiting)
     for (source, destination), answer in run_tasks(functools.partial(examine, settings=settings), tasks, workers):
-        if isinstance(answer, Died):
+        if isinstance(answer, WorkerCrashed):
             detail = f"exit code {answer.exit_code} while decoding; {REMEDIES[Reason.DECODER_DIED]}"
             answer = Track(source, destination, Reason.DECODER_DIED, detail)
         journal.add(answer)
@@ -80,6 +81,17 @@ def examine_all(
         progress.add(answer)
         progress.show()
     return [done[track.source.path] for track in planned], len(known)
+
+
+class ExaminationBar(AudioBar):
+    """The progress bar of the commands that examine files, over the bytes of the sources."""
+
+    def __init__(self) -> None:
+        super().__init__("examining", unit="B")
+
+    def __call__(self, progress: Progress) -> None:
+        files = f"{progress.files}/{progress.total_files} files"
+        self.show(progress.done_bytes, progress.total_bytes, progress.seconds, progress.rejects, files)
 
 
 class _Tally:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import IO
 import numpy as np
 
 from mert_fairseq import audio
+from mert_fairseq.mpeg import riff_mpeg_span
 from mert_fairseq.preprocessing.audio_stats import FULL_SCALE_16_BIT, Limits, Meter
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
@@ -20,7 +20,6 @@ from mert_fairseq.preprocessing.scan import Source
 
 SPOOL_BYTES = 1 << 25  # 6 minutes at 24 kHz stay in memory between measuring and writing; longer files go to disk
 DIGEST_BYTES = 16
-TOLERATED_SECONDS = 0.1  # MP3 encoders do not agree on whether their padding counts
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
 BLOCK_SAMPLES = 1 << 16  # small enough to say where decoding stops to a second or two
 
@@ -122,7 +121,7 @@ def _fault_of_bytes(path: Path) -> tuple[Reason, str] | None:
         if path.stat().st_size == 0:
             return Reason.EMPTY, "0 bytes"
         found = content_of(path)
-        if found is not None and found != promised:
+        if found is not None and found != promised and not (promised == "mpeg" and riff_mpeg_span(path) is not None):
             return Reason.WRONG_EXTENSION, f"named {extension or 'without an extension'}, but the content is {found}"
         if promised is not None and promised in UNDECODABLE:
             return Reason.NO_DECODER, f"{promised}: {REMEDIES[Reason.NO_DECODER]}"
@@ -178,10 +177,9 @@ def _metered(path: Path, meter: Meter) -> Iterator[np.ndarray]:
                 return
             yield mono
     except audio.AudioError as error:
-        # Without a cause the decoder is content, but gave less than the header says. An Ogg file was seen to be whole
-        # before; the positions in its pages, of which the length is the last, can be ahead of the audio.
-        tolerated = math.inf if meter.container == "OGG" else TOLERATED_SECONDS
-        if error.__cause__ is not None or meter.missing_seconds > tolerated:
+        # An Ogg file was seen to be whole before; the positions in its pages, of which the length is the last, can be
+        # ahead of the audio.
+        if meter.container != "OGG" or not isinstance(error, audio.TruncatedAudioError):
             raise
 
 
@@ -208,7 +206,8 @@ def _write(track: Track, signal: IO[bytes], settings: Settings, digest: Callable
 
 def _reason_of(error: audio.AudioError, otherwise: Reason) -> Reason:
     """UNREADABLE if the system failed to read the file, whatever the decoder would have made of it."""
-    return Reason.UNREADABLE if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR else otherwise
+    is_of_the_system = isinstance(error.__cause__, OSError) or getattr(error.__cause__, "code", 0) == SYSTEM_ERROR
+    return Reason.UNREADABLE if is_of_the_system else otherwise
 
 
 def _decoder_says(error: audio.AudioError) -> str:

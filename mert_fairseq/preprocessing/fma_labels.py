@@ -1,16 +1,13 @@
-"""Genre labels beside the manifests of FMA, one line a track, and whom to name for it."""
+"""What prepare_fma.py writes beside the manifests: genre labels, and attribution of each track."""
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mert_fairseq.files import write_lines
+from mert_fairseq.files import escape, write_lines
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.genre_tree import GenreTree
 from mert_fairseq.fma.licences import parse_licence
-from mert_fairseq.preprocessing.safe_names import escape
+from mert_fairseq.labels.genre_labels import write_genre_labels, write_titles
 
-GENRES_DIR = "genres"  # apart from frame labels, which are as many as the clock says
 LABELS = ("genre_top", "genres", "genres_all")
 ATTRIBUTION_FILE = "attribution.tsv"
 _ATTRIBUTION = ("split", "path", "track_id", "title", "artist", "album", "licence", "licence_as_given")
@@ -40,21 +37,17 @@ def write_genres(
         possible: tracks whose genres the dictionaries hold: those of the chosen subset, read or not, so that a file
             that cannot be decoded does not change which class is which.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     track_ids = list(possible)
     for label, genres_of in genre_labels(fma).items():
-        counts: Counter[int] = Counter()
-        for split, tracks in tracks_of_split.items():
-            genres = [genres_of[track_id] for _, track_id in tracks]
-            write_lines(folder / f"{split}.{label}", [" ".join(map(str, line)) for line in genres])
-            counts.update(genre for line in genres for genre in line)
-        symbols = sorted({genre for track_id in track_ids for genre in genres_of[track_id]})
-        write_lines(folder / f"dict.{label}.txt", [f"{genre} {counts[genre]}" for genre in symbols])
-    write_lines(folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *_genre_lines(fma.tree)])
-
-
-def _genre_lines(tree: GenreTree) -> list[str]:
-    return [f"{genre}\t{title}\t{tree.root(genre)}\t{tree.title_path(genre)}" for genre, title in tree.titles.items()]
+        dictionary = sorted({genre for track_id in track_ids for genre in genres_of[track_id]})
+        genres_of_split = {
+            split: [genres_of[track_id] for _, track_id in tracks] for split, tracks in tracks_of_split.items()
+        }
+        write_genre_labels(folder, label, genres_of_split, dictionary)
+    tree = fma.tree
+    write_titles(
+        folder, ((genre, title, tree.root(genre), tree.title_path(genre)) for genre, title in tree.titles.items())
+    )
 
 
 def write_attribution(path: Path, fma: FMA, tracks_of_split: dict[str, list[ManifestTrack]]) -> None:

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mert_fairseq.fma.card import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
+from mert_fairseq.labels.genre_labels import GENRES_DIR
 from mert_fairseq.preprocessing.converted_folder import converted_folder
+from mert_fairseq.preprocessing.duplicates import reject_duplicates
 from mert_fairseq.preprocessing.examine_files import Progress, check_settings, examine_all, resolve_folders
 from mert_fairseq.preprocessing.examine_track import Settings, Track
-from mert_fairseq.preprocessing.fma_labels import ATTRIBUTION_FILE, GENRES_DIR, write_attribution, write_genres
+from mert_fairseq.preprocessing.fma_labels import ATTRIBUTION_FILE, write_attribution, write_genres
 from mert_fairseq.preprocessing.fma_selection import Choice, Plan, plan_tracks
-from mert_fairseq.preprocessing.integrity.reasons import Reason
 from mert_fairseq.preprocessing.journal import JOURNAL_FILE, Journal
 from mert_fairseq.preprocessing.rejects import REJECTS_FILE, NoTracksError, Reject, write_rejects
 from mert_fairseq.preprocessing.scan import scan_folder
@@ -148,18 +149,8 @@ def _divide(tracks: list[Track], split_of: dict[str, str]) -> dict[str, list[Tra
 
 def _without_duplicates(tracks: list[Track], split_of: dict[str, str]) -> list[Track]:
     """Of tracks with equal audio keep one: that of test before valid before train, then that of the lowest path."""
-
-    def order(track: Track) -> tuple[int, str]:
-        return KEEP_FIRST.index(split_of[track.source.path]), track.source.path
-
-    first: dict[str, str] = {}
-    for track in sorted(tracks, key=order):
-        if track.reason is None:
-            first.setdefault(track.digest, track.source.path)
-    judged = []
-    for track in tracks:
-        if track.reason is None and (kept := first[track.digest]) != track.source.path:
-            detail = f"the same audio as {kept} of {split_of[kept]}"
-            track = replace(track, reason=Reason.DUPLICATE, detail=detail)
-        judged.append(track)
-    return judged
+    return reject_duplicates(
+        tracks,
+        order=lambda track: (KEEP_FIRST.index(split_of[track.source.path]), track.source.path),
+        describe=lambda path: f"{path} of {split_of[path]}",
+    )

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mert_fairseq.preprocessing.converted_folder import converted_folder
+from mert_fairseq.preprocessing.duplicates import reject_duplicates
 from mert_fairseq.preprocessing.examine_files import Progress, check_settings, examine_all, resolve_folders
 from mert_fairseq.preprocessing.examine_track import Settings, Track
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
@@ -63,7 +64,7 @@ def build_manifests(
     planned = _plan(scan, settings)
     with converted_folder(settings), Journal(out_dir / JOURNAL_FILE, settings) as journal:
         tracks, resumed = examine_all(planned, settings, journal, workers, report)
-        accepted = _without_duplicates(tracks)
+        accepted = reject_duplicates(tracks)
         rejects = scan.rejects + [Reject(t.source.path, t.reason, t.detail) for t in accepted if t.reason]
         write_rejects(out_dir / REJECTS_FILE, rejects)
         kept = [track for track in accepted if track.reason is None]
@@ -92,17 +93,6 @@ def _plan(scan: Scan, settings: Settings) -> list[Track]:
         reason, detail = (Reason.UNSAFE_NAME, f"{problem}; {REMEDIES[Reason.UNSAFE_NAME]}") if problem else (None, "")
         tracks.append(Track(source, reason=reason, detail=detail))
     return tracks
-
-
-def _without_duplicates(tracks: list[Track]) -> list[Track]:
-    """Keep the first of equal audio, by the order of paths, and give the others a reason."""
-    first: dict[str, str] = {}
-    judged = []
-    for track in tracks:
-        if track.reason is None and (kept := first.setdefault(track.digest, track.source.path)) != track.source.path:
-            track = replace(track, reason=Reason.DUPLICATE, detail=f"the same audio as {kept}")
-        judged.append(track)
-    return judged
 
 
 def _delete_duplicates(tracks: list[Track], convert_to: Path | None) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mert_fairseq.files import write_lines
+from mert_fairseq.files import escape, write_lines
+from mert_fairseq.labels.genre_labels import GENRES_DIR, write_genre_labels, write_titles
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.preprocessing.fma_labels import GENRES_DIR
-from mert_fairseq.preprocessing.safe_names import escape
 from mert_fairseq.preprocessing.tracks_table import TRACKS_FILE
 
 SPLITS = ("train", "valid", "test")
@@ -197,26 +196,16 @@ def _write_genres(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Write the label files as prepare_fma does: genres, and genre_top where a track has one alone."""
     folder = out / GENRES_DIR
-    folder.mkdir(parents=True, exist_ok=True)
     titles = sorted({title for row in rows.values() for title in row.genres})
     ids = {title: number for number, title in enumerate(titles, start=1)}
     labelled = {
         split: [rows[path].genres if path in rows else () for path in manifest.paths]
         for split, manifest in manifests.items()
     }
-    for label, genres_of in (
-        ("genre_top", lambda genres: genres if len(genres) == 1 else ()),
-        ("genres", lambda genres: genres),
-    ):
-        counts: Counter[str] = Counter()
-        for split, tracks in labelled.items():
-            lines = [[str(ids[title]) for title in genres_of(genres)] for genres in tracks]
-            counts.update(genre for line in lines for genre in line)
-            write_lines(folder / f"{split}.{label}", [" ".join(line) for line in lines])
-        used = [number for number in ids.values() if label == "genres" or counts[str(number)]]
-        write_lines(folder / f"dict.{label}.txt", [f"{number} {counts[str(number)]}" for number in used])
-    write_lines(
-        folder / "genres.tsv", ["genre_id\ttitle\troot\tpath", *(f"{i}\t{t}\t{i}\t{t}" for t, i in ids.items())]
-    )
+    all_ids = {split: [[ids[title] for title in genres] for genres in tracks] for split, tracks in labelled.items()}
+    only_ids = {split: [genres if len(genres) == 1 else [] for genres in tracks] for split, tracks in all_ids.items()}
+    write_genre_labels(folder, "genre_top", only_ids)
+    write_genre_labels(folder, "genres", all_ids, ids.values())
+    write_titles(folder, ((number, title, number, title) for title, number in ids.items()))
     total = Counter(title for tracks in labelled.values() for genres in tracks for title in genres)
     return {split: sum(map(bool, tracks)) for split, tracks in labelled.items()}, {t: total[t] for t in titles}

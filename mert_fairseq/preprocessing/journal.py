@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from mert_fairseq.files import replacing
-from mert_fairseq.jobs.locks import hold
+from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.preprocessing.examine_track import Settings, Track
 from mert_fairseq.preprocessing.integrity.reasons import PASSING
 
@@ -45,12 +45,9 @@ class Journal:
         self.header = json.dumps(header_of(settings), sort_keys=True)
         self.convert_to = settings.convert_to
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path, "Wait for it to end, or give another output folder.")
+        self._lock.acquire()
         self._file: IO[str] = path.open("a+", encoding="ascii", newline="\n")
-        try:
-            hold(self._file, str(path), "output folder")
-        except BlockingIOError:
-            self._file.close()
-            raise
         self.known = self._read()
 
     def _read(self) -> dict[str, Track]:
@@ -125,3 +122,4 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        self._lock.release()

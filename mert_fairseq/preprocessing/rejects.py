@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from mert_fairseq.files import write_lines
+from mert_fairseq.jobs import rejects as tables
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.safe_names import escape
 
 REJECTS_FILE = "rejects.tsv"
-HEADER = "path\treason\tdetail"
+COLUMNS = ("path", "reason", "detail")
 
 
 class Reject(NamedTuple):
@@ -33,6 +32,5 @@ class NoTracksError(ValueError):
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
-    """Write the table, sorted by path; tabs, line breaks and bytes that are not UTF-8 are escaped as in Python."""
-    lines = [f"{escape(reject.path)}\t{reject.reason}\t{escape(reject.detail)}" for reject in sorted(rejects)]
-    write_lines(path, [HEADER, *lines])
+    """Write rejects.tsv, sorted by path."""
+    tables.write_rejects(path, COLUMNS, rejects)

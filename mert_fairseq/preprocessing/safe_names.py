@@ -1,4 +1,4 @@
-"""Names that a line-based manifest can hold, safe names for converted files, and escapes for tables."""
+"""Names that a line-based manifest can hold, and safe names for converted files."""
 
 import hashlib
 import unicodedata
@@ -22,22 +22,6 @@ def name_problem(relative_path: str) -> str | None:
     except UnicodeEncodeError:
         return "it is not UTF-8"
     return unusable_name(relative_path)
-
-
-def escape(text: str) -> str:
-    r"""One table cell: backslashes, tabs, line ends and other controls as in Python, bytes not in UTF-8 as ``\xNN``."""
-    cells = []
-    for character in text:
-        code = ord(character)
-        if character == "\\":
-            cells.append("\\\\")
-        elif 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's stand-in for a byte that is not UTF-8
-            cells.append(f"\\x{code - 0xDC00:02x}")
-        elif unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
-            cells.append(character.encode("unicode_escape").decode("ascii"))
-        else:
-            cells.append(character)
-    return "".join(cells)
 
 
 def safe_destinations(sources: Iterable[str], suffix: str) -> dict[str, str]:

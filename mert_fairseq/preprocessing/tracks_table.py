@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from mert_fairseq.files import replacing
+from mert_fairseq.files import escape, replacing
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.examine_track import Settings, Track
-from mert_fairseq.preprocessing.safe_names import escape
 
 TRACKS_FILE = "tracks.tsv"
 COLUMNS = ("split", "path", "source", "source_rate", "channels", "seconds", "samples", "peak", "gain", "digest")

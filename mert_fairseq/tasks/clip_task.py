@@ -1,4 +1,4 @@
-"""What tasks on clips of audio share: fresh workers every epoch, and a limit on unreadable tracks over all ranks."""
+"""What tasks share: batches of an epoch that a resume continues, and a limit on unreadable tracks over all ranks."""
 
 import sys
 from pathlib import Path
@@ -10,17 +10,56 @@ from fairseq.data.iterators import EpochBatchIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 
-from mert_fairseq.data.clip_dataset import ClipDataset
-from mert_fairseq.data.iterators import close
+from mert_fairseq.data.iterators import BatchLimits, ClipBatchIterator
 from mert_fairseq.data.unreadable import check_share
 
+ITERATOR_OPTIONS = (
+    "seed",
+    "num_shards",
+    "shard_id",
+    "num_workers",
+    "epoch",
+    "skip_remainder_batch",
+    "grouped_shuffling",
+)
 
-class ClipTask(FairseqTask):
+
+class EpochTask(FairseqTask):
+    """Makes the batches of a training epoch anew, so that a resume can continue in its middle."""
+
+    _training_iterator: ClipBatchIterator | None = None
+
+    def get_batch_iterator(
+        self,
+        dataset: Any,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+        **options: Any,
+    ) -> EpochBatchIterator:
+        """Batches of an epoch; the workers of the training epoch before it end."""
+        if dataset.can_reuse_epoch_itr_across_epochs:
+            return super().get_batch_iterator(
+                dataset,
+                max_tokens=max_tokens,
+                max_sentences=max_sentences,
+                required_batch_size_multiple=required_batch_size_multiple,
+                **options,
+            )
+        if self._training_iterator is not None:
+            self._training_iterator.close()
+        known = {name: options[name] for name in ITERATOR_OPTIONS if name in options}
+        limits = BatchLimits(max_tokens, max_sentences, required_batch_size_multiple)
+        buffer_size = options.get("data_buffer_size", 0)
+        self._training_iterator = ClipBatchIterator(dataset, limits, buffer_size=buffer_size, **known)
+        return self._training_iterator
+
+
+class ClipTask(EpochTask):
     """Feeds data sets of clips; ``cfg`` has train_subset and max_unreadable_share."""
 
     cfg: Any
     _unreadable = 0
-    _training_iterator: EpochBatchIterator | None = None
 
     def max_positions(self) -> tuple[int, int]:
         return sys.maxsize, sys.maxsize
@@ -28,15 +67,6 @@ class ClipTask(FairseqTask):
     def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         """The data set crops, so no clip is too long."""
         return indices
-
-    def get_batch_iterator(self, dataset: ClipDataset, *args: Any, **kwargs: Any) -> EpochBatchIterator:
-        """Batches of an epoch; the workers of the training epoch before it end."""
-        if dataset.can_reuse_epoch_itr_across_epochs:
-            return super().get_batch_iterator(dataset, *args, **kwargs)
-        if self._training_iterator is not None:
-            close(self._training_iterator)
-        self._training_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
-        return self._training_iterator
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)

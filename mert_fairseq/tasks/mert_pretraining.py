@@ -9,12 +9,21 @@ from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from omegaconf import OmegaConf
 
-from mert_fairseq.data.checks import SHORTEST_LABELS, check_codes, check_labels, check_sample_rate, usable_tracks
+from mert_fairseq.data.checks import (
+    SHORTEST_LABELS,
+    check_codes,
+    check_labels,
+    check_provenance,
+    check_sample_rate,
+    usable_tracks,
+)
 from mert_fairseq.data.code_classes import ClassTable
 from mert_fairseq.data.mert_dataset import MERTDataset
 from mert_fairseq.data.sampling import shard_of_epoch
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
+from mert_fairseq.labels.families import expand_family
+from mert_fairseq.labels.provenance import Provenance
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
 from mert_fairseq.sharding import shard_name
@@ -23,6 +32,7 @@ from mert_fairseq.tasks.pretraining_config import (
     MERTPretrainingConfig,
     check_config,
     check_mixture,
+    label_list,
     refuse_moved_folders,
 )
 
@@ -33,8 +43,8 @@ logger = logging.getLogger(__name__)
 class MERTPretrainingTask(ClipTask):
     """Masked prediction of frame labels.
 
-    Checkpoints carry the dictionaries as plain lists in the task's state, so that models load without the label folder
-    and without trusting pickled objects.
+    Checkpoints carry the dictionaries as plain lists in the task's state, and which labels each family of task.labels
+    stood for, so that models load without the label folder and without trusting pickled objects.
     """
 
     cfg: MERTPretrainingConfig
@@ -43,6 +53,8 @@ class MERTPretrainingTask(ClipTask):
         check_config(cfg)
         refuse_moved_folders(cfg)
         super().__init__(cfg)
+        self._label_origins: dict[str, Provenance] = {}  # of the splits opened so far
+        self.state.add_factory("label_families", lambda: self._expanded(label_list(self.cfg.labels)))
         self.state.add_factory("label_symbols", self._read_symbols)
 
     @classmethod
@@ -64,11 +76,23 @@ class MERTPretrainingTask(ClipTask):
             return self.state.dictionaries
         return [_fairseq_dictionary(symbols, counts) for symbols, counts in self.state.label_symbols]
 
+    @property
+    def label_names(self) -> list[str]:
+        """Labels, one a codebook, families replaced by their members; those of a checkpoint stay as they were."""
+        asked = label_list(self.cfg.labels)
+        families = self.state.label_families
+        if missing := [name for name in asked if name not in families]:
+            families.update(self._expanded(missing))
+        return [member for name in asked for member in families[name]]
+
+    def _expanded(self, names: list[str]) -> dict[str, list[str]]:
+        return {name: expand_family(name, self._label_dir) for name in names}
+
     def _read_symbols(self) -> list[tuple[list[str], list[int]]]:
         return [(list(each.symbols), list(each.counts)) for each in self._label_dictionaries()]
 
     def _label_dictionaries(self) -> list[LabelDictionary]:
-        return [LabelDictionary.read(self._label_dir / f"dict.{label}.txt") for label in self.cfg.labels]
+        return [LabelDictionary.read(self._label_dir / f"dict.{label}.txt") for label in self.label_names]
 
     @property
     def _label_dir(self) -> Path:
@@ -127,8 +151,9 @@ class MERTPretrainingTask(ClipTask):
         check_sample_rate(path, manifest, cfg.sample_rate)
         dictionaries = self._label_dictionaries()
         self._check_dictionaries(dictionaries)
-        opened = open_labels(self._label_dir, split_file, cfg.labels, padded=cfg.numpy_memmap_label)
+        opened = open_labels(self._label_dir, split_file, self.label_names, padded=cfg.numpy_memmap_label)
         check_labels(path, manifest, opened, cfg.sample_rate, cfg.label_rate, tracks)
+        check_provenance(path, manifest, opened, self._label_dir, self._label_origins)
         check_codes(opened, dictionaries, tracks)
         labels: FrameLabels = MemoryLabels(opened) if cfg.store_labels else opened
         return MERTDataset(
@@ -144,11 +169,17 @@ class MERTPretrainingTask(ClipTask):
             pad_audio=cfg.pad_audio or cfg.enable_padding,
             random_crop=cfg.random_crop,
             normalize=cfg.normalize,
+            by_seconds=cfg.crops_per_epoch == "by_seconds",
             max_unreadable_share=cfg.max_unreadable_share,
         )
 
     def _check_dictionaries(self, dictionaries: list[LabelDictionary]) -> None:
         """Compare with those the model was built on, which a checkpoint may have brought."""
+        if len(dictionaries) != len(self.dictionaries):
+            raise LabelError(
+                f"task.labels: found {len(dictionaries)} labels ({', '.join(self.label_names)}), expected "
+                f"{len(self.dictionaries)}, as many as the checkpoint was trained on. Name those."
+            )
         for dictionary, known in zip(dictionaries, self.dictionaries, strict=True):
             symbols = list(dictionary.symbols)
             if known.symbols[-len(symbols) :] != symbols or len(known) != dictionary.classes:

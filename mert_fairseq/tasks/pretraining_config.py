@@ -1,11 +1,13 @@
 """Options of the task ``mert_pretraining``, with the published names and defaults."""
 
 # fairseq makes command-line arguments of the fields and understands typing's List and Optional only.
-# ruff: noqa: UP006, UP035, UP045
+# ruff: noqa: UP045
 
+import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from hydra.core.hydra_config import HydraConfig
@@ -18,9 +20,12 @@ from mert_fairseq.options import option, refuse_changed
 @dataclass
 class MERTPretrainingConfig(FairseqDataclass):
     data: str = option(MISSING, "folder of the manifests {split}.tsv")
-    labels: List[str] = field(
+    labels: Any = field(  # a list, or text: fairseq-train's arguments, and a family alone
         default_factory=lambda: ["ltr"],
-        metadata={"help": "label names, one a codebook: files {split}.{label}, or packed, and dict.{label}.txt"},
+        metadata={
+            "help": "label names, one per codebook: files {split}.{label}, or packed, and dict.{label}.txt; a family "
+            "such as rvq stands for rvq_0, rvq_1, ..., as many as there are in the label folder"
+        },
     )
     label_dir: Optional[str] = option(None, "folder of labels and dictionaries; task.data if not set")
     label_rate: float = option(-1.0, "labels a second, in Hz; 75 for EnCodec at 24 kHz")
@@ -34,6 +39,11 @@ class MERTPretrainingConfig(FairseqDataclass):
     random_crop: bool = option(True, "draw where a crop starts, on a label; else crop from the beginning")
     dynamic_crops: str = option("[]", "crop lengths in seconds, such as '[5, 10]', in place of max_sample_size")
     dynamic_crops_epoches: str = option("[]", "epochs from which on they hold, such as '[1, 20]'")
+    crops_per_epoch: str = option(
+        "by_track",
+        "by_track: one crop of each track, whatever its length, as published; by_seconds: as many as fit into it, so "
+        "that albums and hour-long mixes are heard in full",
+    )
     sharding_data: int = option(-1, "n: epoch e trains on {split}_{i}_{n}.tsv and its labels alone; -1: no shards")
     load_random_data_shard: bool = option(True, "draw each epoch's shard; else take them in order")
     store_labels: bool = option(False, "hold all labels in memory, 2 bytes a code; for slow disks")
@@ -56,6 +66,7 @@ class MERTPretrainingConfig(FairseqDataclass):
     cqt_loss_bin_dataloader: int = option(-1, "not supported: the model computes the CQT; set model.audio_cqt_bins")
 
 
+CROPS_PER_EPOCH = ("by_track", "by_seconds")
 REMEDIES = {
     "fine_tuning": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
@@ -100,13 +111,42 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
             f"task.label_rate: found {cfg.label_rate:g} Hz, expected the labels a second of frame labels, such as 75. "
             f"Labels of whole tracks belong to the task genre_audio."
         )
+    if cfg.crops_per_epoch not in CROPS_PER_EPOCH:
+        raise ValueError(
+            f"task.crops_per_epoch: found {cfg.crops_per_epoch!r}, expected {' or '.join(CROPS_PER_EPOCH)}."
+        )
+    if cfg.crops_per_epoch == "by_seconds" and cfg.max_sample_size is None and cfg.dynamic_crops == "[]":
+        raise ValueError(
+            "task.crops_per_epoch: by_seconds needs the length of a crop. Set task.max_sample_size, such as 120000 "
+            "(5 s at 24 kHz), or leave by_track."
+        )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
-    if not cfg.labels or len(set(cfg.labels)) < len(cfg.labels):
+    labels = label_list(cfg.labels)
+    if not labels or len(set(labels)) < len(labels):
         raise ValueError(
-            f"task.labels: found {list(cfg.labels)}, expected at least one name, each once, such as "
-            f"[encodec_0, encodec_1]."
+            f"task.labels: found {labels}, expected at least one name, each once, such as [encodec_0, encodec_1], or "
+            f"encodec for all of them."
         )
+
+
+def label_list(labels: Any) -> list[str]:
+    """Label names and families: of a list, of its text such as ``['rvq_0', 'rvq_1']``, or of one name.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    try:
+        names = ast.literal_eval(labels) if isinstance(labels, str) and labels.startswith("[") else labels
+    except (SyntaxError, ValueError):
+        names = None
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"task.labels: found {labels!r}, expected a list of names such as [encodec_0, encodec_1], or a family such "
+            f"as encodec."
+        )
+    return list(names)
 
 
 def check_mixture(cfg: MERTPretrainingConfig, model: Any) -> None:

@@ -1,19 +1,31 @@
 """The constant-Q transform, MERT's musical teacher (arXiv:2306.00107), without its 65,536-tap convolutions."""
 
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mert_fairseq.teachers.batched import in_clips
+from mert_fairseq.teachers.cqt_gather import GatherPlan, gather_cqt, gather_plan, to_device
 from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, cqt_geometry
 
-BACKENDS = ("fft", "nnaudio")
+BACKENDS = ("fft", "gather", "nnaudio")
 MAX_PLANS = 12  # 5 to 30 MB each at the default settings
 MAX_BLOCK_SAMPLES = 1 << 19  # longer clips go in blocks, so that neither plans nor spectra grow with the clip
 CLIPS_AT_ONCE = 8  # what stays in a CPU core's cache, at 5 s a clip
 BINS_AT_ONCE = 16
+
+
+class _Block(NamedTuple):
+    """A stretch of a clip: its frames, how many more lie before them, and the samples that are transformed."""
+
+    first: int
+    last: int
+    lead: int
+    start: int
+    stop: int
 
 
 class CQTTeacher:
@@ -29,7 +41,8 @@ class CQTTeacher:
         bins: frequencies.
         bins_per_octave: their spacing.
         fmin_hz: of bin 0; 32.7 Hz is C1.
-        backend: "fft", or "nnaudio" for the reference (50 times slower, and 176 MB of kernels).
+        backend: "fft", which takes the form that suits the wave's device; "gather", a GPU's form everywhere; or
+            "nnaudio" for the reference (50 times slower, and 176 MB of kernels).
 
     Raises:
         ValueError: if a size is not positive, a bin lies above the Nyquist frequency, or the backend is unknown.
@@ -81,33 +94,58 @@ class CQTTeacher:
             TypeError: if the wave is half precision or integer.
             ValueError: if it is not (B, T), or empty.
         """
-        return in_clips(wave, "CQT", CLIPS_AT_ONCE, self._fft if self.backend == "fft" else self._nnaudio)
+        if self.backend == "nnaudio":
+            return in_clips(wave, "CQT", CLIPS_AT_ONCE, self._nnaudio)
+        gather = self.backend == "gather" or wave.device.type != "cpu"
+        return in_clips(wave, "CQT", len(wave) if gather else CLIPS_AT_ONCE, self._gather if gather else self._fft)
 
     def _fft(self, wave: Tensor) -> Tensor:
-        """(B, T) to (B, F, bins); a long clip goes in blocks, with the context that their kernels see."""
+        """(B, T) to (B, F, bins), bin by bin."""
         out = wave.new_empty(wave.shape[0], self.num_frames(wave.shape[1]), self.bins)
+        for block in self._blocks(wave.shape[1]):
+            plan = self.plan(block.stop - block.start, wave.device)
+            spectrum = torch.fft.rfft(wave[:, block.start : block.stop], n=plan.samples)
+            planes = wave.new_empty(2 * len(wave), plan.before + spectrum.shape[1] + plan.after)
+            magnitudes = wave.new_empty(len(wave), self.bins, block.last - block.first)
+            for half_sample in (False, True):
+                _split(plan, spectrum, half_sample, planes)
+                _fill(plan, planes, half_sample, block.lead, magnitudes)
+            out[:, block.first : block.last] = magnitudes.transpose(1, 2)
+        return out
+
+    def _gather(self, wave: Tensor) -> Tensor:
+        """(B, T) to (B, F, bins), all clips and many bins at once."""
+        parts = []
+        for block in self._blocks(wave.shape[1]):
+            plan = self._gather_plan(block.stop - block.start, wave.device)
+            magnitudes = gather_cqt(plan, wave[:, block.start : block.stop])
+            parts.append(magnitudes[..., block.lead : block.lead + block.last - block.first].transpose(1, 2))
+        return torch.cat(parts, dim=1)
+
+    def _blocks(self, samples: int) -> Iterator["_Block"]:
+        """Cut a long clip into blocks, with the context that their kernels see."""
+        frames = self.num_frames(samples)
         context_frames = -(-self.geometry.context_samples // self.hop_samples)
         block_frames = max(MAX_BLOCK_SAMPLES // self.hop_samples, 8 * context_frames)
-        samples, frames = wave.shape[1], out.shape[1]
-        for first in range(0, frames, block_frames) if frames > block_frames else [0]:
-            last = min(first + block_frames, frames) if frames > block_frames else frames
+        for first in range(0, frames, block_frames):
+            last = min(first + block_frames, frames)
             lead = min(first, context_frames)
             start = (first - lead) * self.hop_samples
             stop = min(samples, (last - 1) * self.hop_samples + self.geometry.context_samples + 1)
-            plan = self.plan(stop - start, wave.device)
-            spectrum = torch.fft.rfft(wave[:, start:stop], n=plan.samples)
-            planes = wave.new_empty(2 * len(wave), plan.before + spectrum.shape[1] + plan.after)
-            magnitudes = wave.new_empty(len(wave), self.bins, last - first)
-            for half_sample in (False, True):
-                _split(plan, spectrum, half_sample, planes)
-                _fill(plan, planes, half_sample, lead, magnitudes)
-            out[:, first:last] = magnitudes.transpose(1, 2)
-        return out
+            yield _Block(first, last, lead, start, stop)
 
     def plan(self, samples: int, device: torch.device) -> CQTPlan:
         """The plan that clips of ``samples`` use on ``device``: the last few are kept, lengths share them."""
         frames = circle_frames(self.geometry, samples)
         return self._cached((frames, device), lambda: build_plan(self.geometry, frames, device))
+
+    def _gather_plan(self, samples: int, device: torch.device) -> GatherPlan:
+        frames = circle_frames(self.geometry, samples)
+
+        def build() -> GatherPlan:
+            return to_device(gather_plan(build_plan(self.geometry, frames, torch.device("cpu"))), device)
+
+        return self._cached((frames, device, "gather"), build)
 
     def _nnaudio(self, wave: Tensor) -> Tensor:
         def build() -> Any:

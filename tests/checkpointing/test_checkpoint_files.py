@@ -8,11 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fairseq import checkpoint_utils
+from fairseq.dataclass.configs import CheckpointConfig
 from fairseq.models import BaseFairseqModel
 from torch import nn
 
 from mert_fairseq.checkpointing import saving
-from mert_fairseq.checkpointing.loading import CheckpointError, examine, falling_back, last_good, place
+from mert_fairseq.checkpointing.examining import CheckpointError, examine, last_good
+from mert_fairseq.checkpointing.loading import falling_back, place
 
 
 class Model(BaseFairseqModel):
@@ -86,6 +89,64 @@ def test_a_failed_save_is_loud_and_only_the_last_one_fails_the_run(caplog):
     saving._unsaved.clear()
 
 
+class Trainer:
+    """What fairseq's save_checkpoint needs of a trainer."""
+
+    data_parallel_rank, checkpoint_suffix, task = 0, "", None
+    should_save_checkpoint_on_current_rank, always_call_state_dict_during_save_checkpoint = True, False
+
+    def __init__(self) -> None:
+        self.updates = 0
+
+    def get_num_updates(self) -> int:
+        return self.updates
+
+    def consolidate_optimizer(self) -> None:
+        pass
+
+    def save_checkpoint(self, path: str, extra_state: dict) -> str:
+        saving.write_checkpoint({"updates": self.updates, **extra_state}, path)
+        return path
+
+
+class Epoch:
+    """An epoch of 4 updates."""
+
+    def __init__(self, updates: int) -> None:
+        self.updates, self.epoch = updates, (updates - 1) // 4 + 1
+
+    def end_of_epoch(self) -> bool:
+        return self.updates % 4 == 0
+
+    def state_dict(self) -> dict:
+        return {"epoch": self.epoch + self.end_of_epoch(), "iterations_in_epoch": self.updates % 4}
+
+
+def save_all(folder: Path, **options) -> list[str]:
+    """Save at each of 12 updates that calls for it; gives the files that are left."""
+    cfg = CheckpointConfig(save_dir=str(folder), save_interval_updates=2, **options)
+    trainer = Trainer()
+    for trainer.updates in range(2, 13, 2):
+        save = saving.saving_by_updates(checkpoint_utils.save_checkpoint)
+        assert save(cfg, trainer, Epoch(trainer.updates), None)
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_update_to_be_saved_has_its_file_where_an_epoch_ends(tmp_path):
+    options = {"no_epoch_checkpoints": True, "keep_interval_updates": 1, "keep_interval_updates_pattern": 8}
+    assert save_all(tmp_path, **options) == ["checkpoint_2_8.pt", "checkpoint_3_12.pt", "checkpoint_last.pt"]
+    place = torch.load(tmp_path / "checkpoint_2_8.pt")["train_iterator"]
+    assert place == {"epoch": 3, "iterations_in_epoch": 0}  # a resume starts the next epoch
+
+
+def test_checkpoints_of_epochs_are_written_beside_those_of_updates(tmp_path):
+    names = save_all(tmp_path, save_interval=2)
+    by_updates = [
+        f"checkpoint_{epoch}_{updates}.pt" for epoch, updates in ((1, 2), (1, 4), (2, 6), (2, 8), (3, 10), (3, 12))
+    ]
+    assert names == sorted(["checkpoint2.pt", *by_updates, "checkpoint_last.pt"])
+
+
 def test_a_cut_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, caplog):
     for name, updates in (("checkpoint_1_4", 4), ("checkpoint_1_8", 8), ("checkpoint_last", 9), ("checkpoint2", 6)):
         torch.save(checkpoint(updates), tmp_path / f"{name}.pt")
@@ -123,9 +184,11 @@ def test_an_empty_folder_is_a_new_start(tmp_path):
     ("then", "now", "steps"), [(1, 1, 7), (1, 2, 3), (2, 1, 14), (4, 2, 14), (2, 4, 3), (3, 2, 10)]
 )
 def test_the_place_in_an_epoch_counts_batches_not_steps(then, now, steps):
-    state = {"iterations_in_epoch": 7}
-    place(state, then, now)
+    """For fairseq's own iterator, which counts steps of one rank."""
+    state = {"iterations_in_epoch": 7, "epoch": 3}
+    place(state, {"distributed_training": {"distributed_world_size": then}}, now, [1, 2])
     assert state["iterations_in_epoch"] == steps
+    assert state["update_freq"] == 2
 
 
 def test_rank_0_looks_and_the_stock_loader_gets_what_it_found(tmp_path):
@@ -138,8 +201,15 @@ def test_rank_0_looks_and_the_stock_loader_gets_what_it_found(tmp_path):
         data_parallel_world_size=1,
         get_model=Model,
         load_checkpoint=lambda path: torch.load(path)["extra_state"],
+        get_criterion=object,
+        cfg=SimpleNamespace(common=SimpleNamespace(), optimization=SimpleNamespace(update_freq=[1])),
     )
-    cfg = SimpleNamespace(save_dir=str(tmp_path), restore_file="checkpoint_last.pt", finetune_from_model="other.pt")
+    cfg = SimpleNamespace(
+        save_dir=str(tmp_path),
+        restore_file="checkpoint_last.pt",
+        finetune_from_model="other.pt",
+        reset_optimizer=False,
+    )
 
     def load(chosen, trainer):
         assert chosen.finetune_from_model is None

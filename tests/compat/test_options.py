@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.modules.attention import MultiheadAttentionExtend
 from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 SMALL = {
@@ -106,9 +105,20 @@ def test_learnt_temperature_starts_at_its_value_and_stops_at_its_maximum():
     fixed.load_state_dict({k: v for k, v in model.state_dict().items() if "logit_temp" not in k})
     for mine, reference in zip(_output(model, False)["masked"], _output(fixed, False)["masked"], strict=True):
         torch.testing.assert_close(mine.logits, reference.logits)
-    torch.nn.init.constant_(model.logit_temp_list[1], 10.0)
+    assert model.logit_temp_list.shape == (3,)  # one parameter, as in published checkpoints
+    model.logit_temp_list.data[1] = 10.0
     hot = _output(model, False)["masked"][1].logits
     torch.testing.assert_close(hot, _output(fixed, False)["masked"][1].logits * 3.0, rtol=1e-4, atol=1e-4)
+
+
+def test_temperatures_that_were_saved_one_by_one_load_as_one_parameter():
+    model = _model(learnable_temp=True)
+    state = {key: value for key, value in model.state_dict().items() if key != "logit_temp_list"}
+    one_by_one = {f"logit_temp_list.{q}": torch.tensor(float(q)) for q in range(3)}
+    model.load_state_dict({**state, **one_by_one})
+    assert model.logit_temp_list.tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(RuntimeError, match=r"logit_temp_list\.0"):
+        model.load_state_dict({**state, "logit_temp_list.0": torch.tensor(0.0)})
 
 
 def test_mask_schedules_follow_the_update_number():
@@ -183,16 +193,14 @@ def test_conv_gradients_are_scaled_or_stopped():
     assert norms[0.1] == pytest.approx(0.1 * norms[1.0], rel=1e-3)
 
 
-def test_relaxation_runs_in_every_layer_of_a_training_step(monkeypatch):
-    ran = []
-    weights = MultiheadAttentionExtend._weights
-    monkeypatch.setattr(
-        MultiheadAttentionExtend,
-        "_weights",
-        lambda self, *args: ran.append(self.attention_relax) or weights(self, *args),
+def test_relaxation_changes_no_logit():
+    plain, relaxed = (
+        _model(dropout=0.0, attention_dropout=0.0),
+        _model(dropout=0.0, attention_dropout=0.0, attention_relax=32.0),
     )
-    _output(_model(attention_relax=32.0))
-    assert ran == [32.0, 32.0]
+    assert [layer.self_attn.attention_relax for layer in relaxed.encoder.layers] == [32.0, 32.0]
+    for mine, reference in zip(_output(relaxed)["masked"], _output(plain)["masked"], strict=True):
+        torch.testing.assert_close(mine.logits, reference.logits)
 
 
 def test_layer_overrides_reach_the_encoder():
@@ -241,7 +249,7 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
     for name, weight in donor.feature_extractor.state_dict().items():
         assert torch.equal(model.feature_extractor.state_dict()[name], weight)
     other = {"conv_feature_layers": "[(4,10,5)] + [(4,3,2)] * 4 + [(4,2,2)] * 2"}
-    with pytest.raises(ValueError, match="does not fit this conv stack"):
+    with pytest.raises(ValueError, match="its conv stack does not fit this model's"):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 

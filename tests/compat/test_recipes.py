@@ -143,6 +143,10 @@ def test_our_recipes_keep_the_published_values_of_model_and_optimisation(size, n
     published = _flat(OmegaConf.to_container(recipes[size]))
     ours = _as_launched(repo_root, name)
     groups = ("model.", "optimization.", "optimizer.", "lr_scheduler.")
+    assert (published.pop("optimizer._name"), ours["optimizer._name"]) == (
+        "adam",
+        "fused_adamw",
+    )
     for key, value in published.items():
         if key.startswith(groups) and key != "model.label_rate" and key in ours:
             assert ours[key] == value, key

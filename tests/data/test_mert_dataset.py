@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fairseq.data.iterators import EpochBatchIterator
 from numbered_corpus import CODES, COLUMNS, HOP, LABEL_RATE_HZ, SAMPLE_RATE, codes_of, write_corpus
 
 from mert_fairseq.data.code_classes import ClassTable
-from mert_fairseq.data.iterators import close
+from mert_fairseq.data.iterators import BatchLimits, ClipBatchIterator
 from mert_fairseq.data.mert_dataset import MERTDataset
 from mert_fairseq.data.unreadable import TooManyUnreadableError
 from mert_fairseq.labels import LabelDictionary, LabelError, open_labels
@@ -47,15 +46,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory", "ignore:This Data
 
 def batches_of(dataset, epoch=1, workers=0, offset=0, rank=0, ranks=1, max_tokens=150_000):
     """All batches of an epoch as fairseq's trainer gets them, from a batch on."""
-    dataset.set_epoch(epoch)
-    batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=max_tokens)
     options = {"seed": 7, "num_workers": workers, "epoch": epoch, "num_shards": ranks, "shard_id": rank}
-    iterator = EpochBatchIterator(dataset, dataset.collater, batches, **options)
+    iterator = ClipBatchIterator(dataset, BatchLimits(max_tokens, None), **options)
     iterator.load_state_dict({"epoch": epoch, "iterations_in_epoch": offset, "shuffle": True})
     try:
         return list(iterator.next_epoch_itr())
     finally:
-        close(iterator)
+        iterator.close()
 
 
 def clips_of(batches):

@@ -8,7 +8,7 @@ from genre_music import GENRES, make_genre_music
 
 from mert_fairseq.audio import AudioError
 from mert_fairseq.genre.audio.dataset import GenreAudioDataset, clip_starts, stack_clips
-from mert_fairseq.genre.label_files import GenreLabelError, GenreLabels
+from mert_fairseq.labels.genre_labels import GenreLabelError, GenreLabels
 from mert_fairseq.manifest import Manifest
 
 RATE = 24_000

@@ -9,11 +9,13 @@ import pytest
 import soundfile
 from label_corpus import LABEL_RATE_HZ, SAMPLE_RATE, label_files, make_job, write_audio, write_teacher
 
+from mert_fairseq import frames
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.label_extraction import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.label_extraction.part_store import ShardStore
 from mert_fairseq.labels import LabelDictionary, LabelError, PackedWriter, open_labels
-from mert_fairseq.labels.convert import convert_labels, label_names
+from mert_fairseq.labels.convert import convert_labels
+from mert_fairseq.labels.families import label_names
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.teachers.labellers import FeatureLabeller
 
@@ -265,8 +267,66 @@ def test_dictionaries_keep_the_counts_of_the_first_split(tmp_path: Path) -> None
     relabel(valid)
     assert (tmp_path / "valid.rvq_0").exists()
     assert (tmp_path / "dict.rvq_0.txt").read_bytes() == before
-    relabel(with_teacher(valid, 2, 9))
+
+
+def test_a_dictionary_of_another_teachers_labels_is_not_counted_anew(tmp_path: Path) -> None:
+    train = make_job(tmp_path, [8000])
+    relabel(train)
+    other = with_teacher(replace(train, manifest_path=write_audio(tmp_path, [3000], "valid")), 2, 9)
+    before = label_files(tmp_path)
+    refusal = (
+        r"dict\.rvq_0\.txt: is the dictionary of .*train\.rvq_0 too, which .*teacher9\.npz is not known to have made\."
+        r".* \(--name\) or folder \(--label-dir\); or, to replace the labels of train as well, delete "
+        r"dict\.rvq_0\.txt dict\.rvq_1\.txt first\."
+    )
+    with pytest.raises(LabelJobError, match=refusal):
+        run_shard(other)
+    assert label_files(tmp_path) == before
+    relabel(replace(other, name="km"))  # the first two remedies
+    elsewhere = replace(other, label_dir=tmp_path / "elsewhere")
+    elsewhere.label_dir.mkdir()
+    relabel(elsewhere)
+    for column in ("rvq_0", "rvq_1"):  # the third
+        (tmp_path / f"dict.{column}.txt").unlink()
+    relabel(other)
     assert sum(LabelDictionary.read(tmp_path / "dict.rvq_0.txt").counts) == 3000 // 160 + 1
+    relabel(replace(train, source=other.source))
+
+
+def test_a_dictionary_of_labels_made_elsewhere_is_not_counted_anew(tmp_path: Path) -> None:
+    job = make_job(tmp_path, [4000])
+    (tmp_path / "valid.rvq_1").write_text("0 1\n")
+    (tmp_path / "dict.rvq_1.txt").write_text("1 1\n0 1\n")
+    with pytest.raises(LabelJobError, match=r"dict\.rvq_1\.txt: is the dictionary of .*valid\.rvq_1 too"):
+        run_shard(job)
+
+
+def test_a_teacher_that_finished_meanwhile_is_seen_by_the_merge(tmp_path: Path) -> None:
+    train = make_job(tmp_path, [8000])
+    other = with_teacher(replace(train, manifest_path=write_audio(tmp_path, [3000], "valid")), 2, 9)
+    run_shard(other)
+    relabel(train)
+    with pytest.raises(LabelJobError, match=r"dict\.rvq_0\.txt: is the dictionary of .*train\.rvq_0 too"):
+        merge_shards(other)
+
+
+@pytest.mark.parametrize(("missing", "fits"), [(800, True), (801, False)])
+def test_a_lossy_file_may_lack_a_tenth_of_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int, fits: bool
+) -> None:
+    job = make_job(tmp_path, [8000])
+    whole = soundfile.read(job.manifest.audio_path(0), dtype="float32")[0]
+    soundfile.write(job.manifest.audio_path(0), whole[:-missing], SAMPLE_RATE, subtype="PCM_16")
+    monkeypatch.setattr(frames, "LOSSY_ENCODINGS", ("PCM",))  # a lossy codec that keeps the samples
+    summary = run_shard(job)
+    assert bool(summary.refused) != fits
+    if fits:
+        merge_shards(job)
+        teacher = FeatureLabeller.load(job.source.path)
+        filled = np.concatenate([whole[:-missing], np.zeros(missing, np.float32)])
+        np.testing.assert_array_equal(
+            open_labels(tmp_path, "train", ["rvq_0", "rvq_1"]).codes(0), np.concatenate(list(teacher.codes([filled])))
+        )
 
 
 def spoil(job: LabelJob, tracks: list[int]) -> bytes:

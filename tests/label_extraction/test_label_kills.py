@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from label_corpus import label_files, make_job, write_audio
 
+from mert_fairseq.jobs.locks import LockedError
 from mert_fairseq.label_extraction import LabelJob, LabelJobError, Shard, TeacherSource, merge_shards, run_shard
 from mert_fairseq.label_extraction.part_store import ShardStore
 
@@ -29,7 +30,7 @@ def label(job: LabelJob, answers: Connection, most_bytes: int) -> None:
         answers.send("labelled")
         merge_shards(job)
         answers.send("merged")
-    except LabelJobError as error:
+    except (LabelJobError, LockedError) as error:
         answers.send(str(error))
 
 
@@ -142,7 +143,7 @@ def test_a_second_job_on_a_shard_is_turned_away(tmp_path: Path) -> None:
     job = make_job(tmp_path, [8000] * 2)
     with ShardStore(job.parts_dir, Shard(0, 1), job.teacher_identity, 2):
         _, answers = start(job)
-        assert "shard-0-of-1.lock: another job is at work here. Wait for it to end" in told(answers)[0]
+        assert "shard-0-of-1.lock is in use by another run. Wait for it to end" in told(answers)[0]
 
 
 @pytest.mark.slow

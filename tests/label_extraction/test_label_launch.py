@@ -7,9 +7,11 @@ import pytest
 import torch
 from label_corpus import label_files, make_job
 
+from mert_fairseq.jobs.command import JobError
+from mert_fairseq.jobs.launcher import job_options
 from mert_fairseq.label_extraction import LabelJobError, merge_shards, run_shard
 from mert_fairseq.label_extraction import cli as command
-from mert_fairseq.label_extraction.launch import job_options, label_launched
+from mert_fairseq.label_extraction.launch import label_launched
 
 
 @pytest.mark.slow
@@ -37,14 +39,14 @@ def test_a_track_without_codes_is_told_of_with_its_reason(tmp_path):
 def test_a_job_that_fails_names_its_log(tmp_path):
     job = make_job(tmp_path, [8000] * 2)
     (tmp_path / "teacher0.npz").write_bytes(b"no teacher")
-    with pytest.raises(LabelJobError, match=r"See .*label-jobs.*goes on where it stopped"):
+    with pytest.raises(JobError, match=r"See .*label-jobs.*continues where it stopped"):
         label_launched([replace(job)], "local", 1, 1, [])
 
 
 def test_job_options_are_submitit_s():
     options = job_options(["slurm_partition=cpu", "timeout_min=60"], 4)
     given = {"slurm_partition": "cpu", "timeout_min": 60, "cpus_per_task": 4}
-    assert options == {"name": "labels", "stderr_to_stdout": True, **given}
+    assert options == {"stderr_to_stdout": True, **given}
     with pytest.raises(ValueError, match="--job-options partition: expected KEY=VALUE"):
         job_options(["partition"], 1)
 

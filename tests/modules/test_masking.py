@@ -5,7 +5,7 @@ import pytest
 import torch
 from fairseq.data.data_utils import compute_mask_indices
 
-from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import clip_rng
 from mert_fairseq.modules.masking import Filling, SpanLaw, fill, span_mask, span_masks, staged
 
 SEEDS = np.arange(10, 14, dtype=np.uint64)
@@ -140,10 +140,12 @@ def test_stages_that_do_not_fit_are_refused(values, steps):
 
 
 def test_uniform_draws_fill_the_unit_interval_and_belong_to_the_clip():
-    drawn = draws.uniforms(np.arange(1000, dtype=np.uint64), draws.MIXTURE, 20)
+    drawn = clip_rng.uniforms(np.arange(1000, dtype=np.uint64), clip_rng.MIXTURE, 20)
     histogram, _ = np.histogram(drawn, bins=10, range=(0, 1))
     assert histogram.sum() == drawn.size
     np.testing.assert_allclose(histogram / drawn.size, 0.1, atol=0.01)
     assert abs(np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]) < 0.03
-    np.testing.assert_array_equal(draws.uniforms(np.array([17], dtype=np.uint64), draws.MIXTURE, 20)[0], drawn[17])
-    assert (draws.uniforms(SEEDS, draws.MASK_KIND, 5) != draws.uniforms(SEEDS, draws.MIXTURE, 5)).all()
+    np.testing.assert_array_equal(
+        clip_rng.uniforms(np.array([17], dtype=np.uint64), clip_rng.MIXTURE, 20)[0], drawn[17]
+    )
+    assert (clip_rng.uniforms(SEEDS, clip_rng.MASK_KIND, 5) != clip_rng.uniforms(SEEDS, clip_rng.MIXTURE, 5)).all()

@@ -545,3 +545,92 @@ def test_the_command_refuses_other_depths(data: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main([str(data), "--decode", "some"])
     assert "'some' is neither a number nor 'all'" in capsys.readouterr().err
+
+
+# Where labels come from
+
+
+def labelled_by(
+    data: Path, split: str, teacher: str, name: str = "rvq", columns: tuple[str, ...] = ("rvq_0", "rvq_1")
+) -> None:
+    """Write a sidecar as a label job does."""
+    manifest = Manifest.read(data / f"{split}.tsv")
+    job = {
+        "teacher": "k-means", "sha256": teacher, "sample_rate": RATE, "label_rate_hz": 75, "codebook_sizes": [CODES],
+        "tracks": len(manifest), "manifest_sha256": manifest.tracks_sha256,
+    }  # fmt: skip
+    (data / f"{split}.{name}.json").write_text(json.dumps({"job": job, "columns": columns}))
+
+
+FORMS = {
+    "rvq": ("rvq_0", "rvq_1"),
+    "kmeans": ("kmeans",),
+    "encodec": ("encodec_0", "encodec_1"),
+}  # text, padded, packed
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_labels_of_one_teacher_and_this_manifest_pass(data: Path, name: str) -> None:
+    for split in TRACKS:
+        labelled_by(data, split, "a" * 64, name, FORMS[name])
+    assert check_data(data).findings == []
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_two_splits_labelled_by_two_teachers(data: Path, name: str) -> None:
+    labelled_by(data, "train", "a" * 64, name, FORMS[name])
+    labelled_by(data, "valid", "b" * 64, name, FORMS[name])
+    told = only(check_data(data), "label_teacher")
+    assert told.startswith(f"{data}/valid.{name}.json | {FORMS[name][0]} of valid was made by k-means {'b' * 12}, ")
+    assert f"of train by k-means {'a' * 12}" in told
+    assert f"Delete dict.{FORMS[name][0]}.txt" in told
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_labels_of_an_older_manifest(data: Path, name: str) -> None:
+    labelled_by(data, "train", "a" * 64, name, FORMS[name])
+    lines = (data / "train.tsv").read_text().splitlines()
+    (data / "train.tsv").write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]) + "\n")  # another draw
+    checks = {finding.check: finding for finding in check_data(data).findings}
+    assert checks["label_manifest"].where == str(data / f"train.{name}.json")
+    assert "from other tracks or lengths than" in checks["label_manifest"].found
+    assert f"delete train.{name}.json" in checks["label_manifest"].remedy
+
+
+def test_packed_labels_carry_the_record_in_their_header(data: Path) -> None:
+    labelled_by(data, "train", "a" * 64)
+    job = json.loads((data / "train.rvq.json").read_text())["job"]
+    for split, teacher in (("train", "a" * 64), ("valid", "b" * 64)):
+        tracks = {"manifest_sha256": Manifest.read(data / f"{split}.tsv").tracks_sha256}
+        edit_json(data / f"{split}.encodec.codes.json", settings={**job, **tracks, "sha256": teacher})
+    assert "valid.encodec.codes.json" in only(check_data(data), "label_teacher")
+
+
+def test_a_sidecar_of_labels_that_is_no_json(data: Path) -> None:
+    (data / "train.rvq.json").write_text("{")
+    assert "train.rvq.json: cannot be read" in only(check_data(data, Options(labels=("rvq_0",))), "label_sidecar")
+
+
+def test_the_check_is_as_strict_as_training_about_short_labels(data: Path) -> None:
+    (data / "train.json").unlink()
+    wave = tone(0.08, RATE, 3)  # 6 codes
+    soundfile.write(data / "audio" / "3.flac", wave, RATE)
+    replace_line(data / "train.tsv", 5, f"3.flac\t{len(wave)}")
+    replace_line(data / "train.rvq_0", 4, "1 2")  # lacks less than 0.1 s, but more than half
+    replace_line(data / "train.rvq_1", 4, "1 2 3")
+    findings = check_data(data, Options(labels=("rvq_0", "rvq_1"))).findings
+    assert [finding.where for finding in findings if finding.check == "label_length"] == [f"{data}/train.rvq_0:4"]
+
+
+@pytest.mark.parametrize("options", [("rvq",), ("rvq", "encodec"), ("kmeans",)])
+def test_a_family_of_labels_may_be_asked_for(data: Path, options: tuple[str, ...]) -> None:
+    assert check_data(data, Options(labels=options)).findings == []
+    (data / "valid.rvq_1").unlink()
+    assert found(check_data(data, Options(labels=options))).keys() == (
+        {"labels_missing"} if "rvq" in options else set()
+    )
+
+
+def test_a_family_that_is_nowhere_lists_what_there_is(data: Path) -> None:
+    told = only(check_data(data, Options(labels=("mfcc",))), "labels_missing")
+    assert "none of a family mfcc_0, mfcc_1, ...; found the labels encodec_0, encodec_1, kmeans, rvq_0, rvq_1" in told

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import soundfile
 from music_files import SUBTYPES, corrupt, cut, make_music, tone
+from odd_files import without_end_mark
 
 from mert_fairseq.audio import probe, stream_blocks
+from mert_fairseq.ogg import ogg_checksum
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
-from mert_fairseq.preprocessing.integrity.ogg_pages import ogg_checksum
+from mert_fairseq.preprocessing.integrity.ogg_pages import NO_END_MARK
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 from mert_fairseq.preprocessing.integrity.signatures import content_of
 
@@ -109,11 +111,18 @@ def test_a_second_song_in_a_file_is_hidden(tmp_path: Path, suffix: str) -> None:
     assert fault[0] is Reason.HIDDEN_AUDIO
 
 
-def test_an_ogg_cut_between_two_pages_lacks_its_end_mark(tmp_path: Path) -> None:
-    path = make_music(tmp_path / "a.ogg", 6)
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_an_ogg_cut_between_two_pages_is_truncated(tmp_path: Path, suffix: str) -> None:
+    path = make_music(tmp_path / f"a{suffix}", 6.2)
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"OggS")])
-    assert container_fault(path, "ogg") == (Reason.TRUNCATED, "the last page does not end the stream")
+    assert container_fault(path, "ogg") == (Reason.TRUNCATED, NO_END_MARK)
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_an_ogg_that_lacks_its_end_mark_alone_is_whole(tmp_path: Path, suffix: str) -> None:
+    path = without_end_mark(make_music(tmp_path / f"a{suffix}", 6.2), tmp_path / f"b{suffix}")
+    assert container_fault(path, "ogg") is None
 
 
 def test_an_ogg_that_lacks_a_page_in_the_middle_is_damaged(tmp_path: Path) -> None:

@@ -215,7 +215,12 @@ def test_equal_audio_is_taken_once_and_its_copy_named(tmp_path: Path, make_manif
         assert read_table(out / "rejects.tsv") == [
             {"path": "b/1.flac", "reason": "duplicate", "detail": "the same audio as a/2.flac"}
         ]
-        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == [".owner.json", "2.flac", "3.flac"]
+        assert sorted(path.name for path in (out / "audio").rglob("*.*")) == [
+            ".lock",
+            ".owner.json",
+            "2.flac",
+            "3.flac",
+        ]
     assert not (out / "valid.tsv").exists()
     shutil.rmtree(tmp_path / "music" / "a")
     assert make_manifest(tmp_path / "music", out, "--convert-to", out / "audio", "--valid-fraction", 0)[0] == 0
@@ -354,7 +359,7 @@ def test_a_folder_of_converted_files_belongs_to_one_data_set(
     assert convert()[0] == 0
 
 
-@pytest.mark.parametrize("held", ["out/ingest.jsonl", "audio/.owner.json"])
+@pytest.mark.parametrize("held", ["out/ingest.jsonl", "audio/.lock"])
 def test_two_runs_cannot_share_a_folder_that_they_write_to(
     tmp_path: Path, repo_root: Path, make_manifest: Command, held: str
 ) -> None:
@@ -442,5 +447,5 @@ def test_a_full_disk_stops_the_run_and_is_no_fault_of_the_track(tmp_path: Path, 
     )
     assert run.returncode == 1
     assert "a.wav" in run.stderr
-    assert [path.name for path in (out / "audio").iterdir()] == [".owner.json"]
+    assert sorted(path.name for path in (out / "audio").iterdir()) == [".lock", ".owner.json"]
     assert not (out / "train.tsv").exists()

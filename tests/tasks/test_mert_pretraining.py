@@ -1,5 +1,6 @@
 """The task: checks of a data folder, shards, and what a checkpoint carries."""
 
+import json
 import logging
 
 import numpy as np
@@ -15,6 +16,8 @@ from pretraining_task import load, make_task
 
 from mert_fairseq.data.unreadable import TooManyUnreadableError
 from mert_fairseq.labels import LabelError, write_dictionary, write_padded
+from mert_fairseq.labels.convert import convert_labels
+from mert_fairseq.manifest import Manifest
 
 LENGTHS = [96_000, 64_000, 48_000, 70_000]
 
@@ -163,6 +166,138 @@ def test_a_relative_folder_that_hydra_moved_away_from_is_refused_with_what_it_me
     assert make_task(**{"folder": folder, option: folder.name}).cfg[option] == folder.name
 
 
+# Where labels come from
+
+
+def record(folder, split, teacher="a", packed=False):
+    """Note teacher and manifest of rvq_0 ... rvq_2 as a label job does: in a sidecar, or in the packed header."""
+    manifest = Manifest.read(folder / f"{split}.tsv")
+    job = {
+        "teacher": "k-means", "sha256": teacher * 64, "sample_rate": 24_000, "label_rate_hz": 75,
+        "codebook_sizes": [CODES] * 3, "tracks": len(manifest), "manifest_sha256": manifest.tracks_sha256,
+    }  # fmt: skip
+    if packed:
+        header = folder / f"{split}.rvq.codes.json"
+        header.write_text(json.dumps({**json.loads(header.read_text()), "settings": job}))
+        return header
+    (folder / f"{split}.rvq.json").write_text(json.dumps({"job": job, "columns": COLUMNS}))
+    return folder / f"{split}.rvq.json"
+
+
+@pytest.fixture(params=["text", "padded", "packed", "packed without sidecar"])
+def recorded(tmp_path, request):
+    """Two splits, how their labels are recorded, and the task's options."""
+    packed = request.param.startswith("packed")
+    for split, lengths in (("train", LENGTHS), ("valid", [48_000, 60_000])):
+        write_corpus(tmp_path, lengths, split, packed=packed)
+        if request.param == "padded":
+            convert_labels(tmp_path, split, COLUMNS, "padded", tmp_path)
+            for column in COLUMNS:
+                (tmp_path / f"{split}.{column}").unlink()
+
+    def note(split, teacher="a"):
+        return record(tmp_path, split, teacher, request.param == "packed without sidecar")
+
+    return tmp_path, note, {"numpy_memmap_label": request.param == "padded"}
+
+
+def test_labels_of_one_teacher_and_this_manifest_are_taken(recorded):
+    folder, note, options = recorded
+    task = make_task(folder, **options)
+    for split in ("train", "valid"):
+        note(split)
+        task.load_dataset(split)
+
+
+def test_two_splits_labelled_by_two_teachers_are_refused(recorded):
+    folder, note, options = recorded
+    note("train")
+    second = note("valid", "b")
+    task = make_task(folder, **options)
+    task.load_dataset("train")
+    with pytest.raises(
+        LabelError,
+        match=rf"{second}: rvq_0 of valid was made by k-means b{{12}}, rvq_0 of train by k-means a{{12}} \(.*\): the "
+        rf"same code means different things\. Delete dict\.rvq_0\.txt.* --splits train valid",
+    ):
+        task.load_dataset("valid")
+
+
+def test_labels_of_an_older_manifest_are_refused(recorded):
+    folder, note, options = recorded
+    where = note("train")
+    manifest = Manifest.read(folder / "train.tsv")
+    names = [manifest.paths[track] for track in (3, 2, 1, 0)]  # other tracks of the same lengths
+    Manifest(manifest.root, names, manifest.samples, 24_000).write(folder / "train.tsv")
+    with pytest.raises(LabelError, match=rf"{where}: the labels were made from other tracks or lengths than .*delete"):
+        load(folder, **options)
+
+
+def test_labels_without_a_record_stay_usable(recorded):
+    folder, note, options = recorded
+    note("train")
+    task = make_task(folder, **options)
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+
+
+# Families of labels
+
+
+@pytest.mark.parametrize("labels", ["rvq", ["rvq"], "['rvq']", ["rvq_0", "rvq_1", "rvq_2"]])
+def test_a_family_stands_for_its_members(folder, labels):
+    task = make_task(folder, labels=labels)
+    assert task.label_names == ["rvq_0", "rvq_1", "rvq_2"]
+    assert [len(each) for each in task.dictionaries] == [CODES + 4] * 3
+    task.load_dataset("train")
+    np.testing.assert_array_equal(task.dataset("train")[0].classes, load(folder)[0].classes)
+
+
+def test_a_family_and_a_label_may_stand_together(folder):
+    write_corpus(folder, LENGTHS, columns=["logmel_300"])
+    assert make_task(folder, labels=["logmel_300", "rvq"]).label_names == ["logmel_300", "rvq_0", "rvq_1", "rvq_2"]
+
+
+def test_a_family_with_gaps_lists_what_was_found(folder):
+    (folder / "dict.rvq_1.txt").unlink()
+    with pytest.raises(LabelError, match=r"found rvq_0, rvq_2, expected rvq_0, rvq_1, \.\.\. without gaps"):
+        load(folder, labels="rvq")
+
+
+def test_an_unknown_family_lists_what_there_is(folder):
+    with pytest.raises(LabelError, match=r"dict\.mfcc\.txt: no such dictionary, .*the labels rvq_0, rvq_1, rvq_2\."):
+        load(folder, labels="mfcc")
+
+
+def test_a_checkpoint_knows_the_members_of_its_families(folder, tmp_path):
+    task = make_task(folder, labels="rvq")
+    assert len(task.dictionaries) == 3
+    torch.save(task.state_dict(), tmp_path / "state.pt")
+    elsewhere = make_task(tmp_path / "nowhere", labels="rvq")
+    elsewhere.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert elsewhere.label_names == ["rvq_0", "rvq_1", "rvq_2"]
+    assert len(elsewhere.dictionaries) == 3
+    write_dictionary(folder / "dict.rvq_3.txt", [1] * CODES)  # a codebook more than the model has
+    resumed = make_task(folder, labels="rvq")
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    resumed.load_dataset("train")
+    assert resumed.dataset("train")[0].classes.shape[1] == 3
+
+
+def test_another_number_of_labels_than_the_checkpoints_is_refused(folder):
+    task = make_task(folder)
+    assert len(task.dictionaries) == 3
+    task.cfg.labels = ["rvq_0"]
+    with pytest.raises(LabelError, match=r"task\.labels: found 1 labels \(rvq_0\), expected 3, as many as"):
+        task.load_dataset("train")
+
+
+@pytest.mark.parametrize("labels", [3, "[rvq_0", [], ["rvq_0", "rvq_0"]])
+def test_labels_that_are_no_names_are_refused(folder, labels):
+    with pytest.raises(ValueError, match=r"task\.labels: found .*, expected .* such as \[encodec_0, encodec_1\]"):
+        make_task(folder, labels=labels)
+
+
 # Shards
 
 
@@ -179,6 +314,15 @@ def test_each_epoch_loads_its_shard(sharded):
     drawn = [len(load(sharded, epoch=epoch, sharding_data=3)) for epoch in range(1, 9)]
     assert drawn == [len(load(sharded, epoch=epoch, sharding_data=3)) for epoch in range(1, 9)]
     assert len(set(drawn)) > 1
+
+
+def test_each_epochs_shard_is_compared(sharded):
+    for shard in range(3):
+        record(sharded, f"train_{shard}_3", "abc"[shard])
+    task = make_task(sharded, sharding_data=3, load_random_data_shard=False)
+    task.load_dataset("train", epoch=1)
+    with pytest.raises(LabelError, match=r"train_1_3\.rvq\.json: rvq_0 of train_1_3 was made by"):
+        task.load_dataset("train", epoch=2)
 
 
 def test_a_missing_shard_is_told_in_the_first_epoch(sharded):

@@ -2,11 +2,14 @@
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mert_fairseq.teachers import cqt as cqt_module
 from mert_fairseq.teachers.cqt import CQTTeacher
@@ -75,6 +78,39 @@ def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch: pytest.MonkeyPatch)
     blocks = teacher(wave)
     assert max(key[0] for key in teacher._plans) * 100 < 30_000
     assert worst_error(blocks, whole) < 1e-4
+
+
+@pytest.mark.parametrize("samples", [120_000, 24_123, 1])
+def test_the_gpus_form_equals_the_cpus_to_a_millionth_of_the_peak(samples: int) -> None:
+    wave = clips(samples, 24_000)
+    assert worst_error(CQTTeacher(backend="gather")(wave), CQTTeacher()(wave)) < 1e-6
+
+
+def test_the_gpus_form_mirrors_at_zero_and_nyquist_and_cuts_long_clips_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"sample_rate": 8000, "hop_samples": 64, "bins": 41, "bins_per_octave": 6, "fmin_hz": 38.0}
+    monkeypatch.setattr(cqt_module, "MAX_BLOCK_SAMPLES", 1)
+    wave = clips(40_001, 8000)
+    assert worst_error(CQTTeacher(**settings, backend="gather")(wave), CQTTeacher(**settings)(wave)) < 1e-6
+
+
+@pytest.mark.parametrize("count", [1, 16, 128])
+def test_the_gpus_form_takes_tens_of_launches_at_any_batch_size(count: int) -> None:
+    teacher = CQTTeacher(backend="gather")
+    teacher(torch.zeros(1, 120_000))  # builds the plan
+    with FakeTensorMode(allow_non_fake_inputs=True), Operations() as operations:
+        assert teacher(torch.empty(count, 120_000)).shape == (count, 376, 336)
+    assert operations.count <= 60
+
+
+class Operations(TorchDispatchMode):
+    """Counts all that PyTorch is asked to do, views apart: no fewer than a GPU's launches."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
+        self.count += func.namespace == "aten" and not views
+        return func(*args, **(kwargs or {}))
 
 
 def test_440_hz_peaks_in_bin_180_and_an_octave_up_48_bins_higher(published: tuple) -> None:
@@ -165,7 +201,7 @@ def test_a_bin_above_nyquist_is_refused() -> None:
 def test_senseless_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="hop_samples 0, .* must all be above 0"):
         CQTTeacher(hop_samples=0)
-    with pytest.raises(ValueError, match="no backend 'librosa'; there are fft, nnaudio"):
+    with pytest.raises(ValueError, match="no backend 'librosa'; there are fft, gather, nnaudio"):
         CQTTeacher(backend="librosa")
 
 

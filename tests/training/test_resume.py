@@ -41,3 +41,30 @@ def test_mask_schedule_is_in_its_stage_after_a_resume(train):
     assert len(shares) == 8
     assert max(shares[:5]) < 0.2
     assert min(shares[5:]) > 0.5
+
+
+@pytest.mark.slow
+def test_a_resume_with_another_batch_size_uses_the_clips_that_are_left(train):
+    """Eight clips, two a batch: update 6 lies in the middle of epoch 2, and update 4 at the end of epoch 1."""
+    first = train(*UPDATES, "optimization.max_update=6", "checkpoint.save_interval_updates=2")
+    assert first.status == 0, first.output
+    assert {"checkpoint_1_2.pt", "checkpoint_1_4.pt"} <= {path.name for path in first.save_dir.iterdir()}
+    resumed = train(*UPDATES, "dataset.max_tokens=24000")
+    assert resumed.status == 0, resumed.output
+    assert "epoch 2: continues after 4 of 8 clips, in batches of another size than before" in resumed.output
+    ends = re.findall(r'\[train\]\[INFO\] - \{"epoch": (\d).*"train_num_updates": "(\d+)"', resumed.output)
+    assert ends == [("2", "10")]  # four clips, one a batch
+
+
+@pytest.mark.slow
+def test_a_second_iteration_starts_from_the_first_under_new_heads(train):
+    first = train("optimization.max_update=2", save_dir="first")
+    assert first.status == 0, first.output
+    donor = first.save_dir / "checkpoint_last.pt"
+    other = ["optimization.max_update=2", "task.labels=[rvq_0]"]
+    refused = train(*other, f"checkpoint.finetune_from_model={donor}", save_dir="refused")
+    assert refused.status != 0
+    assert f"set +model.pretrained_weights={donor}" in refused.output
+    second = train(*other, f"+model.pretrained_weights={donor}", save_dir="second")
+    assert second.status == 0, second.output
+    assert re.search(r"conv stack (\d+) of \1, Transformer (\d+) of \2, heads 2 of 5", second.output)

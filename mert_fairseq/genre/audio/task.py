@@ -17,16 +17,15 @@ from torch import nn
 from mert_fairseq.data.checks import check_sample_rate, usable_tracks
 from mert_fairseq.genre.audio.dataset import GenreAudioDataset
 from mert_fairseq.genre.base_task import GenreConfig, GenreTask
-from mert_fairseq.genre.label_files import GenreLabelError, GenreLabels
 from mert_fairseq.genre.splits import check_counts, check_disjoint
 from mert_fairseq.genre.vocabulary import GenreVocabulary
+from mert_fairseq.labels.genre_labels import GENRES_DIR, GenreLabelError, GenreLabels
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.optimizers.layerwise_adam import check_rates
 from mert_fairseq.options import option
 from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
 
 logger = logging.getLogger(__name__)
-GENRES_DIR = "genres"
 SHORTEST_SAMPLES = 800  # two frames of the wav2vec 2.0 conv stack
 
 

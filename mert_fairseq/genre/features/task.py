@@ -21,6 +21,7 @@ from mert_fairseq.genre.features.tokens import WIDTH
 from mert_fairseq.genre.splits import check_counts, check_disjoint
 from mert_fairseq.genre.vocabulary import GenreVocabulary
 from mert_fairseq.options import option
+from mert_fairseq.tasks.clip_task import EpochTask
 
 OFFICIAL_SPLITS = {short: official for official, short in MANIFEST_SPLITS.items()}  # train: training, ...
 
@@ -55,7 +56,7 @@ class FMAGenreConfig(GenreConfig):
 
 
 @register_task("fma_genre", dataclass=FMAGenreConfig)
-class FMAGenreTask(GenreTask):
+class FMAGenreTask(EpochTask, GenreTask):
     """Genres of FMA's tracks from features.csv, on the official splits (train, valid, test).
 
     The preprocessors are fitted on the training split; checkpoints carry them, so that a checkpoint and a table are all

@@ -9,16 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.frames import decoded_length_agrees
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.mpeg import unstated_samples
 from mert_fairseq.preprocessing.audio_stats import Limits, Meter
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, without_path
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 
 CHUNK_TRACKS = 64
-LOSSLESS = ("WAV", "FLAC", "AIFF", "W64", "CAF", "AU")
-TOLERATED_SECONDS = 0.1  # between the header of a lossy file and what it decodes to
 REPLACE = "Fetch or convert the file again and make the manifest again."
 
 
@@ -85,7 +83,7 @@ def check_audio(
     broken: set[int] = set()
     look = functools.partial(look_at_chunk, sample_rate=sample_rate)
     for chunk, answer in run_tasks(look, chunks(), options.workers):
-        if isinstance(answer, Died):  # one of them killed the decoder: find out which
+        if isinstance(answer, WorkerCrashed):  # one of them killed the decoder: find out which
             answer = [fault for job in chunk for fault in _alone(job, look)]
         for fault in answer:
             kinds.add(fault)
@@ -104,7 +102,7 @@ def check_audio(
 
 def _alone(job: Job, look: Callable[[list[Job]], list[Fault]]) -> list[Fault]:
     ((_, answer),) = run_tasks(look, [[job]], 1)
-    if isinstance(answer, Died):
+    if isinstance(answer, WorkerCrashed):
         found = f"reading it killed the process (exit code {answer.exit_code})"
         return [Fault(job.track, "decoder_died", True, found, REPLACE)]
     return answer
@@ -128,20 +126,15 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
         found = f"{info.sample_rate} Hz, expected {sample_rate} Hz"
         remedy = f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
         faults.append(Fault(job.track, "audio_sample_rate", True, found, remedy))
-    tolerated = 0 if info.format.partition("/")[0] in LOSSLESS else TOLERATED_SECONDS * info.sample_rate
-    samples = _samples_without_decoding(job.path, info)
-    if samples is not None and abs(samples - job.samples) > tolerated:
-        found = f"{samples} samples by its header, the manifest says {job.samples}"
-        remedy = "The file changed after the manifest was made: make the manifest, and the labels, again."
-        faults.append(Fault(job.track, "audio_length", True, found, remedy))
-    return faults + (_decode(job, info) if job.decode else [])
-
-
-def _samples_without_decoding(path: Path, info: audio.AudioInfo) -> int | None:
-    """What the header says or, where an MP3's does not, its frames add up to; None if nothing tells."""
-    if info.format.startswith("MP3") and (counted := unstated_samples(path)) is not None:
-        return counted or None
-    return None if info.samples == audio.UNKNOWN_SAMPLES else info.samples
+    decode, stated = job.decode, info.samples != audio.UNKNOWN_SAMPLES
+    if stated and not decoded_length_agrees(info.samples, job.samples, info.sample_rate, info.format):
+        if info.format.startswith("OGG") and info.samples > job.samples:
+            decode = True  # the positions in its pages can be ahead of the audio
+        else:
+            found = f"{info.samples} samples by its header, the manifest says {job.samples}"
+            remedy = "The file changed after the manifest was made: make the manifest, and the labels, again."
+            faults.append(Fault(job.track, "audio_length", True, found, remedy))
+    return faults + (_decode(job, info) if decode else [])
 
 
 def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
@@ -149,12 +142,13 @@ def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
     try:
         for block in audio.stream_channels(job.path):
             meter.update(block, block.mean(axis=1))
+    except audio.TruncatedAudioError:
+        pass  # the manifest's length counts, not the header's
     except audio.AudioError as error:
-        if meter.samples < job.samples:
-            seconds = meter.samples / info.sample_rate
-            found = f"decodes up to {seconds:.2f} s only: {without_path(error, job.path)}"
-            return [Fault(job.track, "audio_unreadable", True, found, REPLACE)]
-    if meter.samples < job.samples:
+        seconds = meter.samples / info.sample_rate
+        found = f"decodes up to {seconds:.2f} s only: {without_path(error, job.path)}"
+        return [Fault(job.track, "audio_unreadable", True, found, REPLACE)]
+    if not decoded_length_agrees(meter.samples, job.samples, info.sample_rate, info.format):
         found = f"decodes to {meter.samples} samples, the manifest says {job.samples}"
         return [Fault(job.track, "audio_length", True, found, REPLACE)]
     verdict = meter.verdict(Limits(min_seconds=0))

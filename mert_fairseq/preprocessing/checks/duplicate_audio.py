@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.jobs.worker_pool import Died, run_tasks
+from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.checks.findings import Report
 from mert_fairseq.preprocessing.checks.manifest_checks import split_of
@@ -120,7 +120,7 @@ def _digests(corpus: _Corpus, numbers: np.ndarray, whole: bool, workers: int) ->
 
     digests: dict[int, int] = {}
     for _, answer in run_tasks(functools.partial(_digest_chunk, whole=whole), chunks(), workers):
-        if not isinstance(answer, Died):  # the check of the audio reports such a file
+        if not isinstance(answer, WorkerCrashed):  # the check of the audio reports such a file
             digests |= answer
     order = sorted(digests)
     return np.array(order, dtype=np.int64), np.array([digests[number] for number in order], dtype=np.uint64)

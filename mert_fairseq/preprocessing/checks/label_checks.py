@@ -1,22 +1,20 @@
 """Checks of labels: one a track, as many as the clock says, inside their dictionaries, the same names in each split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mert_fairseq.frames import num_label_frames
+from mert_fairseq.frames import lengths_agree, num_label_frames
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
+from mert_fairseq.labels.families import expand_family
+from mert_fairseq.labels.provenance import LABEL_AGAIN, Provenance, provenance
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, some, without_path
 from mert_fairseq.preprocessing.checks.label_files import LabelFile, find_label_files
 
 USUAL_LABEL_RATE_HZ = 75.0
-TOLERATED_SECONDS = 0.1  # teachers differ by some frames at the end of a track; training allows as much
 ENOUGH_CODES = 100  # for each entry of a dictionary, before unused ones are worth a word
-LABEL_AGAIN = (
-    "Make the labels again from this manifest (preprocess/extract_rvq_labels.py, preprocess/kmeans_labels.py)."
-)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,9 @@ def check_labels(
     """Check every label of every split against the manifests and the dictionaries."""
     label_dir = options.label_dir or folder
     dictionaries = _Dictionaries(label_dir, report)
+    if options.labels is not None:
+        options = replace(options, labels=_asked_labels(label_dir, options.labels, report))
+    origins = _Origins(label_dir, report)
     names_of_split: dict[str, set[str]] = {}
     doubtful: set[str] = set()  # splits of which a file of labels is broken: which names it holds is not known
     for split, manifest in manifests.items():
@@ -42,7 +43,7 @@ def check_labels(
         names_of_split[split] = set()
         for file in files:
             checker = _FileCheck(split, manifest, file, Clock(sample_rate, options.label_rate_hz), options, report)
-            names = checker.run(dictionaries)
+            names = checker.run(dictionaries, origins)
             if names is None:
                 doubtful.add(split)
             else:
@@ -54,13 +55,25 @@ def _check_names(
     label_dir: Path, names_of_split: dict[str, set[str]], doubtful: set[str], options: Options, report: Report
 ) -> None:
     every = set().union(*names_of_split.values()) if options.labels is None else set(options.labels)
-    if not every and not doubtful and names_of_split:
+    told = any(finding.check == "labels_missing" for finding in report.findings)  # names that stand for no label
+    if not every and not told and not doubtful and names_of_split:
         remedy = f"Label the splits (preprocess/extract_rvq_labels.py apply {label_dir}), or give --label-dir."
         report.warn("no_labels", label_dir, "no frame labels", remedy)
     for split, names in names_of_split.items():
         if split not in doubtful and (missing := sorted(every - names)):
             found = f"no labels {some(missing)}, expected them for each split"
             report.error("labels_missing", label_dir / f"{split}.{missing[0]}", found, LABEL_AGAIN, len(missing))
+
+
+def _asked_labels(label_dir: Path, names: tuple[str, ...], report: Report) -> tuple[str, ...]:
+    """The names, families replaced by their members; one that stands for nothing is a finding."""
+    asked: list[str] = []
+    for name in names:
+        try:
+            asked += expand_family(name, label_dir)
+        except LabelError as error:
+            report.error("labels_missing", label_dir, str(error), "Correct --labels or --label-dir.")
+    return tuple(asked)
 
 
 class _Dictionaries:
@@ -84,6 +97,32 @@ class _Dictionaries:
         return self.known[label]
 
 
+class _Origins:
+    """The teachers and manifests that the labels were made with, compared file by file."""
+
+    def __init__(self, label_dir: Path, report: Report) -> None:
+        self.label_dir, self.report = label_dir, report
+        self.first: dict[str, Provenance] = {}
+        self.reported: set[tuple[str, Path]] = set()  # a sidecar speaks for several files
+
+    def check(self, split: str, manifest: Manifest, labels: FrameLabels) -> None:
+        try:
+            found = provenance(labels, self.label_dir, split)
+        except LabelError as error:
+            self.report.error("label_sidecar", self.label_dir / f"{split}.*.json", str(error), LABEL_AGAIN)
+            return
+        tsv = self.report.folder / f"{split}.tsv"
+        for column, origin in found.items():
+            first = self.first.setdefault(column, origin)
+            for check, fault in (
+                ("label_manifest", origin.manifest_fault(tsv, manifest.tracks_sha256)),
+                ("label_teacher", origin.teacher_fault(column, first)),
+            ):
+                if fault and (check, fault.where) not in self.reported:
+                    self.reported.add((check, fault.where))
+                    self.report.error(check, fault.where, fault.found, fault.remedy)
+
+
 @dataclass
 class _FileCheck:
     """The check of one label file of one split."""
@@ -95,7 +134,7 @@ class _FileCheck:
     options: Options
     report: Report
 
-    def run(self, dictionaries: _Dictionaries) -> set[str] | None:
+    def run(self, dictionaries: _Dictionaries, origins: "_Origins") -> set[str] | None:
         """Check it; gives the names of the labels in it, None if it cannot be read."""
         try:
             labels = self.file.open()
@@ -110,6 +149,7 @@ class _FileCheck:
         names = {labels.columns[place] for place in wanted}
         if not names or not self._has_all_tracks(labels) or self._is_of_tracks(labels):
             return names
+        origins.check(self.split, self.manifest, labels)
         self._check_lengths(labels)
         read = self._check_codes(labels, [(place, dictionaries.of(labels.columns[place])) for place in wanted])
         what = f"{self.split}: {self.file.form} labels {some(sorted(names), 8)}"
@@ -143,7 +183,7 @@ class _FileCheck:
             found = f"made at {said:g} labels a second, expected {rate_hz:g}"
             self.report.error("label_rate", self.file.path, found, "Give the right --label-rate, or label again.")
         expected = num_label_frames(self.manifest.samples, self.clock.sample_rate, rate_hz)
-        off = np.flatnonzero(np.abs(labels.frames - expected) > TOLERATED_SECONDS * rate_hz)
+        off = np.flatnonzero(~lengths_agree(labels.frames, expected, rate_hz))
         if not len(off):
             return
         track = int(off[0])

@@ -1,19 +1,28 @@
 """The pages of an Ogg file: checksums, gaps, the end mark, and a second stream behind the first."""
 
-import struct
-import zlib
+from pathlib import Path
 from typing import BinaryIO
 
+from mert_fairseq.audio import AudioError, decodable_samples, probe
+from mert_fairseq.ogg import BEGIN_OF_STREAM, END_OF_STREAM, OGG_HEADER, ogg_checksum, with_late_end
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 
-OGG_HEADER = struct.Struct("<4sBBqIIIB")  # magic, version, flags, granule, serial, sequence, checksum, segments
-BEGIN_OF_STREAM = 0x02
-END_OF_STREAM = 0x04
-REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+LATE_SAMPLES = 1 << 20  # more than a packet holds
+NO_END_MARK = "the last page does not end the stream; if it is the last one all the same: ffmpeg -i OLD -c copy NEW"
 
 
-def ogg_fault(stream: BinaryIO, size_bytes: int) -> tuple[Reason, str] | None:
-    """What is wrong with the pages, as (reason, detail), or None."""
+def ogg_fault(path: Path) -> tuple[Reason, str] | None:
+    """What is wrong with the pages of a file, as (reason, detail), or None.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        fault = _fault_of_pages(stream, path.stat().st_size)
+    return None if fault == (Reason.TRUNCATED, NO_END_MARK) and _ends_inside_a_packet(path) else fault
+
+
+def _fault_of_pages(stream: BinaryIO, size_bytes: int) -> tuple[Reason, str] | None:
     sequence_of: dict[int, int] = {}
     open_serials: set[int] = set()
     has_begun = False  # streams that sound together all begin before any of them goes on
@@ -45,14 +54,18 @@ def ogg_fault(stream: BinaryIO, size_bytes: int) -> tuple[Reason, str] | None:
         rest = size_bytes - offset
         if rest > 0:
             return Reason.DAMAGED, f"no page at byte {offset} of {size_bytes}, where one has to follow"
-        return Reason.TRUNCATED, "the last page does not end the stream"
+        return Reason.TRUNCATED, NO_END_MARK
     return None
 
 
-def ogg_checksum(page: bytes) -> int:
-    """Ogg's CRC-32 of a page whose checksum field is zero (RFC 3533: polynomial 0x04c11db7, initial value 0).
+def _ends_inside_a_packet(path: Path) -> bool:
+    """Whether the last page states an end before that of its last packet, which only the last page of a stream does.
 
-    zlib's CRC-32 has the same polynomial in the opposite bit order, so the page is mirrored bit by bit, and the result.
+    Encoders pad the last packet. So a stream that lacks its end-of-stream mark alone differs from one that was cut
+    between two pages, unless its length happens to be that of its packets.
     """
-    mirrored = zlib.crc32(page.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
+    late = with_late_end(path, LATE_SAMPLES)
+    try:
+        return late is not None and decodable_samples(late) > probe(path).samples
+    except AudioError:
+        return False

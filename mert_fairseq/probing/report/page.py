@@ -182,12 +182,14 @@ def _worst(
     if not (task.card.may_copy and data):
         return
     (folder / "clips").mkdir(exist_ok=True)
+    players = []
     for place in worst:
         source = data / str(files[place])
         if source.is_file():
             copy = folder / "clips" / source.name
             shutil.copyfile(source, copy)
-            page.audio(f"clips/{copy.name}", f"{source.name}: is {names[targets[place]]}")
+            players.append((f"{source.name}: is {names[targets[place]]}", f"clips/{copy.name}"))
+    page.sounds(players)
 
 
 def _write_numbers(out: Path, results: Sequence[Mapping[str, Any]]) -> None:

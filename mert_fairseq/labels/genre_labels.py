@@ -1,12 +1,50 @@
-"""Genre labels of manifests: a line of genre ids a track, as prepare_fma.py and label_genres.py write them."""
+"""Genre labels beside a manifest: one line of genre ids per track, a dictionary per label, and the titles of the ids.
 
-from collections.abc import Sequence
+genres/{split}.{label}     genre ids separated by blanks, in the manifest's order; an empty line for no genre
+genres/dict.{label}.txt    "id count" lines; their order is that of the classes
+genres/genres.tsv          genre_id, title, root, path (titles from the root to the genre)
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mert_fairseq.labels import LabelDictionary
+from mert_fairseq.files import write_lines
+from mert_fairseq.labels.dictionary import LabelDictionary
 
+GENRES_DIR = "genres"  # apart from frame labels, which are as many as the clock says
 TITLES_FILE = "genres.tsv"
+TITLE_COLUMNS = ("genre_id", "title", "root", "path")
 MADE_BY = "Make it with preprocess/prepare_fma.py (the FMA) or preprocess/label_genres.py (any music with a table)."
+
+
+def write_genre_labels(
+    folder: Path,
+    label: str,
+    genres_of_split: Mapping[str, Sequence[Sequence[int]]],
+    dictionary: Iterable[int] | None = None,
+) -> None:
+    """Write ``{split}.{label}`` and ``dict.{label}.txt``.
+
+    Args:
+        folder: gets the files; made if needed.
+        label: such as genre_top.
+        genres_of_split: of each split the genre ids of its tracks, in the manifest's order.
+        dictionary: ids that the dictionary lists, in this order; by default those that occur, sorted.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: Counter[int] = Counter()
+    for split, tracks in genres_of_split.items():
+        write_lines(folder / f"{split}.{label}", [" ".join(map(str, genres)) for genres in tracks])
+        counts.update(genre for genres in tracks for genre in genres)
+    listed = sorted(counts) if dictionary is None else dictionary
+    write_lines(folder / f"dict.{label}.txt", [f"{genre} {counts[genre]}" for genre in listed])
+
+
+def write_titles(folder: Path, rows: Iterable[tuple[int, str, int, str]]) -> None:
+    """Write genres.tsv from rows of genre id, title, id of the root, path of titles."""
+    lines = ["\t".join(map(str, row)) for row in rows]
+    write_lines(folder / TITLES_FILE, ["\t".join(TITLE_COLUMNS), *lines])
 
 
 class GenreLabelError(ValueError):

@@ -1,0 +1,207 @@
+"""What a training step asks of a GPU, counted without one: launches, host reads, memory, FLOPs, floor of time.
+
+    python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--clips 16] [--seconds 5]
+
+The model of a recipe runs on fake tensors: shapes without data. Counts are those of PyTorch's operations on a GPU; a
+few of them are two or three kernels there (layer norm's gradient). The optimizer is not counted.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import torch
+from fairseq.data.dictionary import Dictionary
+from omegaconf import OmegaConf
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+sys.path.insert(0, str(Path(__file__).parent))
+from launch_counter import LaunchCounter, gpu_kernels
+
+from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.models.mert import MERTModel
+from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.modules import clip_rng
+from mert_fairseq.teachers.cqt import CQTTeacher
+
+RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
+PRECISIONS = {"fp16": torch.half, "bf16": torch.bfloat16}
+PEAK_TFLOPS = {"H100": 989.0, "A100": 312.0}  # half precision, dense
+PARTS = ("mixing", "conv stack", "masks", "layers", "heads", "CQT", "criterion", "rest")
+PHASES = ("forward", "criterion", "backward")
+RECIPES = Path(__file__).parent.parent / "config" / "pretrain"
+
+
+class Case(NamedTuple):
+    """What is counted."""
+
+    size: str = "95m"  # or 330m
+    precision: str = "fp16"  # or bf16
+    padded: bool = False
+    clips: int = 16
+    seconds: float = 5.0
+
+    def __str__(self) -> str:
+        return f"{self.size.upper()} {self.precision}{' padded' if self.padded else ''}"
+
+
+def model_config(size: str) -> Any:
+    """The model's options as the recipe has them."""
+    options = OmegaConf.load(RECIPES / "mert_95m.yaml")["model"]
+    if size == "330m":
+        options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / "330m.yaml")["model"])
+    options = OmegaConf.merge(options, {"label_rate": LABEL_RATE, "encoder_layerdrop": 0.0})  # every layer counts
+    return OmegaConf.merge(OmegaConf.structured(MERTConfig), options)
+
+
+def count(case: Case) -> LaunchCounter:
+    """Run an update of a batch on fake tensors and count."""
+    counter = LaunchCounter()
+    teacher = CQTTeacher(backend="gather")  # the form that a GPU takes
+    teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan of real numbers
+    with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
+        model = _model(case)
+        criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
+        sample = _sample(case)
+        model.encoder_cqt_model.teacher = teacher
+        counter.ignore(model.parameters())
+        with _parts_named(model, counter), counter:
+            with counter.saving():
+                loss = _forward(criterion, model, sample, counter)
+            counter.phase = "backward"
+            with counter.part("rest"):
+                loss.backward()
+    return counter
+
+
+def _model(case: Case) -> MERTModel:
+    torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be halved afterwards
+    try:
+        return MERTModel(model_config(case.size), RATE, [CODES + 4] * CODEBOOKS).train()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def _forward(criterion: nn.Module, model: MERTModel, sample: dict[str, Any], counter: LaunchCounter) -> Any:
+    forward = model.forward
+
+    def model_forward(*args: Any, **kwargs: Any) -> Any:
+        counter.phase = "forward"
+        with counter.part("rest"):
+            output = forward(*args, **kwargs)
+        counter.phase = "criterion"
+        return output
+
+    with mock.patch.object(model, "forward", model_forward), counter.part("criterion"):
+        return criterion(model, sample)[0]
+
+
+@contextmanager
+def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
+    """Count the parts of the model under their names, and copies to the device."""
+    methods: list[tuple[Any, str, str]] = [
+        (model, "mixture", "mixing"),
+        (model.feature_extractor, "forward", "conv stack"),
+        (model, "_mask", "masks"),
+        (model, "_predictions", "heads"),
+        (model.encoder_cqt_model, "teacher", "CQT"),
+        *((layer, "forward", "layers") for layer in model.encoder.layers),
+    ]
+    to_device = clip_rng.to_device
+
+    def counted_copy(*args: Any) -> Any:
+        counter.copied_to_device()
+        return to_device(*args)
+
+    with ExitStack() as patches:
+        for owner, name, part in methods:
+            patches.enter_context(mock.patch.object(owner, name, counter.named(part, getattr(owner, name))))
+        patches.enter_context(mock.patch.object(clip_rng, "to_device", counted_copy))
+        yield
+
+
+def _dictionary() -> Dictionary:
+    dictionary = Dictionary()
+    for code in range(CODES):
+        dictionary.add_symbol(str(code), 1 + (code == 3))
+    return dictionary
+
+
+def _sample(case: Case) -> dict[str, Any]:
+    samples = int(case.seconds * RATE)
+    lengths = np.full(case.clips, samples)
+    padding_mask = None
+    if case.padded:
+        lengths[1::2] = samples * 7 // 10
+        padding_mask = torch.zeros(case.clips, samples, dtype=torch.bool)
+    return {
+        "id": torch.arange(case.clips),
+        "target_list": torch.zeros(CODEBOOKS, case.clips, int(case.seconds * LABEL_RATE), dtype=torch.long),
+        "net_input": {
+            "source": torch.zeros(case.clips, samples, dtype=torch.int16),
+            "padding_mask": padding_mask,
+            "clip_seeds": np.arange(case.clips),
+            "lengths": lengths,
+        },
+    }
+
+
+def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
+    """The figures that the budget holds."""
+    launches = {phase: sum(n for (at, _), n in counter.launches.items() if at == phase) for phase in PHASES}
+    flops = sum(counter.flops.values())
+    return {
+        **launches,
+        "all three": sum(launches.values()),
+        "host reads": sum(counter.reads.values()),
+        "saved GB": sum(counter.saved_bytes.values()) / 1e9,
+        "saved GB per clip": sum(counter.saved_bytes.values()) / 1e9 / case.clips,
+        "TFLOP": flops / 1e12,
+        **{f"floor ms {gpu}": flops / 1e9 / peak for gpu, peak in PEAK_TFLOPS.items()},
+    }
+
+
+def print_tables(cases: list[Case]) -> None:
+    """Two Markdown tables: what an update takes, and which part takes it."""
+    counters = {case: count(case) for case in cases}
+    print("| | " + " | ".join(map(str, cases)) + " |\n|---|" + "--:|" * len(cases))
+    for name in summary(counters[cases[0]], cases[0]):
+        print(f"| {name} | " + " | ".join(f"{summary(counters[case], case)[name]:.4g}" for case in cases) + " |")
+    print("\n| part: launches forward + backward, saved GB | " + " | ".join(map(str, cases)) + " |")
+    print("|---|" + "--:|" * len(cases))
+    for part in PARTS:
+        cells = []
+        for counter in counters.values():
+            forward = counter.launches["forward", part] + counter.launches["criterion", part]
+            saved = counter.saved_bytes[part] / 1e9
+            cells.append(f"{forward} + {counter.launches['backward', part]}, {saved:.2f}")
+        print(f"| {part} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Count and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--sizes", nargs="+", default=["95m", "330m"], choices=["95m", "330m"])
+    options.add_argument("--precisions", nargs="+", default=["fp16", "bf16"], choices=list(PRECISIONS))
+    options.add_argument("--clips", type=int, default=16)
+    options.add_argument("--seconds", type=float, default=5.0)
+    chosen = options.parse_args()
+    cases = [
+        Case(size, precision, padded, chosen.clips, chosen.seconds)
+        for size in chosen.sizes
+        for precision in chosen.precisions
+        for padded in (False, True)
+    ]
+    print(f"{chosen.clips} clips of {chosen.seconds:g} s, {CODEBOOKS} codebooks of {CODES + 4} classes.\n")
+    print_tables(cases)
+
+
+if __name__ == "__main__":
+    main()

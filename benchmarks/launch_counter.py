@@ -1,0 +1,134 @@
+"""Counts what a GPU would be asked to do, by part of the model, on fake tensors that hold no data."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+NO_LAUNCH = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "lift_fresh"}
+
+
+class LaunchCounter(TorchDispatchMode):
+    """Launches, FLOPs, host reads and saved activations, by (phase, part).
+
+    A launch is one operation that PyTorch hands to the device; views and allocations are none. A host read is answered
+    with 1, so that code which reads a number runs on. Memory is that of the storages that the backward pass keeps, each
+    counted once, for the part that saved it first; parameters do not count. In the backward pass operations belong to
+    the part whose saved tensors were read last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: Counter[tuple[str, str]] = Counter()
+        self.flops: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
+        self.saved_bytes: Counter[str] = Counter()
+        self.phase = "forward"
+        self._parts = ["rest"]
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []
+
+    def ignore(self, tensors: Iterable[Tensor]) -> None:
+        """Tensors that the model keeps anyway: parameters."""
+        self._seen |= {_storage(tensor) for tensor in tensors}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.split("::")[1]
+        if name == "_local_scalar_dense":
+            self.reads[self.phase] += 1
+            return True if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
+        found = func(*args, **(kwargs or {}))
+        if _launches(func, name):
+            self.launches[self.phase, self._parts[-1]] += 1
+        self.flops[self.phase] += _flops(func, name, args, kwargs or {}, found)
+        return found
+
+    def copied_to_device(self) -> None:
+        """Count a copy from the host; fake tensors of the CPU do not show it."""
+        self.launches[self.phase, self._parts[-1]] += 1
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Name what happens inside."""
+        self._parts.append(name)
+        try:
+            yield
+        finally:
+            self._parts.pop()
+
+    def named(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, whose operations belong to the part ``name``."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.part(name):
+                return function(*args, **kwargs)
+
+        return call
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Note what is saved for the backward pass, and by which part."""
+
+        def pack(tensor: Tensor) -> tuple[Tensor, str]:
+            part, storage = self._parts[-1], _storage(tensor)
+            if storage not in self._seen:
+                self._seen.add(storage)
+                self._kept.append(tensor.untyped_storage())  # so that no other storage gets its number
+                self.saved_bytes[part] += tensor.untyped_storage().nbytes()
+            return tensor, part
+
+        def unpack(packed: tuple[Tensor, str]) -> Tensor:
+            if self.phase == "backward":
+                self._parts[-1] = packed[1]
+            return packed[0]
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            yield
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _launches(func: Any, name: str) -> bool:
+    views = any(result.alias_info is not None and not result.alias_info.is_write for result in func._schema.returns)
+    return func.namespace == "aten" and name not in NO_LAUNCH and not views and not name.startswith("sym_")
+
+
+def _flops(func: Any, name: str, args: Any, kwargs: Any, found: Any) -> int:
+    """As PyTorch's flop counter counts, but for the gradients of grouped convolutions, where it forgets the groups."""
+    if name == "convolution_backward":
+        grad_output, _, weight, *_, output_mask = args
+        return 2 * grad_output.numel() * weight[0].numel() * sum(output_mask[:2])
+    if func._overloadpacket in flop_registry:
+        return flop_registry[func._overloadpacket](*args, **kwargs, out_val=found)
+    return 0
+
+
+@contextmanager
+def gpu_kernels() -> Iterator[None]:
+    """Let fake tensors of the CPU take the kernels that half precision takes on a GPU, where those differ.
+
+    Dropout is one kernel there. Attention takes the flash kernel without a mask and the memory-efficient one with it.
+    """
+
+    def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        return torch.native_dropout(x, p, True)[0] if training and p > 0 else x
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout_p: float = 0.0) -> Tensor:
+        if mask is None:
+            return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, dropout_p)[0]
+        mask = mask.expand(q.size(0), q.size(1), q.size(2), k.size(2))
+        return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, mask, True, dropout_p)[0]
+
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(F, "dropout", dropout))
+        patches.enter_context(mock.patch.object(F, "scaled_dot_product_attention", attention))
+        yield

@@ -1,0 +1,34 @@
+"""How every command runs: it prints its result, or one line with the error, and returns an exit status."""
+
+import sys
+from collections.abc import Callable
+
+RESUMABLE = "the same command continues where it stopped"
+STARTS_ANEW = "the same command starts anew"
+
+
+class JobError(RuntimeError):
+    """A job that cannot continue: the message says where, why, and what to do."""
+
+
+def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMABLE) -> int:
+    """Run ``action`` and print the text that it returns; print user errors to standard error.
+
+    Args:
+        prog: name of the command, put before errors.
+        action: does the work and returns what to print.
+        interrupted: what happens to the work after Ctrl-C.
+
+    Returns:
+        The exit status: 0 done, 1 wrong input or a failed job, 130 interrupted.
+    """
+    try:
+        text = action()
+    except (ValueError, OSError, JobError) as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
+        return 130
+    print(text)
+    return 0

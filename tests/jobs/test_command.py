@@ -1,0 +1,31 @@
+"""What every command prints and which exit status it returns."""
+
+import pytest
+
+from mert_fairseq.jobs.command import JobError, run_command
+from mert_fairseq.jobs.worker_pool import WorkerError
+
+
+def _raises(error):
+    raise error
+
+
+def test_a_command_prints_its_result(capsys):
+    assert run_command("count", lambda: "3 tracks") == 0
+    assert capsys.readouterr().out == "3 tracks\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), OSError("wrong"), JobError("wrong"), WorkerError("wrong")])
+def test_errors_of_users_go_to_standard_error_in_one_line(capsys, error):
+    assert run_command("count", lambda: _raises(error)) == 1
+    assert capsys.readouterr().err == "count: wrong\n"
+
+
+def test_ctrl_c_says_what_the_same_command_does_next(capsys):
+    assert run_command("count", lambda: _raises(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "count: interrupted; the same command continues where it stopped\n"
+
+
+def test_errors_of_ours_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command("count", lambda: str(1 // 0))

@@ -1,0 +1,61 @@
+"""What an update may ask of a GPU: launches, host reads and saved activations, counted without one."""
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def budget(repo_root):
+    sys.path.insert(0, str(repo_root / "benchmarks"))
+    try:
+        import budget
+    finally:
+        sys.path.pop(0)
+    return budget
+
+
+def test_an_update_of_95m_stays_within_its_launches_and_memory(budget):
+    case = budget.Case("95m", "fp16")
+    counter = budget.count(case)
+    found = budget.summary(counter, case)
+    assert found["all three"] <= 1_100
+    assert counter.launches["forward", "CQT"] <= 60
+    assert found["saved GB"] <= 4.4
+    assert counter.reads["forward"] == counter.reads["backward"] == 0
+    # by hand: 2 FLOP per weight, frame and direction; 12 layers of 12 x 768^2 weights over 16 x 374 frames
+    assert sum(counter.flops.values()) > 3 * 2 * 12 * 12 * 768**2 * 16 * 374
+
+
+def test_330m_saves_half_a_gigabyte_per_clip_at_most(budget):
+    case = budget.Case("330m", "bf16", clips=2)
+    assert budget.summary(budget.count(case), case)["saved GB per clip"] <= 0.5
+
+
+def test_padding_costs_no_host_read_and_more_clips_no_launch(budget):
+    small, large = (budget.Case("95m", "bf16", padded=True, clips=clips) for clips in (2, 64))
+    counters = [budget.count(case) for case in (small, large)]
+    for counter in counters:
+        assert counter.reads["forward"] == 0
+    assert counters[0].launches == counters[1].launches
+
+
+def test_the_counter_sees_what_it_counts(budget):
+    """Each figure of a Linear and a GELU, worked out by hand."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    counter = budget.LaunchCounter()
+    with FakeTensorMode():
+        linear, x = torch.nn.Linear(8, 16), torch.randn(4, 8)
+        counter.ignore(linear.parameters())
+        with counter:
+            with counter.saving(), counter.part("linear"):
+                y = torch.nn.functional.gelu(linear(x))
+            assert float(y.sum().detach()) == 1.0  # an answer that stands for any
+            counter.phase = "backward"
+            y.sum().backward()
+    assert counter.launches["forward", "linear"] == 2  # addmm, gelu
+    assert counter.saved_bytes["linear"] == 4 * (4 * 8 + 4 * 16)  # the input, and what GELU needs
+    assert counter.flops == {"forward": 2 * 4 * 8 * 16, "backward": 2 * 4 * 8 * 16}  # no gradient of the input
+    assert counter.reads == {"forward": 1}
