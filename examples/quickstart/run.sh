@@ -64,7 +64,7 @@ python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \
         --config-dir "$ROOT/config/pretrain" --config-name tiny \
-        common.user_dir="$ROOT/mert_fairseq" common.log_format=json \
+        common.log_format=json \
         task.data="$DATA" checkpoint.save_dir="$RUN" \
         optimization.max_update="$1" lr_scheduler.total_num_update="$UPDATES"
 }
