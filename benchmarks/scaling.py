@@ -17,7 +17,7 @@ ENCODEC_SPEED, KMEANS_SPEED = 32.8 / 2, 769 / 2  # times real time, a core: labe
 PCM_BYTES_A_SECOND = 2 * SAMPLE_RATE
 FMA_LARGE_BYTES_A_SECOND = 93 * 2**30 / (106_574 * 30)  # its MP3s
 LABEL_BYTES_A_SECOND = 2 * FRAME_RATE * CODEBOOKS  # packed, uint16
-CHECKPOINT_BYTES_A_PARAMETER = 12  # float32 weights and Adam's two moments
+CHECKPOINT_BYTES_A_PARAMETER = 16  # weights, master weights and Adam's two moments, all in float32
 # Memory of a GPU in half precision, reasoned from counts of saved activations, not measured on a GPU.
 STATE_BYTES_A_PARAMETER = 20  # half-precision weights and gradients, float32 master, gradient and Adam's two moments
 FREE_SHARE = 0.1  # of the memory: the CUDA context, NCCL's buffers and fragments

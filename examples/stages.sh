@@ -1,4 +1,4 @@
-# What the examples with numbered stages share. Their run.sh sources it, having set its options to their defaults.
+# What the examples share. Their run.sh sources it; those with numbered stages set their options to the defaults first.
 
 refuse() { echo "$0: $1" >&2; exit 2; }
 
@@ -17,6 +17,19 @@ read_options() {
   done
 }
 
+# override KEY PATH: the override for Hydra, whose grammar has a meaning of its own for blanks, commas, quotes, = and others.
+# In its quotes a quote takes a backslash, and backslashes before a quote are doubled. What OmegaConf or fairseq would still
+# read as something else is refused.
+override() {
+  local quote="'"
+  case $2 in
+    *'${'*) refuse "$2: Hydra would look for a variable behind \${; rename the folder";;
+    *:*) refuse "$2: fairseq would take the colon as the end of a path; rename the folder";;
+    *$'\n'*) refuse "$2: a manifest cannot hold a folder whose name has a line end; rename the folder";;
+  esac
+  printf "%s='%s'\n" "$1" "$(printf %s "$2" | LC_ALL=C sed "s/\(\\\\*\)$quote/\1\1\\\\$quote/g; s/\(\\\\*\)\$/\1\1/")"
+}
+
 # check_stages LAST: stage and stop_stage are numbers from 1 to LAST, in order.
 check_stages() {
   local number
@@ -30,10 +43,10 @@ check_stages() {
 # Paths that the user gave stay relative to where the command was typed.
 enter_checkout() {
   here=$PWD
-  cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  cd -P "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
   export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 }
-absolute() { case $1 in /*) echo "$1";; *) echo "$here/$1";; esac; }
+absolute() { case $1 in /*) printf '%s\n' "$1";; *) printf '%s\n' "$here/$1";; esac; }
 
 wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 title() { echo "== stage $1: $2" >&2; }

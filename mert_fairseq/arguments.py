@@ -3,6 +3,8 @@
 import argparse
 import math
 import os
+import shlex
+from pathlib import Path
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -42,3 +44,21 @@ def positive_float(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
     return number
+
+
+def check_checkout(script: str) -> None:
+    """Stop if a script lies in one checkout and the library that it imports in another.
+
+    Args:
+        script: its ``__file__``.
+
+    Raises:
+        SystemExit: with both places and the remedy.
+    """
+    checkout = Path(script).resolve().parent.parent
+    library = Path(__file__).resolve().parent
+    if (checkout / library.name).is_dir() and (checkout / library.name) != library:
+        raise SystemExit(
+            f"{script} belongs to the checkout {checkout}, but Python imports {library.name} from {library.parent}. "
+            f"Start the script of that one, or this one with PYTHONPATH={shlex.quote(str(checkout))}."
+        )

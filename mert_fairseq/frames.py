@@ -110,9 +110,12 @@ def hop_samples(sample_rate: int, label_rate_hz: float) -> int:
     """
     hop = sample_rate / label_rate_hz
     if hop != int(hop):
+        stride = conv_stride(parse_conv_layers(WAV2VEC2_LAYERS))
+        rate = sample_rate if sample_rate % stride == 0 else 24_000
         raise ValueError(
             f"label_rate {label_rate_hz:g} Hz does not divide sample_rate {sample_rate} Hz "
-            f"({hop:g} samples a label). Use a rate with a whole number of samples a label, such as 75 Hz at 24000 Hz."
+            f"({hop:g} samples a label). Use a rate with a whole number of samples a label, such as "
+            f"{rate // stride} Hz at {rate} Hz."
         )
     return int(hop)
 

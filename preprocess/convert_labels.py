@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import Help, positive_float
+from mert_fairseq.arguments import Help, check_checkout, positive_float
 from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
 from mert_fairseq.labels.convert import FORMS, convert_labels, open_form, same_labels
 from mert_fairseq.labels.families import expand_families, label_names
@@ -62,4 +62,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA
 from mert_fairseq.fma.explore import explore
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
@@ -33,4 +33,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -17,7 +17,7 @@ input, 2 wrong options, 130 interrupted. See docs/teachers.md.
 import argparse
 import sys
 
-from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_int
 from mert_fairseq.label_extraction import cli as command
 from mert_fairseq.label_extraction.teacher_source import ENCODEC, TeacherSource
 
@@ -57,4 +57,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

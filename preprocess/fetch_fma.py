@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma.card import ARCHIVES, DOWNLOAD_URL
 from mert_fairseq.fma.download import download
 from mert_fairseq.fma.unpack import unpack
@@ -48,4 +48,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -26,7 +26,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_int
 from mert_fairseq.label_extraction import cli as command
 from mert_fairseq.label_extraction.teacher_source import TeacherSource
 from mert_fairseq.teachers.labellers import FEATURES_KEY, Features
@@ -85,4 +85,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

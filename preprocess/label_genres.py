@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.preprocessing.genre_table import label_genres
 
@@ -42,4 +42,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

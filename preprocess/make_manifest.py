@@ -14,7 +14,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from mert_fairseq.arguments import Help
+from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.jobs.command import run_command
 from mert_fairseq.preprocessing import Split, build_manifests
 from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
@@ -55,4 +55,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mert_fairseq.arguments import Help, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_int
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.labels.families import expand_families, label_names
 from mert_fairseq.sharding import make_shards
@@ -51,4 +51,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from mert_fairseq.arguments import Help, positive_float, positive_int
+from mert_fairseq.arguments import Help, check_checkout, positive_float, positive_int
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
 from mert_fairseq.label_extraction.report import label_usage, write_report
 from mert_fairseq.labels.families import expand_families, label_names
@@ -50,4 +50,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    check_checkout(__file__)
     sys.exit(main())

@@ -90,7 +90,7 @@ def test_hop(sample_rate, rate, hop):
 
 def test_a_hop_of_no_whole_number_of_samples_is_refused():
     with pytest.raises(
-        ValueError, match=r"label_rate 75 Hz does not divide sample_rate 16000 Hz.*such as 75 Hz at 24000 Hz"
+        ValueError, match=r"label_rate 75 Hz does not divide sample_rate 16000 Hz.*such as 50 Hz at 16000 Hz"
     ):
         hop_samples(16_000, 75.0)
 

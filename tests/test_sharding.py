@@ -71,7 +71,7 @@ def test_every_recipe_takes_the_options_that_the_help_shows(repo_root, recipe):
     help_text = ast.get_docstring(ast.parse((repo_root / "preprocess/make_shards.py").read_text()))
     options = re.findall(r"\S*task\.\w+=\S+", help_text)
     assert len(options) == 2
-    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
         task = compose(recipe, [*options, "task.data=/data"]).task
     assert (task.sharding_data, task.load_random_data_shard) == (6, False)
 

@@ -26,7 +26,7 @@ stage=1
 stop_stage=          # 6, or 8 with --mert
 python=${PYTHON:-python}
 
-. "$(dirname "${BASH_SOURCE[0]}")/../stages.sh"
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../stages.sh"
 read_options "--subset --archives --out --stage --stop-stage --mert --audio --" "$@"
 case $mert,$stage,$stop_stage in
   ,[78],*|,*,[78]) refuse "stages 7 and 8 need --mert CHECKPOINT, a pretrained MERT (config/pretrain)";;
@@ -40,6 +40,11 @@ audio=$(absolute "${audio:-data/fma_$subset}")
 [ -z "$mert" ] || mert=$(absolute "$mert")
 metadata=$archives/fma_metadata
 features=$out/features
+set_metadata=$(override task.data "$metadata")
+set_features=$(override checkpoint.save_dir "$features")
+set_audio=$(override task.data "$audio")
+set_mert=$(override model.checkpoint "$mert")
+set_finetuned=$(override checkpoint.save_dir "$out/mert")
 
 genre() { "$python" -m mert_fairseq.genre.cli "$@"; }
 train() { # CONFIG OPTIONS...
@@ -65,7 +70,7 @@ if wanted 4; then
 fi
 if wanted 5; then
   title 5 "train"
-  train fma_features task.data="$metadata" task.subset="$subset" checkpoint.save_dir="$features" "${rest[@]}"
+  train fma_features "$set_metadata" "$set_features" task.subset="$subset" "${rest[@]}"
 fi
 if wanted 6; then
   title 6 "report"
@@ -73,7 +78,7 @@ if wanted 6; then
 fi
 if wanted 7; then
   title 7 "finetune"
-  train mert_finetune task.data="$audio" model.checkpoint="$mert" checkpoint.save_dir="$out/mert" "${rest[@]}"
+  train mert_finetune "$set_audio" "$set_mert" "$set_finetuned" "${rest[@]}"
 fi
 if wanted 8; then
   title 8 "report"

@@ -26,7 +26,7 @@ fit_hours=10         # of audio, to fit the codebooks on
 min_seconds=5        # a training crop; shorter files are rejected
 python=${PYTHON:-python}
 
-. "$(dirname "${BASH_SOURCE[0]}")/../stages.sh"
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../stages.sh"
 read_options "--subset --archives --out --stage --stop-stage --workers --codebooks --codes --fit-hours --min-seconds" "$@"
 check_stages 6
 enter_checkout

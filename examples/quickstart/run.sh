@@ -6,10 +6,10 @@
 set -euo pipefail
 
 FEWEST_UPDATES=40 # the recipe logs every 20, and both halves of the training must log
-refuse() { echo "run.sh: $1" >&2; exit 2; }
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
-HERE=$(cd "$(dirname "$0")" && pwd)
+HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 ROOT=$(cd "$HERE/../.." && pwd)
+. "$HERE/../stages.sh"
 AUDIO="" OUT="$ROOT/demo" UPDATES=1500 CHECK=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -30,6 +30,10 @@ MARK=$OUT/.quickstart
 [ -e "$MARK" ] || [ -z "$(ls -A "$OUT" 2>/dev/null)" ] ||
     refuse "--out $OUT: holds files that no quickstart made and that could be overwritten; give a new or empty folder"
 
+DATA=$OUT/data RUN=$OUT/run REPORT=$OUT/report HALF=$((UPDATES / 2))
+set_data=$(override task.data "$DATA")
+set_save_dir=$(override checkpoint.save_dir "$RUN")
+
 # The environment that `make install` made, unless another one with fairseq is active.
 command -v fairseq-hydra-train >/dev/null || PATH="$ROOT/.venv/bin:$PATH"
 command -v fairseq-hydra-train >/dev/null || { echo "run.sh: no fairseq-hydra-train; type make install first" >&2; exit 1; }
@@ -37,7 +41,6 @@ export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 cd "$ROOT"
 
-DATA=$OUT/data RUN=$OUT/run REPORT=$OUT/report HALF=$((UPDATES / 2))
 mkdir -p "$OUT"
 touch "$MARK"
 step() { printf '\n[%3d s] %s\n' "$SECONDS" "$1" >&2; }
@@ -64,8 +67,7 @@ python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \
         --config-dir "$ROOT/config/pretrain" --config-name tiny \
-        common.log_format=json \
-        task.data="$DATA" checkpoint.save_dir="$RUN" \
+        common.log_format=json "$set_data" "$set_save_dir" \
         optimization.max_update="$1" lr_scheduler.total_num_update="$UPDATES"
 }
 step "5/7 Pretraining: $HALF updates, a stop, then on from the checkpoint to $UPDATES"

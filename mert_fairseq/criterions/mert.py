@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
@@ -13,6 +14,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
+from mert_fairseq.modules import clip_rng as draws
 from mert_fairseq.modules.heads import CodePrediction
 from mert_fairseq.options import option
 
@@ -37,8 +39,9 @@ class MERTCriterion(FairseqCriterion):
     """Sum over masked frames and codebooks of cross entropy, plus sample_size times the weighted other terms.
 
     ``sample_size`` is the number of masked frames, so that fairseq's division by it gives means over all processes.
-    Nothing here waits for the device but one check a step that the loss is finite: what is logged stays on the device
-    until fairseq adds it up.
+    Nothing here waits for the device, and no shape depends on values: what is logged stays on the device, in one vector
+    of float64, until fairseq prints. A loss that is not finite is returned as it is. In training the trainer sees it in
+    the norm of the gradients: fp16 skips the update, bf16 and float32 end the run (``gradient_norm``).
     """
 
     def __init__(
@@ -57,9 +60,9 @@ class MERTCriterion(FairseqCriterion):
             "cqt_pred_m": cqt_weight,
             "mel_pred_m": mel_weight,
         }
-        self.most_frequent = [
-            most_frequent_class(dictionary) for dictionary in getattr(task, "dictionaries", None) or []
-        ]
+        self.most_frequent = [most_frequent_class(each) for each in getattr(task, "dictionaries", None) or []]
+        classes = [-1 if code is None else code for code in self.most_frequent]
+        self.register_buffer("most_frequent_Q", torch.tensor(classes, dtype=torch.long), persistent=False)
 
     def forward(
         self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
@@ -71,67 +74,70 @@ class MERTCriterion(FairseqCriterion):
 
         Raises:
             ValueError: if there is nothing to learn from, or no frame to predict.
-            FloatingPointError: if the loss is not finite; names the term.
         """
         net_output = model(target_list=sample["target_list"], **sample["net_input"])
-        terms: dict[str, Tensor] = {}
-        log: dict[str, Any] = {}
+        codebooks = len(sample["target_list"])
+        terms: list[Tensor] = []
+        counts: dict[str, int] = {}
+        sums: dict[str, Tensor] = {}
         sample_size = 0
         for kind, predictions in (("m", net_output["masked"]), ("u", net_output["unmasked"])):
             if not predictions:
                 continue
-            sums = self._code_sums(predictions, kind, len(sample["target_list"]))
-            log.update(sums)
+            kind_counts, kind_sums = self._code_sums(predictions, codebooks)
+            counts |= {f"count_{kind}_{q}": count for q, count in enumerate(kind_counts)}
+            sums |= {f"{name}_{kind}": value for name, value in kind_sums.items()}
             if self.code_weights[kind]:
                 sample_size += predictions[0].targets.numel()
-                for name, value in sums.items():
-                    if name.startswith("loss_"):
-                        terms[name] = self.code_weights[kind] * value
-        masked, padded = net_output["mask_indices"], net_output["padding_mask"]
+                terms.append(self.code_weights[kind] * kind_sums["loss"].sum())
         if not sample_size:  # spectra alone are learnt: they count masked frames too
-            sample_size = int(masked.sum())
+            sample_size = net_output["masked_frames"]
         extras = {name: weight for name, weight in self.extra_weights.items() if weight and name in net_output}
-        for name, weight in extras.items():
-            terms[f"loss_{name}"] = weight * sample_size * net_output[name].float()
-        _check_task(terms, sample_size, masked)
-        loss = torch.stack(list(terms.values())).sum()
-        _check_finite(loss, terms, getattr(model, "num_updates", None))
+        means = {name: net_output[name].float() * sample_size for name in extras}
+        weighted = {name: weight * means[name] for name, weight in extras.items()}
+        terms += weighted.values()
+        _check_task(terms, sample_size, net_output["mask_indices"])
+        loss = torch.stack(terms).sum()
+        scalars = {"loss": loss, "frames": _frames(net_output)}
+        scalars |= {f"loss_{name}": value for name, value in weighted.items()}
+        scalars |= {f"mean_{name}": value for name, value in means.items()}
+        log = {"ntokens": sample_size, "nsentences": sample["id"].numel(), "sample_size": sample_size, **counts}
+        log["masked_frames"] = net_output["masked_frames"]
+        return loss, sample_size, {**log, **self._one_vector(scalars, sums)}
 
-        log = {name: value.detach() if torch.is_tensor(value) else value for name, value in {**terms, **log}.items()}
-        log.update(
-            loss=loss.detach(),
-            ntokens=sample_size,
-            nsentences=sample["id"].numel(),
-            sample_size=sample_size,
-            masked_frames=masked.sum(),
-            frames=(torch.ones_like(masked) if padded is None else ~padded).sum(),
-        )
-        log.update({f"mean_{name}": net_output[name].detach().float() * sample_size for name in extras})
-        return loss, sample_size, log
+    def _code_sums(self, predictions: Sequence[CodePrediction], codebooks: int) -> tuple[list[int], dict[str, Tensor]]:
+        """Frames by codebook, and (Q,) sums over them, with zeros where a codebook was not drawn.
 
-    def _code_sums(self, predictions: Sequence[CodePrediction], kind: str, codebooks: int) -> dict[str, Any]:
-        """Cross entropy in nats, right answers, right answers of the most frequent code, and frames, by codebook.
-
-        All codebooks are there in order, with zeros where a codebook was not drawn.
+        The sums are ``loss``, cross entropy in nats; ``correct``, right answers; ``baseline``, right answers of the
+        most frequent code, where a dictionary counted codes.
         """
-        nothing = predictions[0].logits.new_zeros(())
-        commonest = self.most_frequent or [None] * codebooks
-        sums: dict[str, Any] = {}
-        for q in range(codebooks):
-            sums |= {f"loss_{kind}_{q}": nothing, f"correct_{kind}_{q}": nothing.long(), f"count_{kind}_{q}": 0}
-            if commonest[q] is not None:
-                sums[f"baseline_{kind}_{q}"] = nothing.long()
+        drawn = [codebook for codebook, _, _ in predictions]
+        in_order = drawn == list(range(codebooks))
+        targets_PS = torch.stack([targets for _, _, targets in predictions])
+        place = draws.to_device(np.array(drawn), targets_PS.device)
+        guesses_PS = torch.stack([logits.detach().argmax(-1) for _, logits, _ in predictions])
+        losses = [F.cross_entropy(logits, targets, reduction="sum") for _, logits, targets in predictions]
+        sums = {"loss": torch.stack(losses), "correct": (guesses_PS == targets_PS).sum(1)}
+        if any(code is not None for code in self.most_frequent):
+            frequent_Q = self.most_frequent_Q.to(targets_PS.device)
+            frequent_P = frequent_Q if in_order else frequent_Q[place]
+            sums["baseline"] = (targets_PS == frequent_P.unsqueeze(1)).sum(1)
+        if not in_order:
+            sums = {name: sum_P.new_zeros(codebooks).index_add(0, place, sum_P) for name, sum_P in sums.items()}
+        return [targets_PS.size(1) * drawn.count(codebook) for codebook in range(codebooks)], sums
 
-        def add(name: str, value: Any) -> None:
-            sums[name] = sums[name] + value
-
-        for q, logits, targets in predictions:
-            add(f"loss_{kind}_{q}", F.cross_entropy(logits, targets, reduction="sum"))
-            add(f"correct_{kind}_{q}", torch.eq(logits.detach().argmax(-1), targets).sum())
-            add(f"count_{kind}_{q}", targets.numel())
-            if (code := commonest[q]) is not None:
-                add(f"baseline_{kind}_{q}", torch.eq(targets, code).sum())
-        return sums
+    def _one_vector(self, scalars: dict[str, Tensor], sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Names for the entries of one vector of float64: the scalars, then each sum, codebook after codebook."""
+        names = list(scalars)
+        for name, sum_Q in sums.items():
+            names += [f"{name}_{q}" for q in range(len(sum_Q))]
+        vector = torch.cat([torch.stack([value.detach().double() for value in scalars.values()]), *sums.values()])
+        entries = dict(zip(names, vector.detach().unbind(), strict=True))
+        for q, code in enumerate(self.most_frequent):
+            if code is None:  # nothing to compare this codebook with
+                for kind in ("m", "u"):
+                    entries.pop(f"baseline_{kind}_{q}", None)
+        return entries
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -168,6 +174,12 @@ def _log_codebook(rest: str, total: dict[str, float], count: float) -> None:
         metrics.log_scalar(f"over_baseline_{rest}", accuracy - baseline, count, round=4)
 
 
+def _frames(net_output: dict[str, Any]) -> Tensor:
+    """How many frames are no padding, on the device."""
+    masked, padded = net_output["mask_indices"], net_output["padding_mask"]
+    return (torch.ones_like(masked) if padded is None else ~padded).sum()
+
+
 def most_frequent_class(dictionary: Dictionary) -> int | None:
     """The class that the dictionary counted most often; None if it counted nothing (all counts alike)."""
     counts = dictionary.count[dictionary.nspecial :]
@@ -176,7 +188,7 @@ def most_frequent_class(dictionary: Dictionary) -> int | None:
     return dictionary.nspecial + max(range(len(counts)), key=counts.__getitem__)
 
 
-def _check_task(terms: dict[str, Tensor], sample_size: int, masked: Tensor) -> None:
+def _check_task(terms: list[Tensor], sample_size: int, masked: Tensor) -> None:
     if not terms:
         raise ValueError(
             "criterion mert has nothing to learn from: every weight is 0 or the model has no such term. "
@@ -187,19 +199,6 @@ def _check_task(terms: dict[str, Tensor], sample_size: int, masked: Tensor) -> N
             f"criterion mert: found no frame to predict in {masked.size(0)} clips of {masked.size(1)} frames, expected "
             f"some. Set model.mask_prob above 0, or leave out clips of so few frames (task.min_sample_size)."
         )
-
-
-def _check_finite(loss: Tensor, terms: dict[str, Tensor], num_updates: int | None) -> None:
-    if torch.isfinite(loss):
-        return
-    bad = {name: float(value) for name, value in terms.items() if not torch.isfinite(value)} or {
-        "their sum": float(loss)
-    }
-    raise FloatingPointError(
-        f"the loss is not finite at update {num_updates}: {bad}. Expected finite terms. With common.fp16, set "
-        f"model.attention_relax: 32 or train in bf16; else lower the learning rate or optimization.clip_norm, and "
-        f"check the audio for NaN (mert-check-data)."
-    )
 
 
 def _number(value: Any) -> float:

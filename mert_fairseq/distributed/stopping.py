@@ -1,4 +1,7 @@
-"""Stopping when asked to: a signal is noted, and after the update all ranks save together and leave.
+"""Stopping when asked to: a signal is noted, and after an update all ranks save together and leave.
+
+With several ranks, what each rank was sent travels with the numbers that ranks sum for logging in every update and in
+every validation step, so that all know it after the next one: no collective of its own.
 
 Slurm sends SIGUSR2 some time before a job's time is up (``--signal=USR2@120``, as submitit asks for), and SIGTERM when
 a job is preempted or cancelled. A job that was not cancelled is queued again, through submitit where that started it.
@@ -8,7 +11,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -30,6 +33,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal = 0
+        self._agreed = 0
         self._submitit: Handler | None = None
 
     def listen(self) -> None:
@@ -54,13 +58,17 @@ class Stop:
         for number in SIGNALS:
             signal.signal(number, send)
 
+    def votes(self) -> list[int]:
+        """For each of ``SIGNALS``, 1 if this rank was sent it; to be summed over ranks."""
+        return [int(self.signal == number) for number in SIGNALS]
+
+    def count(self, votes: Sequence[float]) -> None:
+        """Note the sums of all ranks' votes."""
+        self._agreed = max((int(number) for number, sent in zip(SIGNALS, votes, strict=True) if sent), default=0)
+
     def agreed(self, trainer: Any) -> int:
-        """The signal that any rank was sent, or 0: the same answer on all ranks, which ask together."""
-        if trainer.data_parallel_world_size == 1:
-            return self.signal
-        asked = torch.tensor([self.signal], device=trainer.device)
-        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX, group=trainer.data_parallel_process_group)
-        return int(asked)
+        """The signal that any rank was sent before the last votes were counted, or 0: the same answer on all ranks."""
+        return self.signal if trainer.data_parallel_world_size == 1 else self._agreed
 
     def leave(self, number: int, trainer: Any) -> None:
         """Queue the job again and end this process with the status that a shell gives for the signal.

@@ -6,14 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mert_fairseq.audio import UNKNOWN_SAMPLES, AudioError, AudioInfo, probe, resample_blocks, stream_blocks
+from mert_fairseq.audio import (
+    UNKNOWN_SAMPLES,
+    AudioError,
+    AudioInfo,
+    TruncatedAudioError,
+    probe,
+    resample_blocks,
+    stream_blocks,
+)
 from mert_fairseq.extraction.windows import Window, Windowing
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
 from mert_fairseq.preprocessing.integrity.signatures import DECODABLE, UNDECODABLE, content_of
 
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
-TOLERATED_SECONDS = 0.1  # MP3 encoders do not agree on whether their padding counts
 
 
 class RejectedError(AudioError):
@@ -134,11 +141,8 @@ def _decoded(path: Path, info: AudioInfo) -> Iterator[np.ndarray]:
     except RejectedError:
         raise
     except AudioError as error:
-        # Without a cause the decoder is content, but gave less than the header says. The positions in an Ogg file,
-        # whose pages were found whole, can be ahead of its audio; other formats are cut.
-        is_ogg = info.format.startswith("OGG")
-        tolerated = info.samples if is_ogg else TOLERATED_SECONDS * info.sample_rate * info.format.startswith("MP3")
-        if error.__cause__ is not None or info.samples - samples > tolerated:
+        # The positions in an Ogg file, whose pages were found whole, can be ahead of its audio; other formats are cut.
+        if not (info.format.startswith("OGG") and isinstance(error, TruncatedAudioError)):
             raise _rejected(path, error, Reason.TRUNCATED) from error
 
 

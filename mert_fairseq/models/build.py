@@ -11,9 +11,8 @@ from mert_fairseq.modules.masking import Filling, SpanLaw, staged
 from mert_fairseq.modules.mixing import Mixture
 from mert_fairseq.options import number_list
 from mert_fairseq.teachers.cqt import CQTTeacher
+from mert_fairseq.teachers.cqt_plan import whole_octaves
 from mert_fairseq.teachers.logmel import LogMelTeacher
-
-OCTAVES = 7  # of the CQT target, from C1 up to below the Nyquist frequency of 24 kHz
 
 
 def encoder(cfg: MERTConfig) -> TransformerEncoderExtend:
@@ -108,19 +107,45 @@ def _schedule(cfg: MERTConfig, name: str, default: float) -> tuple[Callable[[int
 
 def feature_cqt(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> CQTTeacher | None:
     """The CQT that joins the conv features, if it is asked for."""
-    return _cqt_teacher(cfg.feature_extractor_cqt_bins, sample_rate, hop_samples) if cfg.feature_extractor_cqt else None
+    if not cfg.feature_extractor_cqt:
+        return None
+    return _cqt_teacher(cfg, "feature_extractor_cqt_bins", -1, sample_rate, hop_samples)
 
 
-def _cqt_teacher(bins: int, sample_rate: int, hop_samples: int) -> CQTTeacher:
-    """The CQT on the encoder's clock."""
-    return CQTTeacher(sample_rate=sample_rate, hop_samples=hop_samples, bins=bins, bins_per_octave=bins // OCTAVES)
+def _cqt_teacher(
+    cfg: MERTConfig, bins_option: str, bins_per_octave: int, sample_rate: int, hop_samples: int
+) -> CQTTeacher:
+    """The CQT on the encoder's clock.
+
+    Raises:
+        ValueError: if bins and octaves do not fit each other or the sample rate; gives options that do.
+    """
+    bins, octaves, fmin_hz = getattr(cfg, bins_option), cfg.audio_cqt_octaves, cfg.audio_cqt_fmin
+    if not 1 <= octaves <= bins or fmin_hz <= 0 or bins_per_octave == 0:
+        raise ValueError(
+            f"model.{bins_option} is {bins}, model.audio_cqt_octaves {octaves}, model.audio_cqt_bins_per_octave "
+            f"{bins_per_octave} and model.audio_cqt_fmin {fmin_hz:g}; expected at least one bin per octave, and a "
+            f"frequency above 0, such as 336, 7, -1 and 32.7."
+        )
+    per_octave = bins_per_octave if bins_per_octave > 0 else bins // octaves
+    top_hz = fmin_hz * 2 ** ((bins - 1) / per_octave)
+    if top_hz > sample_rate / 2:
+        fitting = whole_octaves(sample_rate, per_octave, fmin_hz)
+        wanted = [f"++model.{bins_option}={fitting * per_octave}"]
+        wanted += [f"++model.audio_cqt_octaves={fitting}"] if bins_per_octave < 1 else []
+        raise ValueError(
+            f"model.{bins_option}: the top one of {bins} bins, {per_octave} per octave from {fmin_hz:g} Hz on, lies at "
+            f"{top_hz:.1f} Hz, expected at most {sample_rate / 2:g} Hz, half of the sample rate. "
+            + (f"Give {' '.join(wanted)}." if fitting > 0 else "Lower model.audio_cqt_fmin.")
+        )
+    return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz)
 
 
 def regressions(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> tuple[Regression | None, Regression | None]:
     """The CQT head and the log-mel head, where they are asked for."""
     cqt = mel = None
     if cfg.audio_cqt_loss_m:
-        teacher = _cqt_teacher(cfg.audio_cqt_bins, sample_rate, hop_samples)
+        teacher = _cqt_teacher(cfg, "audio_cqt_bins", cfg.audio_cqt_bins_per_octave, sample_rate, hop_samples)
         cqt = Regression(cfg.encoder_embed_dim, cfg.audio_cqt_bins, teacher)
     if cfg.audio_mel_loss_m:
         mel_teacher = LogMelTeacher(sample_rate=sample_rate, hop_samples=hop_samples, bins=cfg.audio_mel_bins)

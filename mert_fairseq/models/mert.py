@@ -127,7 +127,8 @@ class MERTModel(MERTHeads):
         Returns:
             with ``features_only``: x (B, F, D), padding_mask (B, F) or None, features (B, F, D), layer_results.
             Else: ``masked`` and ``unmasked``, lists of ``CodePrediction``; ``features_pen`` and, where built,
-            ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices.
+            ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices, and ``masked_frames``, how many are
+            predicted.
 
         Raises:
             ValueError: if there is no such layer, nothing to predict, or a clip is shorter than a frame.
@@ -149,7 +150,8 @@ class MERTModel(MERTHeads):
             return {"x": x, "padding_mask": padded, "features": features, "layer_results": layer_results}
         if targets is None or masked is None:
             raise ValueError("MERT's loss needs target_list and masked frames; pass features_only=True for features.")
-        result = {"padding_mask": padded, "mask_indices": masked.frames, "features_pen": features_pen}
+        result = {"padding_mask": padded, "mask_indices": masked.frames, "masked_frames": masked.places.numel()}
+        result["features_pen"] = features_pen
         return result | self._predictions(wave, x, targets, masked, padding)
 
     def _layer_from_0(self, output_layer: int | None) -> int | None:

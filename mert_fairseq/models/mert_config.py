@@ -24,9 +24,14 @@ class MERTConfig(HubertConfig):
     audio_cqt_loss_m: bool = option(
         False, "predict the CQT of masked frames; off as in the published default, on in its recipes"
     )
-    audio_cqt_bins: int = option(
-        84, "bins of the CQT target over its 7 octaves from C1; 336 (48 an octave) in the paper"
+    audio_cqt_bins: int = option(84, "bins of the CQT target over all its octaves; 336 (48 per octave) in the paper")
+    audio_cqt_octaves: int = option(
+        7, "octaves of the CQT target, and of feature_extractor_cqt; 7 from C1 end at 4.2 kHz, 6 fit audio of 8 kHz"
     )
+    audio_cqt_bins_per_octave: int = option(
+        -1, "bins per octave of the CQT target, in place of audio_cqt_octaves; -1: audio_cqt_bins / audio_cqt_octaves"
+    )
+    audio_cqt_fmin: float = option(32.7, "frequency of bin 0 of the CQTs, in Hz; 32.7 is C1")
     audio_mel_loss_m: bool = option(False, "predict the log-mel spectrum of masked frames, standardised over the batch")
     audio_mel_bins: int = option(84, "bins of the log-mel target")
     random_codebook: int = option(

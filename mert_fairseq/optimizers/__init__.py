@@ -1,7 +1,8 @@
-"""Optimisers, registered with fairseq."""
+"""Optimizers, registered with fairseq."""
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)
 
+from mert_fairseq.optimizers.fused_adamw import FusedAdamW
 from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, check_rates, learns_at
 
-__all__ = ["LayerwiseAdam", "check_rates", "learns_at"]
+__all__ = ["FusedAdamW", "LayerwiseAdam", "check_rates", "learns_at"]

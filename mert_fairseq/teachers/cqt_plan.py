@@ -7,6 +7,7 @@ the frequency axis only turns the phase of the result, so a kernel's values are 
 whole rows of M: folding is then the sum of the rows, and the magnitudes are exact.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,11 @@ def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave:
     quality = 1 / (2 ** (1 / bins_per_octave) - 1)
     lengths = np.ceil(quality * sample_rate / frequencies_hz).astype(np.int64)
     return CQTGeometry(sample_rate, hop_samples, frequencies_hz, lengths)
+
+
+def whole_octaves(sample_rate: int, bins_per_octave: int, fmin_hz: float) -> int:
+    """Octaves from ``fmin_hz`` on of which all bins lie below the Nyquist frequency; 0 or less for none."""
+    return math.floor(math.log2(sample_rate / 2 / fmin_hz) + 1 / bins_per_octave)
 
 
 def circle_frames(geometry: CQTGeometry, samples: int) -> int:

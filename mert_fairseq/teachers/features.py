@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.teachers.cqt import CQTTeacher
+from mert_fairseq.teachers.cqt_plan import whole_octaves
 from mert_fairseq.teachers.mel import mel_filters, power_spectrum
 from mert_fairseq.teachers.windowing import windows
 
@@ -25,7 +26,7 @@ FMIN_HZ = 32.7  # C1, so that chroma 0 is C
 FLOOR = 1e-5
 MFCC_BANDS = 40
 DELTA_REACH = 2  # frames on either side of a difference
-CHROMA_OCTAVES = 7
+CHROMA_OCTAVES = 7  # fewer below 8.3 kHz, whose Nyquist frequency is lower
 CHROMA_BINS = 36  # of an octave, before folding
 CHROMA_FLOOR = 0.1  # added to a row's length, so that near silence fades to 0 and is not blown up
 CORE_FRAMES = 1024  # of a window: 14 s at 75 Hz
@@ -130,7 +131,8 @@ class FrameFeatures:
 
     @cached_property
     def _cqt(self) -> CQTTeacher:
-        return CQTTeacher(self.sample_rate, self.hop_samples, CHROMA_BINS * CHROMA_OCTAVES, CHROMA_BINS, FMIN_HZ)
+        octaves = min(CHROMA_OCTAVES, whole_octaves(self.sample_rate, CHROMA_BINS, FMIN_HZ))
+        return CQTTeacher(self.sample_rate, self.hop_samples, CHROMA_BINS * octaves, CHROMA_BINS, FMIN_HZ)
 
     def _filters(self, device: torch.device) -> Tensor:
         bands = MFCC_BANDS if self.kind == "mfcc" else self.width
@@ -158,7 +160,7 @@ def differences(rows: Tensor) -> Tensor:
 def _fold_octaves(magnitudes: Tensor, width: int) -> Tensor:
     """(F, bins) CQT magnitudes to (F, width) chroma; a bin's share of an octave is centred on its note."""
     frames = magnitudes.shape[0]
-    octave = magnitudes.view(frames, CHROMA_OCTAVES, CHROMA_BINS).sum(1)
+    octave = magnitudes.view(frames, -1, CHROMA_BINS).sum(1)
     share = CHROMA_BINS // width
     chroma = octave.roll(share // 2, 1).view(frames, width, share).sum(2)
     return chroma / (chroma.norm(dim=1, keepdim=True) + CHROMA_FLOOR)

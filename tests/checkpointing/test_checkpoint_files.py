@@ -14,7 +14,8 @@ from fairseq.models import BaseFairseqModel
 from torch import nn
 
 from mert_fairseq.checkpointing import saving
-from mert_fairseq.checkpointing.loading import CheckpointError, examine, falling_back, last_good, place
+from mert_fairseq.checkpointing.examining import CheckpointError, examine, last_good
+from mert_fairseq.checkpointing.loading import falling_back, place
 
 
 class Model(BaseFairseqModel):

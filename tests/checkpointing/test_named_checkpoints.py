@@ -9,7 +9,8 @@ from checkpointing.test_checkpoint_files import Model, checkpoint, cut
 from omegaconf import OmegaConf
 from tiny_mert import tiny_mert
 
-from mert_fairseq.checkpointing.loading import CheckpointError, falling_back
+from mert_fairseq.checkpointing.examining import CheckpointError
+from mert_fairseq.checkpointing.loading import falling_back
 
 FOLDER = {"save_dir": "", "restore_file": "checkpoint_last.pt", "finetune_from_model": None, "reset_optimizer": False}
 
@@ -18,11 +19,11 @@ class Criterion:
     pass
 
 
-def load(folder, model=None, common=None, **options):
+def load(folder, model=None, common=None, suffix="", **options):
     """What the wrapped load_checkpoint hands to fairseq's: the file to restore, and the one to fine-tune from."""
     cfg = OmegaConf.create({**FOLDER, "save_dir": str(folder), **options})
     trainer = SimpleNamespace(
-        checkpoint_suffix="",
+        checkpoint_suffix=suffix,
         data_parallel_rank=0,
         data_parallel_world_size=1,
         get_model=lambda: model or Model(),
@@ -41,6 +42,13 @@ def test_a_checkpoint_that_is_missing_never_starts_a_training_from_scratch(tmp_p
     path = tmp_path / "none.pt"
     with pytest.raises(CheckpointError, match=rf"checkpoint\.{option}={path}: no such checkpoint \({path}\)"):
         load(tmp_path / "run", **{option: str(path)})
+
+
+def test_a_file_per_rank_that_is_missing_is_told_too(tmp_path):
+    (tmp_path / "some-rank-0.pt").touch()
+    assert load(tmp_path / "run", suffix="-rank-0", restore_file=str(tmp_path / "some.pt"))
+    with pytest.raises(CheckpointError, match=r"some-rank-1\.pt: no such checkpoint"):
+        load(tmp_path / "run", suffix="-rank-1", restore_file=str(tmp_path / "some.pt"))
 
 
 def test_a_name_that_lies_in_the_save_dir_is_pointed_out(tmp_path, monkeypatch):

@@ -114,6 +114,7 @@ def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
     assert sizes["mert_95m"].keys() == sizes["mert_330m"].keys()
     assert changed == {
         "checkpoint.save_dir": "exp/mert_330m",
+        "distributed_training.find_unused_parameters": False,
         "dataset.max_tokens": 900_000,
         "dataset.max_tokens_valid": 900_000,  # fairseq lets it follow
         "optimization.lr": [0.0015],
@@ -143,6 +144,10 @@ def test_our_recipes_keep_the_published_values_of_model_and_optimisation(size, n
     published = _flat(OmegaConf.to_container(recipes[size]))
     ours = _as_launched(repo_root, name)
     groups = ("model.", "optimization.", "optimizer.", "lr_scheduler.")
+    assert (published.pop("optimizer._name"), ours["optimizer._name"]) == (
+        "adam",
+        "fused_adamw",
+    )
     for key, value in published.items():
         if key.startswith(groups) and key != "model.label_rate" and key in ours:
             assert ours[key] == value, key

@@ -96,7 +96,7 @@ def test_ddp_that_would_fail_in_the_second_update_is_refused_at_the_start(monkey
 def test_the_recipes_overlap_communication_and_look_for_unused_parameters_where_layers_drop(
     repo_root, recipe, looks_for_unused
 ):
-    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
         cfg = compose(recipe)
     training = cfg.distributed_training
     assert (training.ddp_backend, training.gradient_as_bucket_view) == ("pytorch_ddp", True)

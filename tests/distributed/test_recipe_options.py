@@ -30,7 +30,7 @@ def recipe(request, repo_root):
     configs = ConfigStore.instance().repo
     before = dict(configs)
     hydra_init(request.param)
-    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
+    with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
         yield request.param
     for name in configs.keys() - before.keys():
         if name.endswith(".yaml"):  # not Hydra's own plugins

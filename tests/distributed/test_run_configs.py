@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 
 def composed(folder, name, *overrides):
-    with initialize_config_dir(str(folder), version_base=None):
+    with initialize_config_dir(str(folder), version_base="1.1"):
         cfg = compose(name, [*overrides, "hydra.job.num=3"], return_hydra_config=True)
     return OmegaConf.select(cfg, "hydra.launcher"), cfg
 

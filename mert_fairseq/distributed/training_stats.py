@@ -1,0 +1,156 @@
+"""What updates log: summed over ranks in one collective, read from the device once per logging interval.
+
+fairseq reads every logged value in every update, and each read waits for the device. Here the values of an update stay
+on the device until fairseq prints (``common.log_interval``), an epoch ends or a checkpoint is saved. Then all are read
+at once and enter fairseq's meters one update after the other, as they would have in fairseq. The first update is read
+without delay, since fairseq starts its clocks there. ``REPLACED`` lists the methods that replace the trainer's.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from fairseq.distributed import utils as fairseq_distributed
+from fairseq.logging import metrics
+from fairseq.trainer import Trainer
+from torch import Tensor
+
+from mert_fairseq.distributed.stopping import STOP
+
+fairseq_aggregate = Trainer._aggregate_logging_outputs
+fairseq_sum = Trainer._fast_stat_sync_sum
+fairseq_log_stats = Trainer._reduce_and_log_stats
+Logs = list[dict[str, Any]]
+logger = logging.getLogger(__name__)
+
+
+class Unread(NamedTuple):
+    """An update whose values are still on the device."""
+
+    logs: Logs
+    sample_size: float
+    grad_norm: Tensor
+
+
+def aggregate(self: Trainer, logging_outputs: Logs, *extra: Any, ignore: bool = False) -> tuple[Logs, list[float]]:
+    """Sum logs and extra numbers over ranks; whether any rank was asked to stop travels with them.
+
+    Returns:
+        the summed logs, tensors still on the device; the summed extra numbers.
+    """
+    logs, sums = fairseq_aggregate(self, logging_outputs, *extra, *STOP.votes(), ignore=ignore)
+    sums = [float(value) for value in sums]
+    STOP.count(sums[len(extra) :])
+    return logs, sums[: len(extra)]
+
+
+def sum_over_ranks(self: Trainer, logging_outputs: Logs, *extra: Any, ignore: bool = False) -> tuple[Logs, list[Any]]:
+    """fairseq's ``_fast_stat_sync_sum`` with one collective and one read, of the numbers that are needed at once.
+
+    Every rank logs the same names in the same order, each as a scalar on the device or as a number.
+    """
+    first = logging_outputs[0] if logging_outputs else {}
+    tensors = {name: value for name, value in first.items() if torch.is_tensor(value)}
+    if any(value.dim() for value in tensors.values()):
+        return fairseq_sum(self, logging_outputs, *extra, ignore=ignore)
+    on_device = [name for name, value in tensors.items() if value.device.type == self.device.type]
+    numbers = [name for name in first if name not in on_device]
+    host = [float(value) for value in extra]
+    host += [0.0 if ignore else float(sum(log[name] for log in logging_outputs)) for name in numbers]
+    parts = [torch.tensor(host, dtype=torch.float64).to(self.device)]
+    if on_device:
+        vectors = [torch.stack([log[name].double() for name in on_device]) for log in logging_outputs]
+        vector = torch.stack(vectors).sum(0)
+        parts.append(torch.zeros_like(vector) if ignore else vector)
+    buffer = torch.cat(parts)
+    fairseq_distributed.all_reduce(buffer, group=self.data_parallel_process_group)
+    sums = buffer[: len(host)].tolist()
+    log = dict(zip([*numbers, *on_device], [*sums[len(extra) :], *buffer[len(host) :].unbind()], strict=True))
+    return ([{name: log[name] for name in first}] if first else []), sums[: len(extra)]
+
+
+def log_stats(self: Trainer, logging_outputs: Logs, sample_size: Any, grad_norm: Tensor | None = None) -> Any:
+    """fairseq's ``_reduce_and_log_stats``: at once for validation, else when they are printed.
+
+    Returns:
+        what fairseq logs of a validation step; of a training step an empty dictionary, for "the update was made".
+    """
+    if grad_norm is None:
+        return fairseq_log_stats(self, read_logs([logging_outputs])[0], sample_size)
+    first_update = not hasattr(self, "unread")
+    self.unread = [*getattr(self, "unread", []), Unread(logging_outputs, sample_size, grad_norm)]
+    if first_update or self.get_num_updates() % self.cfg.common.log_interval == 0:
+        flush(self)
+    return {}
+
+
+def flush(trainer: Trainer) -> None:
+    """Read what the updates since the last call logged, and enter it into fairseq's meters."""
+    unread: list[Unread] = getattr(trainer, "unread", [])
+    if not unread:
+        return
+    trainer.unread = []
+    everything = read_logs([update.logs for update in unread])
+    with metrics.aggregate("train"), metrics.aggregate("train_inner"):
+        for update, logs in zip(unread, everything, strict=True):
+            fairseq_log_stats(trainer, logs, update.sample_size, update.grad_norm)
+
+
+def read_logs(updates: list[Logs]) -> list[Logs]:
+    """The same logs with numbers in place of scalar tensors, all read at once."""
+    scalars = [v for logs in updates for log in logs for v in log.values() if torch.is_tensor(v) and v.dim() == 0]
+    numbers = iter(torch.stack([scalar.double() for scalar in scalars]).tolist() if scalars else [])
+
+    def number(value: Any) -> Any:
+        return next(numbers) if torch.is_tensor(value) and value.dim() == 0 else value
+
+    return [[{name: number(value) for name, value in log.items()} for log in logs] for logs in updates]
+
+
+def flushing_save(save: Callable[..., Any]) -> Callable[..., Any]:
+    """fairseq's ``save_checkpoint``, which saves the meters too: with nothing left unread."""
+
+    def save_checkpoint(cfg: Any, trainer: Trainer, *args: Any) -> Any:
+        flush(trainer)
+        return save(cfg, trainer, *args)
+
+    return save_checkpoint
+
+
+def flushing_validate_and_save(validate_and_save: Callable[..., Any]) -> Callable[..., Any]:
+    """fairseq's ``validate_and_save``, after which it prints the means of an epoch that ended: with nothing unread."""
+
+    def validate_save_and_flush(
+        cfg: Any, trainer: Trainer, task: Any, epoch_itr: Any, subsets: list[str], end_of_epoch: bool
+    ) -> Any:
+        losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
+        if end_of_epoch or should_stop:
+            flush(trainer)
+        return losses, should_stop
+
+    return validate_save_and_flush
+
+
+def finite_validate(validate: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:
+    """fairseq's ``validate``, but a loss that is not finite counts as none: it stops nothing and is never the best."""
+
+    def validate_finite(cfg: Any, trainer: Trainer, *args: Any) -> list[float | None]:
+        losses = validate(cfg, trainer, *args)
+        bad = [loss for loss in losses if loss is not None and not math.isfinite(loss)]
+        if bad:
+            logger.warning(
+                f"the validation loss at update {trainer.get_num_updates()} is {bad[0]}: training continues, and this "
+                f"validation counts neither for the best checkpoint nor for checkpoint.patience"
+            )
+        return [loss if loss is not None and math.isfinite(loss) else None for loss in losses]
+
+    return validate_finite
+
+
+REPLACED: list[tuple[type, str, Callable[..., Any]]] = [
+    (Trainer, "_aggregate_logging_outputs", aggregate),
+    (Trainer, "_fast_stat_sync_sum", sum_over_ranks),
+    (Trainer, "_reduce_and_log_stats", log_stats),
+]
