@@ -17,6 +17,7 @@ OVERRIDES = {
         "task.sharding_data=4",
         "task.max_unreadable_share=0.1",
         "model.exact_padding=true",
+        "model.compile=all",
         "model.audio_cqt_loss_m=false",
         "model.audio_cqt_bins=84",
         "model.audio_mel_loss_m=true",
