@@ -10,7 +10,7 @@ LEVELS = [
     {"mpeg_length"},
     {"decoder"},
     {"archives", "reporting", "jobs"},
-    {"audio", "labels", "fma"},
+    {"audio", "labels", "fma", "recipes"},
     {"manifest"},
     {"preprocessing", "sharding", "teachers", "modules", "optimizers", "checkpointing"},
     {"data", "models", "label_extraction"},
