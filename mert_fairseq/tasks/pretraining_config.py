@@ -41,8 +41,8 @@ class MERTPretrainingConfig(FairseqDataclass):
     dynamic_crops_epoches: str = option("[]", "first epoch of each length in dynamic_crops, such as '[1, 20]'")
     crops_per_epoch: str = option(
         "by_track",
-        "by_track: one crop per track, whatever its length, as published; by_seconds: as many crops as fit into the track, "
-        "so that an epoch covers albums and hour-long mixes completely",
+        "by_track: one crop per track, whatever its length, as published; by_seconds: as many crops as fit into the "
+        "track, so that an epoch covers albums and hour-long mixes completely",
     )
     sharding_data: int = option(-1, "n: an epoch trains on one shard {split}_{i}_{n}.tsv and its labels; -1: no shards")
     load_random_data_shard: bool = option(True, "choose the shard of each epoch at random; otherwise in order")
