@@ -15,7 +15,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    # config/ and preprocess/ lie beside the package in a checkout and inside it in a wheel: see mert_fairseq/recipes.py.
+    # config/ and preprocess/ lie beside the package in a checkout, and inside it in a wheel: mert_fairseq/recipes.py
     packages=[
         *find_packages(include=["mert_fairseq", "mert_fairseq.*"]),
         "mert_fairseq.config",

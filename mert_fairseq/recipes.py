@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     options = argparse.ArgumentParser(prog="mert-config", description=DESCRIPTION, formatter_class=Help)
-    options.add_argument(
-        "kind", nargs="?", choices=KINDS, default="pretrain", help="kind of recipes (default pretrain)"
-    )
+    options.add_argument("kind", nargs="?", choices=KINDS, default="pretrain", help="kind of recipes")
     options.add_argument("--list", action="store_true", help="print the names for --config-name")
     return options
 
