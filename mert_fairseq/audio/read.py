@@ -1,0 +1,232 @@
+"""Audio files: probe a header, read a span, decode in blocks, resample, write. The only file that opens audio.
+
+Everything is mono: channels are averaged. Samples are float32 in [-1, 1] (or beyond, where a lossy decoder overshoots),
+or int16, where 1.0 is 32768 and what lies outside is clipped; 16-bit mono files pass as int16 without loss.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import soundfile
+
+from mert_fairseq.audio.decoder import Decoder, decoder_of, open_decoder
+from mert_fairseq.audio.mpeg import without_id3v2
+from mert_fairseq.audio.seeking import preroll_samples, quiet_mpeg
+from mert_fairseq.audio.spliced import SplicedFile
+from mert_fairseq.audio.write import to_int16
+from mert_fairseq.frames import decoded_length_agrees
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+BLOCK_SAMPLES = 1 << 18
+UNKNOWN_SAMPLES = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
+MPEG_DELAY_SAMPLES = 5 * 1152  # of the decoder, and a last frame that is cut
+
+
+class AudioError(ValueError):
+    """A file that cannot be read as asked: the message says which, what was found and the remedy."""
+
+
+class TruncatedAudioError(AudioError):
+    """A file that decodes without a fault, but not to the length that its header states."""
+
+
+class AudioInfo(NamedTuple):
+    """What the header says: rate in Hz, samples a channel, channels, libsndfile's format such as ``FLAC/PCM_16``.
+
+    ``samples`` is UNKNOWN_SAMPLES where the header does not say.
+    """
+
+    sample_rate: int
+    samples: int
+    channels: int
+    format: str
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Read the header only; of MPEG audio that does not state its length, also the headers of all frames.
+
+    The format is that of the audio: MPEG audio inside a WAV is ``MP3/MPEG_LAYER_III``.
+
+    Raises:
+        AudioError: if the file is missing, empty or of no format that libsndfile knows.
+    """
+    with _opened(path) as file:
+        return AudioInfo(file.samplerate, file.samples, file.channels, f"{file.format}/{file.subtype}")
+
+
+def read_span(
+    path: str | Path,
+    start_samples: int = 0,
+    samples: int | None = None,
+    dtype: Literal["int16", "float32"] = "int16",
+    sample_rate: int | None = None,
+) -> np.ndarray:
+    """Seek to a span and decode nothing else, at the file's own rate.
+
+    Args:
+        path: any file that libsndfile decodes.
+        start_samples: first sample, at the file's rate.
+        samples: length; None reads to the end.
+        dtype: of the result.
+        sample_rate: in Hz; if given, a file at another rate is refused.
+
+    Returns:
+        (samples,) mono, exactly what decoding the whole file and cutting gives; of lossy formats that lack up to a
+        tenth of a second at their end (frames.lengths_agree), filled up with zeros.
+
+    Raises:
+        AudioError: if the file cannot be decoded, ends before the span does, holds NaN or has another rate.
+    """
+    with _opened(path) as file:
+        if sample_rate is not None and file.samplerate != sample_rate:
+            raise AudioError(
+                f"{path}: found {file.samplerate} Hz, expected {sample_rate} Hz. "
+                f"Convert it (preprocess/make_manifest.py --convert-to DIR --sample-rate {sample_rate})."
+            )
+        found = file.samples
+        to_the_end = samples is None
+        if samples is None:
+            samples = max(0, (count_samples(path) if found == UNKNOWN_SAMPLES else found) - start_samples)
+        end, kind = start_samples + samples, f"{file.format}/{file.subtype}"
+        if 0 <= start_samples <= min(found, end):
+            wave = _decode_span(path, file, start_samples, samples, dtype)
+            found = start_samples + len(wave)
+            if found == end or decoded_length_agrees(found, end, file.samplerate, kind):
+                missing = 0 if to_the_end else end - found
+                return _checked(np.pad(wave, (0, missing)), path, start_samples)
+        raise AudioError(
+            f"{path}: found {found} samples, expected samples {start_samples} to {end}. The "
+            f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."
+        )
+
+
+def stream_blocks(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory.
+
+    Yields:
+        (n,) float32 mono, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
+    """
+    return (_mono(block) for block in stream_channels(path, block_samples))
+
+
+def stream_channels(path: str | Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[np.ndarray]:
+    """Decode a whole file in bounded memory, its channels apart.
+
+    Yields:
+        (n, channels) float32, n <= block_samples, at the file's own rate; NaN is passed on for the caller to judge.
+
+    Raises:
+        AudioError: if decoding fails on the way.
+        TruncatedAudioError: at the end, if the header states more by ``frames.decoded_length_agrees``.
+    """
+    decoded = 0
+    with _opened(path) as file:
+        while len(block := file.read(block_samples, dtype="float32", always_2d=True)):
+            decoded += len(block)
+            yield block
+        _refuse_truncated(path, file, decoded)
+
+
+def _refuse_truncated(path: str | Path, file: Decoder, decoded: int) -> None:
+    if file.counted_samples is not None:
+        if decoded < file.counted_samples - MPEG_DELAY_SAMPLES:
+            cause = EOFError(f"decodes {decoded} of the {file.counted_samples} samples of its frames")
+            raise AudioError(
+                f"{path}: found {decoded} samples, expected about {file.counted_samples}, which its frames add up to. "
+                f"Its bit rate varies, and its format does not state a length. Convert it: ffmpeg -i FILE FILE.flac."
+            ) from cause
+        return
+    kind = f"{file.format}/{file.subtype}"
+    short = decoded < file.frames and not decoded_length_agrees(decoded, file.frames, file.samplerate, kind)
+    if file.frames != UNKNOWN_SAMPLES and short:
+        raise TruncatedAudioError(
+            f"{path}: found {decoded} samples, expected the {file.frames} that its header states. The file is "
+            f"truncated; fetch it again, keep what there is (ffmpeg -i FILE FILE.flac), or leave it out."
+        )
+
+
+def count_samples(path: str | Path) -> int:
+    """Samples that a full decode gives, in bounded memory; use it where the header cannot be trusted, such as MP3."""
+    return sum(len(block) for block in stream_blocks(path))
+
+
+def decodable_samples(source: SplicedFile) -> int:
+    """Samples per channel that decode from a file, whatever length it states, in bounded memory.
+
+    Raises:
+        AudioError: if the decoder cannot open it.
+    """
+    try:
+        with decoder_of(source) as file:
+            return sum(iter(lambda: len(file.read(BLOCK_SAMPLES)), 0))
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{source.path}: cannot be decoded ({error}).") from error
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Decoder]:
+    """Open for reading; every way in which that or the decoding fails becomes an AudioError that names the file."""
+    try:
+        file = open_decoder(path)
+    except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a headerless .raw file
+        raise _unreadable(path, error) from error
+    with file:
+        try:
+            yield file
+        except (soundfile.SoundFileError, OSError, AudioError) as error:
+            cause = (file.source and file.source.failure) or error
+            if isinstance(cause, AudioError):
+                raise
+            raise _unreadable(path, cause) from cause
+
+
+def _unreadable(path: str | Path, error: Exception) -> AudioError:
+    if not Path(path).is_file():
+        return AudioError(
+            f"{path}: no such file. Check the manifest's first line, the folder that its paths are relative to."
+        )
+    if Path(path).stat().st_size == 0:
+        return AudioError(f"{path}: the file is empty. Fetch it again or leave it out.")
+    found = getattr(error, "error_string", error)  # without the path that it repeats
+    return AudioError(
+        f"{path}: cannot be decoded ({found}). Expected one of {', '.join(suffix[1:] for suffix in SUFFIXES)}: convert "
+        f"it (ffmpeg -i FILE FILE.flac); if that fails too, fetch the file again or leave it out."
+    )
+
+
+def _mono(block: np.ndarray) -> np.ndarray:
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+
+
+def _checked(wave: np.ndarray, path: str | Path, start_samples: int) -> np.ndarray:
+    if wave.dtype == np.float32 and not np.isfinite(wave.sum()) and not (finite := np.isfinite(wave)).all():
+        raise AudioError(
+            f"{path}: found NaN or infinity at sample {start_samples + int(np.argmin(finite))}, expected finite "
+            f"samples. Make the file again or leave it out."
+        )
+    return wave
+
+
+def _decode_span(path: str | Path, file: Decoder, start_samples: int, samples: int, dtype: str) -> np.ndarray:
+    """Samples from ``start_samples`` on, fewer at the file's end."""
+    kind = f"{file.format}/{file.subtype}"
+    preroll = preroll_samples(path, kind, file.samplerate, file.channels, start_samples, file.frames)
+    with quiet_mpeg(file.subtype.startswith("MPEG")):
+        try:
+            file.seek(start_samples - preroll)
+        except soundfile.SoundFileError:
+            if file.format != "FLAC" or file.source is not None:
+                raise
+            with decoder_of(without_id3v2(path)) as untagged:  # the decoder cannot seek behind a large tag
+                return _decode_span(path, untagged, start_samples, samples, dtype)
+        if dtype == "int16" and file.subtype == "PCM_16" and file.channels == 1:
+            return file.read(samples, dtype="int16")
+        wave = _mono(file.read(preroll + samples, dtype="float32", always_2d=True))[preroll:]
+    return to_int16(_checked(wave, path, start_samples)) if dtype == "int16" else wave
