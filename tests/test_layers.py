@@ -5,12 +5,9 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"arguments", "frames", "options", "files", "seeking", "spliced"},
-    {"mpeg", "ogg"},
-    {"mpeg_length"},
-    {"decoder"},
+    {"arguments", "frames", "options", "files"},
     {"archives", "reporting", "jobs"},
-    {"audio", "labels", "fma"},
+    {"audio", "labels", "fma", "recipes"},
     {"manifest"},
     {"preprocessing", "sharding", "teachers", "modules", "optimizers", "checkpointing"},
     {"data", "models", "label_extraction"},
@@ -27,12 +24,6 @@ WITHOUT_TORCH = {
     "options",
     "files",
     "archives",
-    "seeking",
-    "mpeg",
-    "mpeg_length",
-    "decoder",
-    "ogg",
-    "spliced",
     "audio",
     "labels",
     "manifest",
