@@ -15,6 +15,7 @@ from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
 # Options of MERT's layout that a HubertModel cannot hold, with the value that changes nothing.
 BEYOND_HUBERT = {"feature_extractor_cqt": False, "deepnorm": False, "conv_pos_batch_norm": False}
+OWN_MODEL_FILE = "mert_encoder"  # model_type of mert-export-hf --layout mert
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")  # the first that exist are loaded
 PREPROCESSOR = "preprocessor_config.json"
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
@@ -111,6 +112,11 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
         ValueError: if it is of another architecture, or weights are missing or do not fit.
     """
     kind = options.get("model_type")
+    if kind == OWN_MODEL_FILE:
+        raise ValueError(
+            f"{name}: carries a model file of its own, whose code is not run here. Import it first (mert-import-hf "
+            f"{name} model.pt), and give that checkpoint."
+        )
     if kind not in MODEL_CLASSES:
         raise ValueError(
             f"{name}: found a model of type {kind!r}, expected one of {', '.join(MODEL_CLASSES)}: models of raw audio "
