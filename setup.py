@@ -43,6 +43,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
+            "mert-probe=mert_fairseq.probing.cli:main",
             "mert-check-data=mert_fairseq.preprocessing.checks.cli:main",
             "mert-extract=mert_fairseq.extraction.cli:main",
             "mert-genre=mert_fairseq.genre.cli:main",

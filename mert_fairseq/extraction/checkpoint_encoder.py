@@ -38,10 +38,10 @@ class CheckpointEncoder(Encoder):
         self.width = model.encoder.embedding_dim
         self.digest = digest_of([path])
         self.device = device
-        self._normalize = pretrained.normalize
+        self.normalizes = pretrained.normalize
 
     def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
-        if self._normalize:
+        if self.normalizes:
             waves = standardised(waves)
         entered: list[Tensor] = []
         hook = self.model.encoder.layers[0].register_forward_pre_hook(lambda layer, args: entered.append(args[0]))

@@ -18,6 +18,7 @@ ENCODER_ONLY = {
     "target_glu": False,
     "learnable_temp": False,
     "pretrained_weights": "",
+    "compile": "off",
     "encoder_layerdrop": 0.0,
 }
 

@@ -45,6 +45,10 @@ class Page:
         """A picture that lies in the report's folder, and what it shows (its alternative text and caption)."""
         self.parts.append(f'<p><img src="{escape(path.name)}" alt="{escape(text)}"><br>{escape(text)}</p>')
 
+    def link(self, target: str, text: str) -> None:
+        """A link to another page, by its path relative to the report's folder."""
+        self.parts.append(f'<p><a href="{escape(target)}">{escape(text)}</a></p>')
+
     def sounds(self, rows: Sequence[tuple[str, str]]) -> None:
         """Players under each other: a text and the address of an audio file each; nothing loads before it is played."""
         lines = [
