@@ -69,7 +69,8 @@ def export_folder(folder: Path) -> dict[str, Any]:
 
 def import_folder(folder: Path) -> dict[str, Any]:
     """mert-import-hf."""
-    from mert_fairseq.hf.import_folder import NewHeads, import_hf
+    from mert_fairseq.hf.folder_content import NewHeads
+    from mert_fairseq.hf.import_folder import import_hf
 
     done = import_hf(folder / "hf", folder / "b.pt", NewHeads())
     return {"MB": done.checkpoint.stat().st_size / 1e6, "difference": done.largest_difference}

@@ -130,7 +130,7 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     model_class = getattr(transformers, MODEL_CLASSES[kind])
     config = model_class.config_class.from_dict({**options, "model_type": model_class.config_class.model_type})
     try:
-        with _without_progress_bar(transformers):
+        with quiet_transformers(transformers):
             model, report = model_class.from_pretrained(
                 folder, config=config, output_loading_info=True, local_files_only=True
             )
@@ -176,7 +176,7 @@ def _transformers(name: str) -> Any:
 
 
 @contextmanager
-def _without_progress_bar(transformers: Any) -> Iterator[None]:
+def quiet_transformers(transformers: Any) -> Iterator[None]:
     """Keep the progress bar and the report on keys off the standard error; keys are checked here."""
     log = transformers.utils.logging
     verbosity, has_bar = log.get_verbosity(), log.is_progress_bar_enabled()
