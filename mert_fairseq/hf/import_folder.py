@@ -54,11 +54,7 @@ def import_hf(folder: str | Path, out: str | Path, new_heads: NewHeads) -> Impor
     found = read_folder(folder, new_heads)
     cfg: Any = OmegaConf.merge(OmegaConf.structured(MERTConfig), found.model)
     pretrained = Pretrained(found.model, int(found.task["sample_rate"]), bool(found.task.get("normalize", False)))
-    encoder = build_encoder(pretrained)
-    where = str(folder / files.CONFIG)
-    weights = from_hf(files.read_weights(folder), encoder.state_dict(), where)
-    _load(encoder, weights, where)
-    largest = _compare(encoder.float().eval(), folder, found, pretrained)
+    weights, largest = _checked_weights(folder, found, pretrained)
     has_heads = bool(found.codebooks)
     codebooks = found.codebooks or new_heads.codebooks
     heads = files.read_safetensors(folder / files.HEADS) if has_heads else {}
@@ -68,9 +64,20 @@ def import_hf(folder: str | Path, out: str | Path, new_heads: NewHeads) -> Impor
     return Imported(out, () if has_heads else _head_names(model, new_heads), largest)
 
 
-def _compare(encoder: MERTModel, folder: Path, found: Folder, pretrained: Pretrained) -> float:
-    hf_model = load_hf(folder, found.layout)
-    return compare(encoder, hf_model, pretrained.sample_rate, pretrained.normalize, f"{folder} as a checkpoint")
+def _checked_weights(folder: Path, found: Folder, pretrained: Pretrained) -> tuple[dict[str, Tensor], float]:
+    """The encoder's weights by fairseq name, and how far its layers are from those that transformers computes."""
+    encoder = build_encoder(pretrained)
+    where = str(folder / files.CONFIG)
+    weights = from_hf(files.read_weights(folder), encoder.state_dict(), where)
+    _load(encoder, weights, where)
+    largest = compare(
+        encoder.float().eval(),
+        load_hf(folder, found.layout),
+        pretrained.sample_rate,
+        pretrained.normalize,
+        f"{folder} as a checkpoint",
+    )
+    return weights, largest
 
 
 def _load(model: MERTModel, weights: dict[str, Tensor], where: str) -> None:
