@@ -2,7 +2,8 @@
 
     python benchmarks/hf_export.py [--sizes tiny 95m 330m]
 
-Each step runs in a process of its own, whose peak memory is shown. 330m needs 8 GB of memory and 6 GB in the temporary folder.
+Each step runs in a process of its own, whose peak memory is shown. 330m needs 8 GB of memory and 6 GB in the
+temporary folder.
 """
 
 import argparse
