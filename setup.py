@@ -43,13 +43,18 @@ setup(
     ],
     entry_points={
         "console_scripts": [
+            "mert-probe=mert_fairseq.probing.cli:main",
             "mert-check-data=mert_fairseq.preprocessing.checks.cli:main",
             "mert-extract=mert_fairseq.extraction.cli:main",
             "mert-genre=mert_fairseq.genre.cli:main",
+            "mert-export-hf=mert_fairseq.hf.export_command:main",
+            "mert-import-hf=mert_fairseq.hf.import_command:main",
+            "mert-export-onnx=mert_fairseq.hf.onnx_command:main",
         ]
     },
     extras_require={
         "hf": ["transformers>=4.40", "safetensors>=0.4"],
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.3", "transformers>=4.40", "safetensors>=0.4"],
         "hdf5": ["h5py>=3.9"],
         "probe": ["mir_eval>=0.7"],
         "dev": [

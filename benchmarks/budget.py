@@ -3,7 +3,7 @@
     python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--clips 16] [--seconds 5]
 
 The model of a recipe runs on fake tensors: shapes without data. Counts are those of PyTorch's operations on a GPU; a
-few of them are two or three kernels there (layer norm's gradient). The optimizer is not counted.
+few of them are two or three kernels there (layer norm's gradient).
 """
 
 import argparse
@@ -18,6 +18,8 @@ from unittest import mock
 import numpy as np
 import torch
 from fairseq.data.dictionary import Dictionary
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.optim.fp16_optimizer import FP16Optimizer
 from omegaconf import OmegaConf
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from launch_counter import LaunchCounter, gpu_kernels
 
 from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules import clip_rng
@@ -35,7 +38,7 @@ RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
 PRECISIONS = {"fp16": torch.half, "bf16": torch.bfloat16}
 PEAK_TFLOPS = {"H100": 989.0, "A100": 312.0}  # half precision, dense
 PARTS = ("mixing", "conv stack", "masks", "layers", "heads", "CQT", "criterion", "rest")
-PHASES = ("forward", "criterion", "backward")
+PHASES = ("forward", "criterion", "backward", "optimizer")
 RECIPES = Path(__file__).parent.parent / "config" / "pretrain"
 
 
@@ -71,13 +74,16 @@ def count(case: Case) -> LaunchCounter:
         criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
         sample = _sample(case)
         model.encoder_cqt_model.teacher = teacher
+        optimizer = _optimizer(case, model)
         counter.ignore(model.parameters())
         with _parts_named(model, counter), counter:
             with counter.saving():
                 loss = _forward(criterion, model, sample, counter)
             counter.phase = "backward"
             with counter.part("rest"):
-                loss.backward()
+                optimizer.backward(loss)
+            counter.phase = "optimizer"
+            _update(optimizer)
     return counter
 
 
@@ -101,6 +107,35 @@ def _forward(criterion: nn.Module, model: MERTModel, sample: dict[str, Any], cou
 
     with mock.patch.object(model, "forward", model_forward), counter.part("criterion"):
         return criterion(model, sample)[0]
+
+
+def _optimizer(case: Case, model: MERTModel) -> FP16Optimizer:
+    """The recipe's optimizer with its float32 weights, after a first update, which makes its state."""
+    fairseq_patches.install()  # as training does
+    half = case.precision == "fp16"
+    options = {"common": {"fp16": half, "bf16": not half}, "distributed_training": {"distributed_world_size": 1}}
+    cfg = OmegaConf.merge(OmegaConf.structured(FairseqConfig), options)
+    recipe = OmegaConf.load(RECIPES / "mert_95m.yaml")
+    OmegaConf.set_struct(cfg, False)
+    cfg.optimizer = {**recipe["optimizer"], "lr": [5e-4]}
+    with mock.patch.object(torch.cuda, "current_device", return_value=None):  # the device of a CPU's tensors
+        optimizer = FP16Optimizer.build_optimizer(cfg, list(model.parameters()))
+    with LaunchCounter():  # which answers host reads
+        optimizer.backward(sum(parameter.float().sum() for parameter in model.parameters()))
+        _update(optimizer)
+    return optimizer
+
+
+def _update(optimizer: FP16Optimizer) -> None:
+    """What the trainer does after the backward pass on one GPU; it reads the norm of the gradients once."""
+
+    def read(norm: Any) -> Any:
+        return float(norm) if optimizer.scaler is not None else torch.tensor(float(norm))
+
+    optimizer.multiply_grads(1 / 7)
+    optimizer.clip_grad_norm(10.0, aggregate_norm_fn=read)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 @contextmanager
@@ -159,7 +194,7 @@ def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
     flops = sum(counter.flops.values())
     return {
         **launches,
-        "all three": sum(launches.values()),
+        "forward to backward": launches["forward"] + launches["criterion"] + launches["backward"],
         "host reads": sum(counter.reads.values()),
         "saved GB": sum(counter.saved_bytes.values()) / 1e9,
         "saved GB per clip": sum(counter.saved_bytes.values()) / 1e9 / case.clips,

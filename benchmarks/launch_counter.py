@@ -19,9 +19,9 @@ class LaunchCounter(TorchDispatchMode):
     """Launches, FLOPs, host reads and saved activations, by (phase, part).
 
     A launch is one operation that PyTorch hands to the device; views and allocations are none. A host read is answered
-    with 1, so that code which reads a number runs on. Memory is that of the storages that the backward pass keeps, each
-    counted once, for the part that saved it first; parameters do not count. In the backward pass operations belong to
-    the part whose saved tensors were read last.
+    with 1 or False, so that code which reads a number, or asks for an overflow, runs on. Memory is that of the storages
+    that the backward pass keeps, each counted once, for the part that saved it first; parameters do not count. In the
+    backward pass operations belong to the part whose saved tensors were read last.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class LaunchCounter(TorchDispatchMode):
         name = func._schema.name.split("::")[1]
         if name == "_local_scalar_dense":
             self.reads[self.phase] += 1
-            return True if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
+            return False if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
         found = func(*args, **(kwargs or {}))
         if _launches(func, name):
             self.launches[self.phase, self._parts[-1]] += 1

@@ -1,5 +1,6 @@
 """Files that appear under their name only when they are whole, and cells of tables that hold any name."""
 
+import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Fill the yielded temporary folder beside ``path``; it takes the name of ``path`` if nothing was raised.
+
+    A killed process leaves the temporary folder; the next attempt replaces it.
+
+    Raises:
+        FileExistsError: if there is a file or a folder with content at ``path``.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path}: exists already. Give the name of a new folder.")
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mert_fairseq.ogg import END_OF_STREAM, ogg_checksum
+from mert_fairseq.audio.ogg import END_OF_STREAM, ogg_checksum
 
 
 def without_end_mark(source: Path, target: Path) -> Path:

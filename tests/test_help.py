@@ -9,7 +9,9 @@ import pytest
 from mert_fairseq.arguments import Help
 from mert_fairseq.extraction import cli as extraction
 from mert_fairseq.genre import cli as genre
+from mert_fairseq.hf import export_command, import_command, onnx_command
 from mert_fairseq.preprocessing.checks import cli as checks
+from mert_fairseq.probing import cli as probing
 
 PREPROCESS = sorted((Path(__file__).parents[1] / "preprocess").glob("*.py"))
 
@@ -20,6 +22,10 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "mert-check-data": checks.parser(),
         "mert-extract": extraction.parser(),
         "mert-genre": genre.parser(),
+        "mert-probe": probing.parser(),
+        "mert-export-hf": export_command.parser(),
+        "mert-import-hf": import_command.parser(),
+        "mert-export-onnx": onnx_command.parser(),
     }
     for path in PREPROCESS:
         spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -5,10 +5,7 @@ import re
 from pathlib import Path
 
 LEVELS = [
-    {"arguments", "frames", "options", "files", "seeking", "spliced"},
-    {"mpeg", "ogg"},
-    {"mpeg_length"},
-    {"decoder"},
+    {"arguments", "frames", "options", "files"},
     {"archives", "reporting", "jobs"},
     {"audio", "labels", "fma"},
     {"manifest"},
@@ -27,12 +24,6 @@ WITHOUT_TORCH = {
     "options",
     "files",
     "archives",
-    "seeking",
-    "mpeg",
-    "mpeg_length",
-    "decoder",
-    "ogg",
-    "spliced",
     "audio",
     "labels",
     "manifest",

@@ -1,9 +1,11 @@
 """fairseq's own Trainer on a CPU, in any precision: what it calls of CUDA is replaced by what a CPU can do."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from fairseq.criterions import FairseqCriterion
+from fairseq.data.dictionary import Dictionary
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.logging import metrics
 from fairseq.models import BaseFairseqModel
@@ -14,6 +16,7 @@ from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 from torch import nn
 
+from mert_fairseq.criterions.mert import MERTCriterion
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.optimizers.fused_adamw import FusedAdamWConfig
 
@@ -112,3 +115,21 @@ class Square(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed():
         return True
+
+
+def mert_criterion() -> MERTCriterion:
+    """The criterion of ``tiny_mert``."""
+    dictionary = Dictionary()
+    for code in range(16):
+        dictionary.add_symbol(str(code), code + 1)
+    return MERTCriterion(SimpleNamespace(dictionaries=[dictionary] * 2))
+
+
+def mert_sample() -> dict[str, Any]:
+    """Two clips of half a second."""
+    torch.manual_seed(1)
+    return {
+        "id": torch.arange(2),
+        "target_list": torch.randint(4, 20, (2, 2, 38)),
+        "net_input": {"source": (torch.randn(2, 12_000) * 3000).to(torch.int16), "padding_mask": None},
+    }

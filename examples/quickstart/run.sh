@@ -31,7 +31,6 @@ MARK=$OUT/.quickstart
     refuse "--out $OUT: holds files that no quickstart made and that could be overwritten; give a new or empty folder"
 
 DATA=$OUT/data RUN=$OUT/run REPORT=$OUT/report HALF=$((UPDATES / 2))
-set_user_dir=$(override common.user_dir "$ROOT/mert_fairseq")
 set_data=$(override task.data "$DATA")
 set_save_dir=$(override checkpoint.save_dir "$RUN")
 
@@ -68,7 +67,7 @@ python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \
         --config-dir "$ROOT/config/pretrain" --config-name tiny \
-        common.log_format=json "$set_user_dir" "$set_data" "$set_save_dir" \
+        common.log_format=json "$set_data" "$set_save_dir" \
         optimization.max_update="$1" lr_scheduler.total_num_update="$UPDATES"
 }
 step "5/7 Pretraining: $HALF updates, a stop, then on from the checkpoint to $UPDATES"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.extraction.encoder import Encoder, digest_of
-from mert_fairseq.frames import parse_conv_layers, receptive_field
+from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
 from mert_fairseq.models.pretrained import build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.waveform import standardised
 
@@ -32,15 +32,16 @@ class CheckpointEncoder(Encoder):
         self.name = str(path)
         self.sample_rate = pretrained.sample_rate
         self.hop_samples = model.hop_samples
-        self.receptive_samples = receptive_field(parse_conv_layers(str(pretrained.options["conv_feature_layers"])))
+        conv_layers = str(pretrained.options.get("conv_feature_layers", WAV2VEC2_LAYERS))
+        self.receptive_samples = receptive_field(parse_conv_layers(conv_layers))
         self.num_layers = len(model.encoder.layers) + 1
         self.width = model.encoder.embedding_dim
         self.digest = digest_of([path])
         self.device = device
-        self._normalize = pretrained.normalize
+        self.normalizes = pretrained.normalize
 
     def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
-        if self._normalize:
+        if self.normalizes:
             waves = standardised(waves)
         entered: list[Tensor] = []
         hook = self.model.encoder.layers[0].register_forward_pre_hook(lambda layer, args: entered.append(args[0]))

@@ -5,6 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ class Encoder(ABC):
         width: D.
         digest: SHA-256 of the weights, hexadecimal; of a single file it is what sha256sum prints.
         device: where it runs.
+        normalizes: whether ``layers`` gives each wave zero mean and unit variance first; set it to False where the
+            caller does that to whole files.
+        model: the torch module behind it.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Encoder(ABC):
     width: int
     digest: str
     device: torch.device
+    normalizes: bool
+    model: Any
 
     @property
     def frame_rate_hz(self) -> float:

@@ -44,7 +44,7 @@ class HuggingFaceEncoder(Encoder):
                 f"as save_pretrained writes it: config.json and model.safetensors."
             )
         self.name = path_or_name
-        self.sample_rate, self._normalize = preprocessing(path_or_name, options, read_json(folder, PREPROCESSOR))
+        self.sample_rate, self.normalizes = preprocessing(path_or_name, options, read_json(folder, PREPROCESSOR))
         self.model = load_model(transformers, path_or_name, folder, options).eval().to(device)
         config = self.model.config
         conv = [
@@ -57,7 +57,7 @@ class HuggingFaceEncoder(Encoder):
         self.device = device
 
     def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
-        if self._normalize:
+        if self.normalizes:
             variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
             waves = (waves - mean) / (variance + NORM_EPSILON).sqrt()
         outputs = self.model(waves, output_hidden_states=True)

@@ -16,6 +16,7 @@ from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
 from mert_fairseq.modules import clip_rng, masking
+from mert_fairseq.modules.compiling import compile_parts
 from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.padding import FramePadding, clip_lengths, exact_counts, published_counts
 from mert_fairseq.modules.waveform import float_wave, standardised
@@ -71,6 +72,7 @@ class MERTModel(MERTHeads):
         self.encoder = build.encoder(cfg)
         self._build_heads(cfg, sample_rate, num_classes)
         self.num_updates = 0
+        compile_parts(self.feature_extractor, self.encoder, str(cfg.compile))
         if cfg.pretrained_weights:
             warm_start.start_from(self, cfg.pretrained_weights, labels)
 
@@ -193,7 +195,11 @@ class MERTModel(MERTHeads):
         if self.wav_normalize:
             wave = standardised(wave, padding_mask)
         with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
-            features = self.feature_extractor(wave.to(self.mask_emb.dtype), lengths)
+            halved = wave.to(self.mask_emb.dtype)
+            if lengths is None:
+                features = self.feature_extractor(halved)
+            else:
+                features = self.feature_extractor.without_padding(halved, lengths)
         if self.feature_grad_mult not in (0.0, 1.0):
             features = GradMultiply.apply(features, self.feature_grad_mult)
         features, targets = self._pair(features, target_list)

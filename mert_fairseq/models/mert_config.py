@@ -89,6 +89,11 @@ class MERTConfig(HubertConfig):
     )
     deepnorm: bool = option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
     subln: bool = option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
+    compile: str = option(
+        "off",
+        "torch.compile: off, layers (each encoder layer), or all (the conv stack and the positional convolution too); "
+        "the first update takes a minute or more, checkpoints are the same",
+    )
     encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
     encoder_layer_dropouts: List[float] = _per_layer("dropout")
     encoder_layer_ffn_dims: List[int] = _per_layer("feed-forward width")

@@ -18,6 +18,7 @@ ENCODER_ONLY = {
     "target_glu": False,
     "learnable_temp": False,
     "pretrained_weights": "",
+    "compile": "off",
     "encoder_layerdrop": 0.0,
 }
 
@@ -43,7 +44,11 @@ def read_pretrained(path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint, or one of another model than ``mert``.
     """
-    state = read_checkpoint(path)
+    return encoder_of(read_checkpoint(path), path)
+
+
+def encoder_of(state: dict[str, Any], path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
+    """As ``read_pretrained``, from a checkpoint that has been read; ``path`` is for messages."""
     cfg = state.get("cfg") or {}
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     name = model.get("_name")

@@ -44,33 +44,42 @@ class ConvStack(nn.Module):
             for place, (channels, layer) in enumerate(zip(inputs, layers, strict=True))
         )
 
-    def forward(self, wave: Tensor, lengths: np.ndarray | None = None) -> Tensor:
-        """Map samples to frames.
-
-        Args:
-            wave: (B, T), in the precision of the parameters.
-            lengths: (B,) samples before each clip's padding. Its frames are then those of the clip alone, and frames
-                that see padding are meaningless. None to treat all samples alike, as the published models train.
-
-        Returns:
-            (B, C, F).
+    def forward(self, wave: Tensor) -> Tensor:
+        """Map samples (B, T), in the precision of the parameters, to frames (B, C, F).
 
         Raises:
             ValueError: if there are fewer samples than one frame needs.
         """
-        self._check_length(wave.size(1), lengths)
+        self._check_length(wave.size(1))
         x = wave.unsqueeze(1)
-        for place, block in enumerate(self.conv_layers):
-            if place == 0 and self.norm_over_time and lengths is not None:
-                counts = [num_conv_frames(int(samples), self.layers[:1]) for samples in lengths]
-                conv, _, norm, activation = block.children()
-                x = activation(_norm_without_padding(norm, conv(x), counts))
-            else:
-                x = block(x)
+        for block in self.conv_layers:
+            x = block(x)
         return x
 
-    def _check_length(self, samples: int, lengths: np.ndarray | None) -> None:
-        shortest = samples if lengths is None else int(lengths.min())
+    def without_padding(self, wave: Tensor, lengths: np.ndarray) -> Tensor:
+        """The same for padded clips, each of which gets the frames that it has alone.
+
+        Args:
+            wave: (B, T).
+            lengths: (B,) samples before each clip's padding, on the CPU.
+
+        Returns:
+            (B, C, F); frames that see padding are meaningless.
+
+        Raises:
+            ValueError: if a clip has fewer samples than one frame needs.
+        """
+        self._check_length(int(lengths.min()))
+        if not self.norm_over_time:
+            return self(wave)
+        counts = [num_conv_frames(int(samples), self.layers[:1]) for samples in lengths]
+        conv, _, norm, activation = self.conv_layers[0].children()
+        x = activation(_norm_without_padding(norm, conv(wave.unsqueeze(1)), counts))
+        for block in self.conv_layers[1:]:
+            x = block(x)
+        return x
+
+    def _check_length(self, shortest: int) -> None:
         if shortest < self.receptive_samples:
             raise ValueError(
                 f"audio too short: found a clip of {shortest} samples, expected at least {self.receptive_samples}, "
@@ -91,7 +100,6 @@ def _norm(mode: str, first: bool, channels: int) -> nn.Module | None:
     return nn.GroupNorm(channels, channels) if first else None
 
 
-@torch.compiler.disable  # lengths differ in every batch: traced, each would be a graph of its own
 def _norm_without_padding(norm: nn.Module, x: Tensor, counts: Sequence[int]) -> Tensor:
     """Group norm of each clip of x (B, C, T) over its first ``counts[b]`` positions alone; zeros from there on."""
     clips = [F.pad(norm(x[b : b + 1, :, :count]), (0, x.size(2) - count)) for b, count in enumerate(counts)]

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from mert_fairseq import audio
-from mert_fairseq.mpeg import riff_mpeg_span
+from mert_fairseq.audio.mpeg import riff_mpeg_span
 from mert_fairseq.preprocessing.audio_stats import FULL_SCALE_16_BIT, Limits, Meter
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
 from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason

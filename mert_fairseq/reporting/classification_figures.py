@@ -11,7 +11,9 @@ from mert_fairseq.reporting.figures import DPI, GRID_GREY
 MOST_WITH_NUMBERS = 20  # classes; cells of larger matrices are too small for numbers
 
 
-def draw_confusion(path: Path, counts: np.ndarray, tracks: Sequence[int], names: Sequence[str], title: str) -> Path:
+def draw_confusion(
+    path: Path, counts: np.ndarray, tracks: Sequence[int], names: Sequence[str], title: str, noun: str = "genre"
+) -> Path:
     """The confusion matrix, each row as percent of its class's tracks.
 
     Args:
@@ -20,6 +22,7 @@ def draw_confusion(path: Path, counts: np.ndarray, tracks: Sequence[int], names:
         tracks: of each class; with several classes a track, not the sum of its row.
         names: of the K classes.
         title: above it.
+        noun: what a class is called.
 
     Returns:
         ``path``.
@@ -29,12 +32,12 @@ def draw_confusion(path: Path, counts: np.ndarray, tracks: Sequence[int], names:
     figure = Figure(figsize=(inches + 0.8, inches), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.imshow(percent, vmin=0, vmax=100, cmap="Blues")
-    figure.colorbar(drawn, ax=axes, label="% of the genre's tracks", shrink=0.8)
+    figure.colorbar(drawn, ax=axes, label=f"% of the {noun}'s tracks", shrink=0.8)
     size = 9 if len(names) <= 60 else 5  # points; a cell of 60 is 30 points wide
     rows = [f"{name} ({count:,})" for name, count in zip(names, tracks, strict=True)]
     axes.set_yticks(range(len(names)), rows, fontsize=size)
     axes.set_xticks(range(len(names)), list(names), rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
-    axes.set(xlabel="predicted", ylabel="genre (tracks)", title=title)
+    axes.set(xlabel="predicted", ylabel=f"{noun} (tracks)", title=title)
     if len(names) <= MOST_WITH_NUMBERS:
         for row, column in np.ndindex(*percent.shape):
             if value := round(percent[row, column]):

@@ -45,6 +45,18 @@ class Page:
         """A picture that lies in the report's folder, and what it shows (its alternative text and caption)."""
         self.parts.append(f'<p><img src="{escape(path.name)}" alt="{escape(text)}"><br>{escape(text)}</p>')
 
+    def link(self, target: str, text: str) -> None:
+        """A link to another page, by its path relative to the report's folder."""
+        self.parts.append(f'<p><a href="{escape(target)}">{escape(text)}</a></p>')
+
+    def sounds(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Players under each other: a text and the address of an audio file each; nothing loads before it is played."""
+        lines = [
+            f'<p><audio controls preload="none" src="{escape(address)}"></audio><br>{escape(text)}</p>'
+            for text, address in rows
+        ]
+        self.parts.append("\n".join(lines))
+
     def write(self, folder: Path) -> Path:
         """Write ``folder/index.html`` and return its path."""
         body = "\n".join(self.parts)

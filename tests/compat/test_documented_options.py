@@ -11,11 +11,13 @@ OVERRIDES = {
     "pretrain/mert_95m": [
         "task.labels=[rvq_0,rvq_1]",
         "task.label_rate=50",
+        "task.sample_rate=8000",
         "task.label_dir=/labels",
         "task.normalize=true",
         "task.sharding_data=4",
         "task.max_unreadable_share=0.1",
         "model.exact_padding=true",
+        "model.compile=all",
         "model.audio_cqt_loss_m=false",
         "model.audio_cqt_bins=84",
         "model.audio_mel_loss_m=true",
@@ -91,7 +93,9 @@ def test_the_documents_name_no_option_of_the_parts_that_is_not_tried_here(repo_r
     documents = [repo_root / "README.md", *repo_root.glob("docs/*.md"), *repo_root.glob("examples/*/README.md")]
     documents.remove(repo_root / "docs/compatibility.md")  # of the published code's options, and of what is refused
     named = {
-        name for path in documents for name in re.findall(r"\b(?:task|model|criterion)\.[a-z]\w+", path.read_text())
+        name
+        for path in documents
+        for name in re.findall(r"(?<![+\w])(?:task|model|criterion)\.[a-z]\w+(?!\w|\()", path.read_text())
     }
     tried = {override.split("=")[0] for overrides in OVERRIDES.values() for override in overrides}
     assert len(named) > 10

@@ -114,6 +114,7 @@ def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
     assert sizes["mert_95m"].keys() == sizes["mert_330m"].keys()
     assert changed == {
         "checkpoint.save_dir": "exp/mert_330m",
+        "distributed_training.find_unused_parameters": False,
         "dataset.max_tokens": 900_000,
         "dataset.max_tokens_valid": 900_000,  # fairseq lets it follow
         "optimization.lr": [0.0015],

@@ -5,29 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fairseq.data.dictionary import Dictionary
 from fairseq.logging import metrics
 from tiny_mert import tiny_mert
-from tiny_trainer import config, make_trainer
+from tiny_trainer import config, make_trainer, mert_criterion, mert_sample
 
-from mert_fairseq.criterions.mert import MERTCriterion
 from mert_fairseq.distributed.training_stats import finite_validate
-
-
-def _criterion() -> MERTCriterion:
-    dictionary = Dictionary()
-    for code in range(16):
-        dictionary.add_symbol(str(code), code + 1)
-    return MERTCriterion(SimpleNamespace(dictionaries=[dictionary] * 2))
-
-
-def _sample() -> dict:
-    torch.manual_seed(1)
-    return {
-        "id": torch.arange(2),
-        "target_list": torch.randint(4, 20, (2, 2, 38)),
-        "net_input": {"source": (torch.randn(2, 12_000) * 3000).to(torch.int16), "padding_mask": None},
-    }
 
 
 def _overflowing_in(model, forward_pass: int) -> None:
@@ -50,7 +32,7 @@ def trainer_of(monkeypatch, tmp_path):
     def make(precision: str, overflow_in: int, **options):
         model = tiny_mert(dropout=0.0, encoder_layerdrop=0.0)
         _overflowing_in(model, overflow_in)
-        return make_trainer(monkeypatch, tmp_path, config(precision, **options), model, _criterion())
+        return make_trainer(monkeypatch, tmp_path, config(precision, **options), model, mert_criterion())
 
     return make
 
@@ -58,7 +40,7 @@ def trainer_of(monkeypatch, tmp_path):
 @pytest.mark.parametrize("precision", ["fp16", "fp16_not_flat"])
 def test_a_forward_pass_that_overflows_in_fp16_costs_one_update_and_lowers_the_scale(trainer_of, precision):
     trainer = trainer_of(precision, 3)
-    made = [trainer.train_step([_sample()]) is not None for _ in range(8)]
+    made = [trainer.train_step([mert_sample()]) is not None for _ in range(8)]
     assert made == [True, True, False, True, True, True, True, True]
     assert trainer.get_num_updates() == 7
     assert trainer.optimizer.scaler.loss_scale == 64  # from 128
@@ -69,10 +51,10 @@ def test_a_forward_pass_that_overflows_in_fp16_costs_one_update_and_lowers_the_s
 @pytest.mark.parametrize("micro_batch", [1, 2])
 def test_a_loss_that_is_not_finite_ends_other_precisions_and_names_the_terms(trainer_of, precision, micro_batch):
     trainer = trainer_of(precision, 2 + micro_batch)
-    trainer.train_step([_sample(), _sample()])
+    trainer.train_step([mert_sample(), mert_sample()])
     before = [weights.clone() for weights in trainer.model.parameters()]
     with pytest.raises(FloatingPointError) as error:
-        trainer.train_step([_sample(), _sample()])
+        trainer.train_step([mert_sample(), mert_sample()])
     message = str(error.value)
     assert "the loss is not finite at update 1" in message
     assert "'loss_m_0': nan" in message
@@ -86,7 +68,7 @@ def test_gradients_that_are_not_finite_below_a_finite_loss_are_called_so(trainer
     trainer = trainer_of("float32", 0)
     trainer.get_model().mask_emb.register_hook(lambda gradient: gradient * math.nan)
     with pytest.raises(FloatingPointError, match="the gradients are not finite at update 0, although all terms"):
-        trainer.train_step([_sample()])
+        trainer.train_step([mert_sample()])
 
 
 def test_a_loss_of_infinity_with_finite_gradients_is_found_too(trainer_of):
@@ -97,7 +79,7 @@ def test_a_loss_of_infinity_with_finite_gradients_is_found_too(trainer_of):
         *forward(*args)
     )
     with pytest.raises(FloatingPointError, match=r"the loss is not finite at update 0: {'loss': inf}"):
-        trainer.train_step([_sample()])
+        trainer.train_step([mert_sample()])
 
 
 def test_a_loss_scale_at_its_minimum_ends_fp16_and_names_the_terms(trainer_of):
@@ -105,14 +87,14 @@ def test_a_loss_scale_at_its_minimum_ends_fp16_and_names_the_terms(trainer_of):
     with pytest.raises(
         FloatingPointError, match=r"Minimum loss scale reached.*not finite at update 0: {'loss_cqt_pred_m': nan"
     ):
-        trainer.train_step([_sample()])
+        trainer.train_step([mert_sample()])
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "float32"])
 def test_a_validation_whose_loss_is_not_finite_is_logged_and_goes_on(trainer_of, precision):
     trainer = trainer_of(precision, 1)
-    assert math.isnan(trainer.valid_step(_sample())["loss"])
-    assert math.isfinite(trainer.valid_step(_sample())["loss"])
+    assert math.isnan(trainer.valid_step(mert_sample())["loss"])
+    assert math.isfinite(trainer.valid_step(mert_sample())["loss"])
 
 
 def test_a_validation_whose_loss_is_not_finite_is_never_the_best(caplog):

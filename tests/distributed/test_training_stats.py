@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from distributed.test_precision import _criterion, _sample
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 from tiny_mert import tiny_mert
-from tiny_trainer import Layers, Square, Task, config, make_trainer, train
+from tiny_trainer import Layers, Square, Task, config, make_trainer, mert_criterion, mert_sample, train
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from mert_fairseq.distributed import fairseq_patches, gradient_norm, training_stats
@@ -26,12 +25,12 @@ def _logged(monkeypatch, tmp_path, patched: bool) -> list[dict]:
         torch.manual_seed(0)
         model = tiny_mert(dropout=0.0, encoder_layerdrop=0.0)
         cfg = config("float32", common__log_interval=INTERVAL)
-        trainer = make_trainer(patch, tmp_path, cfg, model, _criterion(), patched=patched)
+        trainer = make_trainer(patch, tmp_path, cfg, model, mert_criterion(), patched=patched)
         printed = []
         with metrics.aggregate("train"):
             for update in range(1, 11):
                 with metrics.aggregate("train_inner"):
-                    trainer.train_step([_sample()] * (1 + update % 2))
+                    trainer.train_step([mert_sample()] * (1 + update % 2))
                 if update % INTERVAL == 0:
                     printed.append(metrics.get_smoothed_values("train_inner"))
                     metrics.reset_meters("train_inner")
@@ -57,10 +56,10 @@ def test_an_update_reads_the_norm_and_nothing_else_from_the_device(monkeypatch, 
     metrics.reset()
     model = tiny_mert(encoder_layerdrop=0.0, skip_nomask=True)
     cfg = config(precision, common__log_interval=100)
-    trainer = make_trainer(monkeypatch, tmp_path, cfg, model, _criterion())
+    trainer = make_trainer(monkeypatch, tmp_path, cfg, model, mert_criterion())
     assert trainer.optimizer
     trainer.unread = []  # as after the first update
-    sample = _sample()
+    sample = mert_sample()
     sample["net_input"]["clip_seeds"] = np.arange(2)
     norms = []
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -9,7 +9,7 @@ from music_files import SUBTYPES, corrupt, cut, make_music, tone
 from odd_files import without_end_mark
 
 from mert_fairseq.audio import probe, stream_blocks
-from mert_fairseq.ogg import ogg_checksum
+from mert_fairseq.audio.ogg import ogg_checksum
 from mert_fairseq.preprocessing.integrity.completeness import container_fault
 from mert_fairseq.preprocessing.integrity.ogg_pages import NO_END_MARK
 from mert_fairseq.preprocessing.integrity.reasons import Reason

@@ -10,7 +10,7 @@ from music_files import SUBTYPES, make_bad_folder, make_music, tone, write_music
 from piped_flac import without_length
 
 from mert_fairseq import audio
-from mert_fairseq.ogg import ogg_checksum
+from mert_fairseq.audio.ogg import ogg_checksum
 from mert_fairseq.preprocessing.examine_track import Settings, Track, examine
 from mert_fairseq.preprocessing.scan import scan_folder
 

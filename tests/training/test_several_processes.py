@@ -1,5 +1,6 @@
 """Several processes over gloo have the gradients of one process on the joined batch, and end with its parameters."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,14 @@ def test_a_rank_with_padding_and_one_without_train_together(train, tmp_path):
     )  # fmt: skip
     assert run.status == 0, run.output
     assert list(run.losses) == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_on_one_rank_ends_all_ranks_together_and_names_rank_and_term(train):
+    launcher = [*torchrun(2), str(Path(__file__).with_name("train_and_overflow.py")), "2", "1"]
+    run = train("optimization.max_update=4", "checkpoint.no_save=true", launcher=launcher, timeout=200)
+    assert run.status == 1
+    assert max(run.losses) == 2
+    found = re.findall(r"FloatingPointError: (the loss is not finite .*?}})", run.output)
+    assert set(found) == {"the loss is not finite at update 2: {'rank 1': {'loss_cqt_pred_m': nan}}"}
+    assert len(found) >= 2, "each rank says so"

@@ -7,8 +7,8 @@ without a length header that was cut at a frame cannot be told from a shorter so
 
 from pathlib import Path
 
-from mert_fairseq.mpeg import riff_mpeg_span
-from mert_fairseq.mpeg_length import unreached_seconds
+from mert_fairseq.audio.mpeg import riff_mpeg_span
+from mert_fairseq.audio.mpeg_length import unreached_seconds
 from mert_fairseq.preprocessing.integrity.ogg_pages import ogg_fault
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 from mert_fairseq.preprocessing.integrity.riff_chunks import chunks_fault

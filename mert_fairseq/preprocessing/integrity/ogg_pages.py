@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mert_fairseq.audio import AudioError, decodable_samples, probe
-from mert_fairseq.ogg import BEGIN_OF_STREAM, END_OF_STREAM, OGG_HEADER, ogg_checksum, with_late_end
+from mert_fairseq.audio.ogg import BEGIN_OF_STREAM, END_OF_STREAM, OGG_HEADER, ogg_checksum, with_late_end
 from mert_fairseq.preprocessing.integrity.reasons import Reason
 
 LATE_SAMPLES = 1 << 20  # more than a packet holds

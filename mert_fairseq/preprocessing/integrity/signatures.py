@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mert_fairseq.mpeg import skip_id3v2
+from mert_fairseq.audio.mpeg import skip_id3v2
 
 HEAD_BYTES = 64
 

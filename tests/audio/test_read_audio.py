@@ -21,7 +21,7 @@ from mert_fairseq.audio import (
     to_int16,
     write_blocks,
 )
-from mert_fairseq.mpeg_length import restated, unreached_seconds
+from mert_fairseq.audio.mpeg_length import restated, unreached_seconds
 
 RATE = 24_000
 FORMATS = {

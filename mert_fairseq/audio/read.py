@@ -4,26 +4,23 @@ Everything is mono: channels are averaged. Samples are float32 in [-1, 1] (or be
 or int16, where 1.0 is 32768 and what lies outside is clipped; 16-bit mono files pass as int16 without loss.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import soundfile
-import soxr
 
-from mert_fairseq.decoder import Decoder, decoder_of, open_decoder
-from mert_fairseq.files import replacing
+from mert_fairseq.audio.decoder import Decoder, decoder_of, open_decoder
+from mert_fairseq.audio.mpeg import without_id3v2
+from mert_fairseq.audio.seeking import preroll_samples, quiet_mpeg
+from mert_fairseq.audio.spliced import SplicedFile
+from mert_fairseq.audio.write import to_int16
 from mert_fairseq.frames import decoded_length_agrees
-from mert_fairseq.mpeg import without_id3v2
-from mert_fairseq.seeking import preroll_samples, quiet_mpeg
-from mert_fairseq.spliced import SplicedFile
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 BLOCK_SAMPLES = 1 << 18
-FULL_SCALE = 32768.0
 UNKNOWN_SAMPLES = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
 MPEG_DELAY_SAMPLES = 5 * 1152  # of the decoder, and a last frame that is cut
 
@@ -171,47 +168,6 @@ def decodable_samples(source: SplicedFile) -> int:
             return sum(iter(lambda: len(file.read(BLOCK_SAMPLES)), 0))
     except soundfile.SoundFileError as error:
         raise AudioError(f"{source.path}: cannot be decoded ({error}).") from error
-
-
-def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Resample a stream of mono float32 blocks with soxr at high quality; n samples become n * to / from, rounded."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-
-
-def write_blocks(path: str | Path, blocks: Iterable[np.ndarray], sample_rate: int, subtype: str = "PCM_16") -> int:
-    """Write mono blocks to a file whose format follows from its suffix; it appears under its name only when whole.
-
-    Args:
-        path: ends in .wav or .flac (or .ogg and .mp3 with their own subtype).
-        blocks: (n,) float32, clipped to 16 bits by to_int16 when ``subtype`` is PCM_16, or int16.
-        sample_rate: in Hz.
-        subtype: libsndfile's name of the encoding.
-
-    Returns:
-        Samples written.
-    """
-    path = Path(path)
-    kind = {"OGA": "OGG", "OPUS": "OGG"}.get(path.suffix[1:].upper(), path.suffix[1:].upper())
-    written = 0
-    with (
-        replacing(path) as partial,
-        soundfile.SoundFile(os.fsencode(partial), "w", sample_rate, 1, format=kind, subtype=subtype) as file,
-    ):
-        for block in blocks:
-            file.write(to_int16(block) if subtype == "PCM_16" and block.dtype != np.int16 else block)
-            written += len(block)
-    return written
-
-
-def to_int16(wave: np.ndarray) -> np.ndarray:
-    """Round float32 to 16 bits and clip; undoes ``wave / 32768``. libsndfile's own conversion wraps 1.5 to -0.5."""
-    return np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 @contextmanager

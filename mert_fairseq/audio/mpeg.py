@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mert_fairseq.spliced import SplicedFile
+from mert_fairseq.audio.spliced import SplicedFile
 
 VERSION_1, VERSION_2, VERSION_2_5 = 3, 2, 0
 LAYER_2, LAYER_3 = 2, 1

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mert_fairseq.mpeg import (
+from mert_fairseq.audio.mpeg import (
     HEADER_BYTES,
     LAYER_3,
     VERSION_1,
@@ -23,7 +23,7 @@ from mert_fairseq.mpeg import (
     riff_mpeg_span,
     seek_frame,
 )
-from mert_fairseq.spliced import Part, SplicedFile
+from mert_fairseq.audio.spliced import Part, SplicedFile
 
 TAG_REACH_BYTES = 200  # from the first frame's start to the end of the length; side information comes before
 XING_HAS_FRAMES = 1  # the flag that says that a number of frames follows

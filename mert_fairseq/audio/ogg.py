@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from mert_fairseq.spliced import SplicedFile
+from mert_fairseq.audio.spliced import SplicedFile
 
 OGG_HEADER = struct.Struct("<4sBBqIIIB")  # magic, version, flags, granule, serial, sequence, checksum, segments
 BEGIN_OF_STREAM = 0x02

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import soundfile
 
-from mert_fairseq.mpeg import riff_mpeg_span
-from mert_fairseq.mpeg_length import Restated, restated
-from mert_fairseq.ogg import with_end_mark
-from mert_fairseq.seeking import quiet_mpeg
-from mert_fairseq.spliced import SplicedFile
+from mert_fairseq.audio.mpeg import riff_mpeg_span
+from mert_fairseq.audio.mpeg_length import Restated, restated
+from mert_fairseq.audio.ogg import with_end_mark
+from mert_fairseq.audio.seeking import quiet_mpeg
+from mert_fairseq.audio.spliced import SplicedFile
 
 MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga", ".wav")  # whose decoder may print something while a file is opened
 

@@ -1,0 +1,1 @@
+"""Checkpoints of MERT as Hugging Face folders and back, and as ONNX files."""

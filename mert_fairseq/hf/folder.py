@@ -1,0 +1,93 @@
+"""The files of a Hugging Face folder: read and written without trusting pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+OLD_WEIGHTS = "pytorch_model.bin"
+HEADS = "heads.safetensors"
+TRAINING = "fairseq.json"
+CARD = "README.md"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write indented JSON."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        remedy: for messages.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no JSON object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file. {remedy}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not valid JSON ({error}). {remedy}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds no JSON object. {remedy}")
+    return content
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write float32 safetensors, as transformers reads them."""
+    contiguous = {name: weight.detach().float().contiguous() for name, weight in weights.items()}
+    save_file(contiguous, path, metadata={"format": "pt"})
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged, or no safetensors file ({error}). Fetch or export it again.") from error
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The model's weights: safetensors, in one file or several, or the older pytorch_model.bin.
+
+    Raises:
+        FileNotFoundError: if the folder has none of them.
+        ValueError: if a file is damaged, or holds objects that would have to be trusted.
+    """
+    if (folder / WEIGHTS).is_file():
+        return read_safetensors(folder / WEIGHTS)
+    if (folder / WEIGHTS_INDEX).is_file():
+        index = read_json(folder / WEIGHTS_INDEX, "Fetch the folder again.")
+        parts = sorted(set(index["weight_map"].values()))
+        return {name: weight for part in parts for name, weight in read_safetensors(folder / part).items()}
+    if (folder / OLD_WEIGHTS).is_file():
+        return _read_old(folder / OLD_WEIGHTS)
+    raise FileNotFoundError(f"{folder}: found no {WEIGHTS} and no {OLD_WEIGHTS}. Give a downloaded or exported folder.")
+
+
+def _read_old(path: Path) -> dict[str, Tensor]:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types here, none of them public
+        raise ValueError(f"{path}: damaged, or with objects whose code would have to be trusted.") from error
+    if not isinstance(weights, dict):
+        raise ValueError(f"{path}: holds no weights by name.")
+    return weights

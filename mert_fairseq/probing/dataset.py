@@ -1,0 +1,147 @@
+"""Labelled clips in three splits: what a task reads from a data set's folder."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mert_fairseq.files import write_lines
+
+SPLITS = ("train", "valid", "test")
+SHOWN = 3  # examples in a message
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled excerpt of a file.
+
+    Attributes:
+        id: unique in the data set.
+        path: of the audio, relative to the data set's folder.
+        target: what the task's objective encodes: a class name, tags, numbers or times.
+        song: clips of one song are scored together; the clip's own id if it is scored alone.
+        start_seconds: where the excerpt begins.
+        seconds: its length; None for all that follows.
+    """
+
+    id: str
+    path: str
+    target: Any
+    song: str = ""
+    start_seconds: float = 0.0
+    seconds: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """What is scored as one: the song, or the clip."""
+        return self.song or self.id
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """A data set as a task reads it.
+
+    Attributes:
+        folder: that clip paths are relative to.
+        names: of the classes, tags or values, in the order of the head's outputs.
+        clips: by split.
+        left_out: why a clip that the lists name is not used, by id.
+
+    Raises:
+        ValueError: if a split is empty, an id occurs twice, or a song or clip is in two splits.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    clips: dict[str, list[Clip]]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if not self.clips.get(split):
+                raise ValueError(
+                    f"{self.folder}: found no clips in the split {split}, expected some in each of {', '.join(SPLITS)}."
+                    f" Check the data set's lists (mert-probe check)."
+                )
+        counts = Counter(clip.id for split in SPLITS for clip in self.clips[split])
+        if double := [name for name, count in counts.items() if count > 1]:
+            raise ValueError(
+                f"{self.folder}: found clip {double[0]} {counts[double[0]]} times (and {len(double) - 1} more), "
+                f"expected each once, in one split. Check the split lists."
+            )
+        home: dict[str, str] = {}
+        for split in SPLITS:
+            for clip in self.clips[split]:
+                if home.setdefault(clip.unit, split) != split:
+                    raise ValueError(
+                        f"{self.folder}: found {clip.unit} in the splits {home[clip.unit]} and {split}, expected all "
+                        f"clips of a song in one. Check the split lists."
+                    )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Clips in each split."""
+        return {split: len(self.clips[split]) for split in SPLITS}
+
+    @property
+    def songs(self) -> dict[str, int]:
+        """Units of scoring in each split."""
+        return {split: len({clip.unit for clip in self.clips[split]}) for split in SPLITS}
+
+    def files(self) -> list[str]:
+        """Paths of the audio (folders of stems, for separation), each once, in order."""
+        return list(dict.fromkeys(clip.path for split in SPLITS for clip in self.clips[split]))
+
+    def check_files(self) -> None:
+        """Check that the audio is there.
+
+        Raises:
+            FileNotFoundError: naming the first that is missing, and how many are.
+        """
+        files = self.files()
+        if missing := [path for path in files if not (self.folder / path).exists()]:
+            raise FileNotFoundError(
+                f"{self.folder}: {len(missing)} of {len(files)} audio files are missing, the first is {missing[0]}. "
+                f"mert-probe check lists them all and says where to get them."
+            )
+
+    def write_splits(self, folder: Path) -> None:
+        """Write ``train.txt``, ``valid.txt`` and ``test.txt``: one clip id per line, so that others can use them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for split in SPLITS:
+            write_lines(folder / f"{split}.txt", (clip.id for clip in self.clips[split]))
+
+    def resplit(self, folder: Path) -> "ProbeData":
+        """The same clips under split lists of one's own, as :meth:`write_splits` writes them.
+
+        Raises:
+            FileNotFoundError: if a list is missing.
+            ValueError: if a list names a clip that the data set does not have.
+        """
+        known = {clip.id: clip for split in SPLITS for clip in self.clips[split]}
+        clips = {}
+        for split in SPLITS:
+            path = folder / f"{split}.txt"
+            if not path.is_file():
+                raise FileNotFoundError(f"{path}: no such split list. Expected train.txt, valid.txt and test.txt.")
+            wanted = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+            if unknown := [name for name in wanted if name not in known]:
+                raise ValueError(
+                    f"{path}: names {len(unknown)} clips that {self.folder} does not have, the first is {unknown[0]!r}."
+                    f" Expected ids such as {next(iter(known))!r}, one per line; mert-probe splits writes such lists."
+                )
+            clips[split] = [known[name] for name in wanted]
+        return ProbeData(self.folder, self.names, clips, self.left_out)
+
+
+def class_names(targets: Iterable[str], expected: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Check class labels against those that the data set has.
+
+    Raises:
+        ValueError: naming the first label that is unknown.
+    """
+    for target in targets:
+        if target not in expected:
+            raise ValueError(f"{where}: found the label {target!r}, expected one of {', '.join(expected)}.")
+    return expected

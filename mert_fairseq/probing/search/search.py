@@ -1,0 +1,161 @@
+"""The whole search: groups of runs one after the other, each kept on the disk, then the choice on validation."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mert_fairseq.files import replacing
+from mert_fairseq.probing.objectives import Objective
+from mert_fairseq.probing.rows import Rows
+from mert_fairseq.probing.search.protocol import Protocol, Run, plan_chunks
+from mert_fairseq.probing.search.train import Group, Trained, predict, train_runs
+
+RUNS_AT_ONCE = {"cpu": 10, "cuda": 420}  # 10 heads of width 768 fill a CPU's cache; 420 take 4 GB of a GPU
+
+
+class RunScore(NamedTuple):
+    """How a run ended: validation score at its best epoch, and the same score on test."""
+
+    run: Run
+    valid: float
+    test: float
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result of a search.
+
+    Attributes:
+        scores: of all runs.
+        layer, learning_rate: the choice: highest mean validation score over the seeds.
+        valid_outputs, test_outputs: (seeds, W, K) of the chosen runs.
+    """
+
+    scores: list[RunScore]
+    layer: int
+    learning_rate: float
+    valid_outputs: Tensor
+    test_outputs: Tensor
+
+
+def search(
+    splits: dict[str, Rows],
+    objective: Objective,
+    protocol: Protocol,
+    folder: Path,
+    *,
+    key: str,
+    crop_rows: int | None = None,
+    device: str = "cpu",
+    runs_at_once: int | None = None,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Found:
+    """Train all runs and choose; continues where an earlier search with the same ``key`` stopped.
+
+    Args:
+        splits: train, valid and test.
+        objective: of the task.
+        protocol: what to search.
+        folder: for the finished groups.
+        key: of features and settings; groups of another key are trained again.
+        crop_rows: rows of each clip per update; None for all.
+        device: where heads are trained.
+        runs_at_once: runs in a group; None for what suits the device.
+        report: called with the numbers of finished runs and all runs.
+
+    Raises:
+        ValueError: if a layer does not exist, nothing can be learnt, or no run has a finite score.
+    """
+    objective.check_training(splits["train"].targets)
+    limit = runs_at_once or RUNS_AT_ONCE[torch.device(device).type]
+    chunks = plan_chunks(protocol, len(splits["train"].states), limit)
+    total, done = sum(map(len, chunks)), 0
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = []
+    for number, runs in enumerate(chunks):
+        path = folder / f"group_{number:03d}.npz"
+        about = json.dumps({"key": key, "runs": [list(run) for run in runs]})
+        group = _read_group(path, about)
+        if group is None:
+            group = _train_group(runs, splits, objective, protocol, crop_rows, device)
+            with replacing(path) as partial, partial.open("wb") as file:
+                np.savez(file, about=np.array(about), **group)  # type: ignore[arg-type]
+        stored.append(group)
+        done += len(runs)
+        report(done, total)
+    return _choose(chunks, stored)
+
+
+def _train_group(
+    runs: list[Run],
+    splits: dict[str, Rows],
+    objective: Objective,
+    protocol: Protocol,
+    crop_rows: int | None,
+    device: str,
+) -> dict[str, np.ndarray]:
+    """Scores of a group, and the outputs of its best learning rate and layer with all seeds."""
+    trained = train_runs(
+        runs, splits["train"], splits["valid"], objective, protocol, crop_rows=crop_rows, device=device
+    )
+    cell = _best_cell(runs, trained.scores.numpy())
+    outputs = {split: _outputs(trained, splits[split], device) for split in ("valid", "test")}
+    test = objective.monitor(outputs["test"], splits["test"]).double().cpu().numpy()
+    return {
+        "valid": trained.scores.numpy(),
+        "test": test,
+        "epochs": trained.epochs.numpy(),
+        "valid_outputs": outputs["valid"][cell].numpy(),
+        "test_outputs": outputs["test"][cell].numpy(),
+    }
+
+
+def _outputs(trained: Trained, rows: Rows, device: str) -> Tensor:
+    return predict(Group(trained.runs, device), trained.heads, rows)
+
+
+def _best_cell(runs: list[Run], valid: np.ndarray) -> list[int]:
+    """Places of the runs whose layer and learning rate have the highest mean over the seeds."""
+    cells: dict[tuple[int, float], list[int]] = {}
+    for place, run in enumerate(runs):
+        cells.setdefault((run.layer, run.learning_rate), []).append(place)
+    return max(cells.values(), key=lambda places: float(valid[places].mean()))
+
+
+def _read_group(path: Path, about: str) -> dict[str, Any] | None:
+    """A finished group, None if it is missing, damaged or of other settings."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["about"]) == about:
+                return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        pass
+    return None
+
+
+def _choose(chunks: list[list[Run]], stored: list[dict[str, Any]]) -> Found:
+    scores, best, chosen = [], -np.inf, None
+    for runs, group in zip(chunks, stored, strict=True):
+        scores += [
+            RunScore(run, float(valid), float(test), int(epoch))
+            for run, valid, test, epoch in zip(runs, group["valid"], group["test"], group["epochs"], strict=True)
+        ]
+        places = _best_cell(runs, group["valid"])
+        if (mean := float(group["valid"][places].mean())) > best:
+            best, chosen = mean, (runs[places[0]], group)
+    if chosen is None:
+        raise ValueError(
+            "no run has a finite validation score: every head diverged. Check the features for huge values, or give "
+            "smaller --learning-rates."
+        )
+    run, group = chosen
+    outputs = (torch.from_numpy(group[name]) for name in ("valid_outputs", "test_outputs"))
+    return Found(scores, run.layer, run.learning_rate, *outputs)

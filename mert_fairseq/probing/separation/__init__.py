@@ -1,0 +1,1 @@
+"""Source separation from frozen features: Open-Unmix with features in place of the spectrogram."""

@@ -1,0 +1,128 @@
+"""A task: a data set, its split, what is learnt and how it is scored. A new one is a file with a card and ``read``."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mert_fairseq.probing.card import DataCard
+from mert_fairseq.probing.dataset import SPLITS, ProbeData
+from mert_fairseq.probing.features.store import FeatureStore
+from mert_fairseq.probing.features.waves import Windows
+from mert_fairseq.probing.objectives import Objective
+from mert_fairseq.probing.rows import Rows
+from mert_fairseq.probing.search.protocol import Protocol
+
+
+class ProbeTask(ABC):
+    """What a data set's file states; everything else is the same for all tasks.
+
+    Attributes:
+        name: on the command line.
+        folder: of the data set, below the folder of all data sets.
+        title: for reports.
+        card: facts of the data set.
+        windows: how clips are fed to a model.
+        metrics: of the results, the first is the main one.
+        windows_are_clips: whether a batch counts windows, and not the clips that they are cut from.
+        crop_seconds: of frames per clip and update, at a random place; None for all.
+        max_epochs, lr_patience, stop_patience: of MARBLE's settings for this task.
+    """
+
+    name: str
+    folder: str
+    title: str
+    card: DataCard
+    metrics: tuple[str, ...]
+    windows = Windows()
+    windows_are_clips = False
+    crop_seconds: float | None = None
+    max_epochs, lr_patience, stop_patience = 100, 5, 20
+
+    @abstractmethod
+    def read(self, data: Path, work: Path | None = None) -> ProbeData:
+        """Read lists and labels; audio is not decoded, unless the data set's rules need it.
+
+        Args:
+            data: the data set's folder.
+            work: a folder for what takes long to compute; None keeps nothing.
+
+        Raises:
+            FileNotFoundError: if a list or label file is missing; says where to get it.
+            ValueError: if one is wrong; says where, what was found and expected.
+        """
+
+    @abstractmethod
+    def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> Objective:
+        """What the heads learn.
+
+        Args:
+            data: as read.
+            protocol: of the search.
+            rate_hz: frames per second of the features.
+        """
+
+    def check(self, data: Path) -> list[str]:
+        """Further findings of ``mert-probe check``, one sentence each; none by default."""
+        return []
+
+    def is_published(self, data: ProbeData) -> bool:
+        """Whether this is the published data under the published split, judged by its sizes."""
+        return self.card.sizes is not None and tuple(data.songs.values()) == self.card.sizes
+
+    def needed(self, data: Path, name: str) -> Path:
+        """A file of the data set.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+        """
+        path = data / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: not found. {self.card.title}: {self.card.how}")
+        return path
+
+    def rows(self, data: ProbeData, store: FeatureStore, objective: Objective, standardize: bool) -> dict[str, Rows]:
+        """Features and targets of the three splits.
+
+        Args:
+            data: the clips.
+            store: their features.
+            objective: encodes the targets.
+            standardize: whether features get mean 0 and variance 1 over the training split.
+        """
+        states, counts = store.read()
+        found, clip, row = {}, 0, 0
+        for split in SPLITS:
+            clips = data.clips[split]
+            sizes = counts[clip : clip + len(clips)]
+            clip, last = clip + len(clips), row + int(sizes.sum())
+            parts = [state[row:last] for state in states]
+            row = last
+            if self.windows_are_clips:
+                clips = [each for each, size in zip(clips, sizes.tolist(), strict=True) for _ in range(size)]
+                sizes = torch.ones(len(clips), dtype=torch.int64)
+            if objective.frames:
+                targets = objective.encode_frames(clips, sizes.tolist(), training=split == "train")
+            else:
+                targets = objective.encode(clips)
+            found[split] = Rows(parts, sizes, clips, targets, per_row=objective.frames)
+        return _standardized(found) if standardize else found
+
+    def settings(self) -> dict[str, Any]:
+        """What of the task decides the numbers, for digests."""
+        return {"task": self.name, "crop_seconds": self.crop_seconds, "windows_are_clips": self.windows_are_clips}
+
+
+def _standardized(splits: dict[str, Rows]) -> dict[str, Rows]:
+    moments = [(state.float().mean(0), state.float().std(0).clamp(min=1e-6)) for state in splits["train"].states]
+    return {
+        name: Rows(
+            [(state.float() - mean) / deviation for state, (mean, deviation) in zip(rows.states, moments, strict=True)],
+            rows.counts,
+            rows.clips,
+            rows.targets,
+            rows.per_row,
+        )
+        for name, rows in splits.items()
+    }

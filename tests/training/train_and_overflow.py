@@ -1,0 +1,28 @@
+"""``fairseq-hydra-train`` in which the CQT's head of one rank gives NaN in one update.
+
+train_and_overflow.py UPDATE RANK COMMAND ARGUMENTS...
+"""
+
+import math
+import sys
+from typing import Any
+
+from fairseq.trainer import Trainer
+from fairseq_cli.hydra_train import cli_main
+
+set_num_updates = Trainer.set_num_updates
+
+
+def count_and_break(trainer: Trainer, num_updates: int) -> None:
+    """Break the head before the update."""
+    set_num_updates(trainer, num_updates)
+    if num_updates == last_update and trainer.data_parallel_rank == rank:
+        head: Any = trainer.get_model().encoder_cqt_model
+        head.fc.register_forward_hook(lambda module, inputs, output: output * math.nan)
+
+
+if __name__ == "__main__":
+    last_update, rank = int(sys.argv[1]), int(sys.argv[2])
+    sys.argv = sys.argv[3:]
+    Trainer.set_num_updates = count_and_break
+    cli_main()
