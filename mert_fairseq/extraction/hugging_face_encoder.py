@@ -1,5 +1,6 @@
 """A Hugging Face folder as an ``Encoder``: HubertModel, Wav2Vec2Model, MERT's layout without its remote code."""
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,9 +61,26 @@ class HuggingFaceEncoder(Encoder):
         if self.normalizes:
             variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
             waves = (waves - mean) / (variance + NORM_EPSILON).sqrt()
-        outputs = self.model(waves, output_hidden_states=True)
-        # versions of transformers differ in whether the last hidden state of pre-norm models is normed
-        return [*outputs.hidden_states[:-1], outputs.last_hidden_state]
+        # Hooks of our own: versions of transformers differ in what hidden_states hold of pre-norm models, and in
+        # whether they come at all from a model whose list of layers was shortened.
+        states: list[Tensor] = []
+        layers = self.model.encoder.layers
+        hooks = [layers[0].register_forward_pre_hook(lambda layer, args: states.append(args[0]))]
+        hooks += [layer.register_forward_hook(functools.partial(_keep_output, states)) for layer in layers[:highest]]
+        self.model.encoder.layers = layers[: max(1, highest)]
+        try:
+            output = self.model(waves).last_hidden_state
+        finally:
+            self.model.encoder.layers = layers
+            for hook in hooks:
+                hook.remove()
+        if highest == self.num_layers - 1:
+            states[-1] = output  # with the final norm of pre-norm models
+        return states
+
+
+def _keep_output(states: list[Tensor], layer: Any, arguments: Any, output: Any) -> None:
+    states.append(output[0] if isinstance(output, tuple) else output)
 
 
 def download(name: str) -> Path:

@@ -10,7 +10,8 @@ import torch
 from fairseq.trainer import Trainer
 from fairseq_cli.hydra_train import cli_main
 
-clip_grad_norm = Trainer.clip_grad_norm
+from mert_fairseq.distributed.fairseq_patches import TRAINING
+from mert_fairseq.distributed.gradient_norm import clip_grad_norm
 
 
 def keep_and_clip(trainer: Trainer, clip_norm: float) -> torch.Tensor:
@@ -24,5 +25,5 @@ def keep_and_clip(trainer: Trainer, clip_norm: float) -> torch.Tensor:
 if __name__ == "__main__":
     file = Path(sys.argv[1])
     sys.argv = sys.argv[2:]
-    Trainer.clip_grad_norm = keep_and_clip
+    TRAINING.append((Trainer, "clip_grad_norm", keep_and_clip))
     cli_main()
