@@ -13,7 +13,7 @@ import torch
 from label_extraction.label_corpus import label_files, write_audio, write_teacher
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
-from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_shards, run_shard
+from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_parts, run_part
 
 pytestmark = pytest.mark.slurm
 TRAIN, TORCHRUN = "examples/slurm/train.sbatch", "examples/slurm/torchrun.sbatch"
@@ -192,8 +192,8 @@ def test_labels_of_a_lost_node_equal_those_made_here(slurm, wait, repo_root, tmp
     manifest = write_audio(tmp_path, [24_000 + 97 * track for track in range(400)])
     teacher = write_teacher(tmp_path)
     here = LabelJob(manifest, tmp_path, "rvq", TeacherSource(str(teacher)), "both")
-    run_shard(here)
-    merge_shards(here)
+    run_part(here)
+    merge_parts(here)
     there = tmp_path / "there"
     command = subprocess.Popen(
         [sys.executable, f"{repo_root}/preprocess/extract_rvq_labels.py", "apply", tmp_path, "--teacher", teacher,
