@@ -1,8 +1,8 @@
 """Manifests: ``{split}.tsv`` in HuBERT's format, and the sidecar ``{split}.json`` with sample rate and settings.
 
 Line 1 of the tsv is the folder that the paths are relative to. Each further line is ``relative path<TAB>samples`` of
-one track, in samples at the training rate. A relative folder is first looked for beside the manifest. All paths are kept
-in one block of bytes: data-loading workers copy memory that they touch, and would each copy a million strings.
+one track, in samples at the training rate. A relative folder is first looked for beside the manifest. All paths are in
+one block of bytes: data-loading workers copy memory that they touch, and would each copy a million strings.
 """
 
 import hashlib

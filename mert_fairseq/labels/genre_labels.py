@@ -82,7 +82,7 @@ class GenreLabels:
         """Read the genre titles of each track of a split, in the manifest's order; a track may have none.
 
         Raises:
-            GenreLabelError: if the file is missing, its number of lines is not ``tracks``, or it holds an unknown genre.
+            GenreLabelError: if the file is missing, has more or fewer lines than ``tracks``, or an unknown genre.
         """
         path = self.folder / f"{split}.{self.label}"
         if not path.is_file():

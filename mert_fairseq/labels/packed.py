@@ -186,6 +186,7 @@ def read_header(prefix: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(header, dict) or {key: header.get(key) for key in FORMAT} != FORMAT:
         raise LabelError(
-            f"{path}: found another format or version, expected {FORMAT}. Pack the labels again with preprocess/convert_labels.py."
+            f"{path}: found another format or version, expected {FORMAT}. Pack the labels again with "
+            f"preprocess/convert_labels.py."
         )
     return header

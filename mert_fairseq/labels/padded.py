@@ -66,7 +66,8 @@ def write_padded(path: str | Path, tracks: Iterable[np.ndarray]) -> None:
     """
     if iter(tracks) is tracks:
         raise TypeError(
-            f"{path}: found an iterator of tracks, expected a list or another iterable that can be read twice. Pass a list."
+            f"{path}: found an iterator of tracks, expected a list or another iterable that can be read "
+            f"twice. Pass a list."
         )
     rows = widest = largest = 0
     for codes in tracks:

@@ -181,7 +181,8 @@ class CQTTeacher:
 def _split(plan: CQTPlan, spectrum: Tensor, half_sample: bool, planes: Tensor) -> None:
     """Write the spectrum into ``planes`` (2 B, width): real parts, then imaginary parts, mirrored at both ends.
 
-    The mirroring is that of a real wave's spectrum. In planes, a kernel's real values multiply contiguous floats. With ``half_sample`` the spectrum is first changed, in place, to that of the wave moved by half a sample, where kernels
+    The mirroring is that of a real wave's spectrum. In planes, a kernel's real values multiply contiguous floats. With
+    ``half_sample`` the spectrum is first changed, in place, to that of the wave moved by half a sample, where kernels
     of odd length have their centre.
     """
     clips, inner = spectrum.shape
@@ -196,7 +197,7 @@ def _split(plan: CQTPlan, spectrum: Tensor, half_sample: bool, planes: Tensor) -
 
 
 def _fill(plan: CQTPlan, planes: Tensor, half_sample: bool, lead: int, out: Tensor) -> None:
-    """Weight, fold and invert the bins of even (or odd) kernel length into ``out`` (B, bins, F), from frame ``lead``."""
+    """Weight, fold and invert the bins of even (or odd) kernel length into ``out`` (B, bins, F), from ``lead`` on."""
     clips, _, frames = out.shape
     chosen = [k for k, kernel in enumerate(plan.bins) if kernel.half_sample == half_sample]
     folded = planes.new_empty(2 * clips, BINS_AT_ONCE, plan.frames)

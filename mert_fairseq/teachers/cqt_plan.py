@@ -1,10 +1,10 @@
 """The plan for one clip length: the padded length, and the few spectral values of each constant-Q kernel.
 
 The CQT of frame f and bin k is the correlation of the wave with a Hann-windowed tone of ``lengths[k]`` samples at
-sample ``f * hop``. On a circle of N = hop x M samples this is a product of spectra. Keeping every hop-th sample of its inverse
-transform is the same as summing the product modulo M and inverting the sum with M points. A shift of the product along
-the frequency axis changes only the phase of the result. So a kernel's values are stored from the first one, padded to
-whole rows of M: folding is then a sum of rows, and the magnitudes are exact.
+sample ``f * hop``. On a circle of N = hop x M samples this is a product of spectra. Keeping every hop-th sample of its
+inverse transform is the same as summing the product modulo M and inverting the sum with M points. A shift of the
+product along the frequency axis changes only the phase of the result. So a kernel's values are stored from the first
+one, padded to whole rows of M: folding is then a sum of rows, and the magnitudes are exact.
 """
 
 import math

@@ -57,9 +57,7 @@ class EncodecTeacher:
         self.model = model.eval().to(self.device)
         chunk_frames = chunk_frames or (CPU_CHUNK_FRAMES if self.device.type == "cpu" else GPU_CHUNK_FRAMES)
         if chunk_frames < 8:
-            raise ValueError(
-                f"EnCodec: found chunks of {chunk_frames} codes, expected at least 8. Increase chunk_frames."
-            )
+            raise ValueError(f"EnCodec: found chunk_frames {chunk_frames}, expected at least 8. Increase it.")
         self.sample_rate = SAMPLE_RATE
         self.label_rate_hz = LABEL_RATE_HZ
         self.chunk_samples = chunk_frames * int(model.encoder.hop_length)
