@@ -96,7 +96,7 @@ def _describe(trainer: Trainer) -> str:
     else:
         found = f"the gradients are not finite at update {update}, although all terms of the loss are."
     return (
-        f"{found} With common.fp16, set model.attention_relax: 32 or train in bf16; else lower the learning rate or "
+        f"{found} With common.fp16, train in bf16 (common.bf16); else lower the learning rate or "
         f"optimization.clip_norm, and check the audio for NaN (mert-check-data)."
     )
 
