@@ -105,7 +105,7 @@ def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(sbatch, wait
     wait(ours.ended, lambda: ours.output)
     assert ours.state == "COMPLETED", ours.output
     assert "SIGTERM: saving update" in ours.output
-    assert f"queueing job {ours.number} again" in ours.output
+    assert f"requeueing job {ours.number}" in ours.output
     assert "Loaded checkpoint" in ours.output
     check_as_undisturbed(tmp_path / "ours", undisturbed)
 
@@ -168,7 +168,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, lo
     wait(lambda: was_sent(signal.SIGUSR2, rank), output)
     with contextlib.suppress(ProcessLookupError):
         os.kill(rank, signal.SIGCONT)
-    wait(lambda: "queued again through submitit" in output(), output)
+    wait(lambda: "requeued through submitit" in output(), output)
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
     assert sweep.wait(400) == 0, output()
     assert "SIGUSR2: saving update" in output()
