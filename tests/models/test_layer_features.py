@@ -74,7 +74,7 @@ def test_missing_layers_and_wrong_files_are_errors(checkpoint: Path, tmp_path: P
     with pytest.raises(FileNotFoundError, match="no such checkpoint. Pass the .pt file"):
         LayerFeatures(str(tmp_path / "none.pt"), 1)
     (tmp_path / "junk.pt").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="junk.pt: damaged, or no fairseq checkpoint"):
+    with pytest.raises(ValueError, match="junk.pt: damaged, not a fairseq checkpoint"):
         LayerFeatures(str(tmp_path / "junk.pt"), 1)
     settings, other = LayerFeatures(str(checkpoint), 2).settings, write_checkpoint(tmp_path / "other.pt", seed=1)
     with pytest.raises(ValueError, match="fitted on the features of another checkpoint"):
