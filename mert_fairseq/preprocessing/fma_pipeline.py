@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mert_fairseq.fma.card import MANIFEST_SPLITS
+from mert_fairseq.fma.constants import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.labels.genre_labels import GENRES_DIR
 from mert_fairseq.preprocessing.converted_folder import converted_folder

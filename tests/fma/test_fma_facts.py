@@ -5,7 +5,7 @@ import pytest
 
 from mert_fairseq import fma
 from mert_fairseq.fma import ARCHIVES, GenreTree, audio_path, known_bad, parse_licence, track_id_of
-from mert_fairseq.fma.card import PUBLISHED_SPLITS
+from mert_fairseq.fma.constants import PUBLISHED_SPLITS
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_licence_spellings(text, code, version, derivatives, commercial, share_a
 
 def test_a_licence_says_what_it_refuses():
     licence = parse_licence("Attribution-NonCommercial-NoDerivatives 4.0")
-    assert licence.refuses([]) == ""
-    assert licence.refuses(["derivatives"]) == "licence CC BY-NC-ND does not allow derivatives use"
-    assert licence.refuses(["derivatives", "commercial"]).endswith("derivatives and commercial use")
-    assert parse_licence("Attribution").refuses(["derivatives", "commercial"]) == ""
+    assert licence.reject_reason([]) == ""
+    assert licence.reject_reason(["derivatives"]) == "licence CC BY-NC-ND does not allow derivatives use"
+    assert licence.reject_reason(["derivatives", "commercial"]).endswith("derivatives and commercial use")
+    assert parse_licence("Attribution").reject_reason(["derivatives", "commercial"]) == ""
     with pytest.raises(ValueError, match="'comercial' is unknown; choose from derivatives, commercial"):
-        licence.refuses(["comercial"])
+        licence.reject_reason(["comercial"])
 
 
 def test_known_bad_tracks_and_their_reasons():

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mert_fairseq.fma.card import ARCHIVES, Archive
-from mert_fairseq.fma.download import DownloadError, download
-from mert_fairseq.fma.unpack import UnpackError, unpack
+from mert_fairseq.fma.constants import ARCHIVES, Archive
+from mert_fairseq.fma.download import DownloadError, UnpackError, download, unpack
 
 CONTENT = hashlib.sha256(b"fma").digest() * 100_000  # 3.2 MB
 ARCHIVE = Archive("toy.zip", hashlib.sha1(CONTENT).hexdigest(), 0.003, "toy")
@@ -66,7 +65,7 @@ def server() -> Iterator[Server]:
 
 def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path):
     server.breaks = [1_000_000, 500_000]
-    path = download(ARCHIVE, tmp_path, server.url, waits_seconds=(0, 0))
+    path = download(ARCHIVE, tmp_path, server.url, retry_seconds=(0, 0))
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=1000000-", "bytes=1500000-"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["toy.zip", "toy.zip.verified"]
@@ -74,15 +73,17 @@ def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Pa
 
 def test_a_download_of_an_earlier_run_goes_on(server: Server, tmp_path: Path):
     server.breaks = [2_000_000]
-    with pytest.raises(DownloadError, match=r"broke 1 times.*at 2,000,000 bytes. The same command goes on from there"):
-        download(ARCHIVE, tmp_path, server.url, waits_seconds=())
+    with pytest.raises(
+        DownloadError, match=r"broke 1 times.*at 2,000,000 bytes. The same command continues from there"
+    ):
+        download(ARCHIVE, tmp_path, server.url, retry_seconds=())
     assert download(ARCHIVE, tmp_path, server.url).read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=2000000-"]
 
 
 def test_a_server_without_ranges_sends_it_all_again(server: Server, tmp_path: Path):
     server.breaks, server.knows_ranges = [1_000_000], False
-    assert download(ARCHIVE, tmp_path, server.url, waits_seconds=(0,)).read_bytes() == CONTENT
+    assert download(ARCHIVE, tmp_path, server.url, retry_seconds=(0,)).read_bytes() == CONTENT
 
 
 def test_a_whole_part_that_was_not_renamed_is_taken(server: Server, tmp_path: Path):
@@ -113,7 +114,7 @@ def test_a_changed_file_is_verified_anew(server: Server, tmp_path: Path):
 
 def test_a_missing_file_names_the_servers_answer(server: Server, tmp_path: Path):
     with pytest.raises(DownloadError, match=r"fma_small.zip: the server answers 404 .*mirror"):
-        download(ARCHIVES["small"], tmp_path, server.url, waits_seconds=())
+        download(ARCHIVES["small"], tmp_path, server.url, retry_seconds=())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -171,7 +172,7 @@ def test_a_cut_archive_says_so(zip_path: Path, tmp_path: Path):
 def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr("../evil.txt", b"")
-    with pytest.raises(UnpackError, match=r"\.\./evil.txt: the archive wants to write outside"):
+    with pytest.raises(UnpackError, match=r"\.\./evil.txt: the archive has a path outside"):
         unpack(tmp_path / "evil.zip", tmp_path / "out")
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mert_fairseq.fma import TableError, load_echonest, load_features, load_genres, load_tracks
-from mert_fairseq.fma.layout import TRACKS
+from mert_fairseq.fma.schema import TRACKS
 
 
 def cells_of(path: Path, headers: int) -> tuple[list[tuple[str, ...]], dict[int, list[str]]]:
@@ -218,7 +218,7 @@ def test_a_row_that_lost_cells_is_named_though_pandas_would_fill_it(metadata_dir
 def test_a_row_with_surplus_cells_is_named(metadata_dir: Path):
     path = metadata_dir / "genres.csv"
     spoil(path, lambda data: data.replace(b"Punk", b"Punk, early"))
-    with pytest.raises(TableError, match=r"genre_id 25: the row goes on after column top_level; found 6 cells"):
+    with pytest.raises(TableError, match=r"genre_id 25: the row continues after column top_level; found 6 cells"):
         load_genres(path)
 
 
@@ -235,7 +235,7 @@ def test_a_row_with_surplus_cells_is_named(metadata_dir: Path):
         (lambda data: b"PK\x03\x04" + bytes(100), "line 1 holds zero bytes"),
         (lambda data: b"", "has 0 lines, but its header alone has 3"),
         (lambda data: data.replace("Größe".encode(), "Größe".encode("latin-1")), "is not UTF-8 text"),
-        (lambda data: data + data.split(b"\n", 3)[3], r"track_id \d+ is there twice"),
+        (lambda data: data + data.split(b"\n", 3)[3], r"track_id \d+ occurs twice"),
         (lambda data: data.replace(b"\n98565,", b"\nninety,"), "track_id ninety, column track_id: found 'ninety', exp"),
     ],
 )

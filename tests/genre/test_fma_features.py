@@ -117,8 +117,8 @@ def test_batches_are_padded_masked_and_encoded():
     assert batch["net_input"]["tokens"].tolist() == [[[5, 5], [0, 0], [0, 0]], [[7, 7]] * 3]
     assert batch["net_input"]["padding_mask"].tolist() == [[False, True, True], [False] * 3]
     assert collate([item(1, 2, ["Rock"]), item(2, 2, ["Rock"])])["net_input"]["padding_mask"] is None
-    several = CollateFunctionWrapper(collate.vocabulary, several_genres=True)([item(1, 1, ["Rock", "Folk"])])
-    assert several["target"].tolist() == [[1.0, 1.0]]
+    multi_label = CollateFunctionWrapper(collate.vocabulary, multi_label=True)([item(1, 1, ["Rock", "Folk"])])
+    assert multi_label["target"].tolist() == [[1.0, 1.0]]
     with pytest.raises(KeyError, match="genre 'Polka' is unknown"):
         collate([item(1, 1, ["Polka"])])
 

@@ -9,11 +9,11 @@ from fairseq.logging import metrics
 from fma_tree import build_fma_tree
 from omegaconf import OmegaConf
 
+from mert_fairseq.genre.epoch_history import EpochHistory
 from mert_fairseq.genre.features.model import FMAFeatureTransformer, FMATransformerConfig
 from mert_fairseq.genre.features.task import FMAGenreConfig, FMAGenreTask
-from mert_fairseq.genre.features.token_embedding import FeatureTokens
+from mert_fairseq.genre.features.tokens import FeatureTokens
 from mert_fairseq.genre.vocabulary import GenreVocabulary
-from mert_fairseq.reporting.epoch_history import EpochHistory
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_epochs_are_recorded_once_also_after_a_resume(metadata_dir, tmp_path):
 
 def test_a_damaged_history_is_told_before_the_epoch(metadata_dir, tmp_path):
     (tmp_path / "history.json").write_text("[]")
-    with pytest.raises(ValueError, match="no history of a training"):
+    with pytest.raises(ValueError, match="not a training history"):
         make_task(metadata_dir, tmp_path).begin_epoch(2, None)
 
 

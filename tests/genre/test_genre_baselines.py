@@ -10,13 +10,13 @@ from sklearn.metrics import f1_score
 
 from mert_fairseq.data.fma_features import FMADataset
 from mert_fairseq.fma import FMA
-from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
+from mert_fairseq.fma.constants import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
 from mert_fairseq.genre import check
 from mert_fairseq.genre.cli import main
 from mert_fairseq.genre.features import baselines
 from mert_fairseq.genre.features.baseline_models import fit_best
-from mert_fairseq.reporting.classification import Predictions
-from mert_fairseq.reporting.text_table import text_table
+from mert_fairseq.genre.metrics import Predictions
+from mert_fairseq.reporting.page import text_table
 
 FAST = ["most frequent genre", "logistic regression", "kNN"]
 
@@ -126,12 +126,16 @@ def test_what_is_no_baselines_is_told_before_the_model_is_loaded(content, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("split", "several", "found"), [("valid", False, "of one, on valid"), ("test", True, "of several, on test")]
+    ("split", "multi_label", "found"),
+    [
+        ("valid", False, "a single-label model and the split valid"),
+        ("test", True, "a multi-label model and the split test"),
+    ],
 )
-def test_baselines_stand_beside_one_genre_a_track_on_the_test_split_alone(split, several, found):
-    baselines.check_comparable("test", several=False)
+def test_only_single_label_models_on_the_test_split_are_compared_with_baselines(split, multi_label, found):
+    baselines.check_comparable("test", multi_label=False)
     with pytest.raises(ValueError, match=found):
-        baselines.check_comparable(split, several)
+        baselines.check_comparable(split, multi_label)
 
 
 def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from mert_fairseq.genre.splits import check_counts, check_disjoint
-from mert_fairseq.genre.vocabulary import GenreVocabulary
+from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts, check_disjoint
 
 VOCABULARY = GenreVocabulary.of(["Rock", "Folk", "Rock", "Old-Time / Historic"])
 
@@ -19,8 +18,8 @@ def test_titles_and_indices_are_inverse_and_in_the_order_of_the_alphabet():
 
 
 def test_tracks_are_encoded_as_one_class_or_as_several():
-    assert VOCABULARY.one_of(["Rock"]) == 2
-    assert VOCABULARY.several_hot(["Rock", "Folk"]).tolist() == [1, 0, 1]
+    assert VOCABULARY.encode(["Rock"]) == 2
+    assert VOCABULARY.multi_hot(["Rock", "Folk"]).tolist() == [1, 0, 1]
     assert VOCABULARY.counts([["Rock"], ["Rock", "Folk"], []]) == [1, 0, 2]
 
 
@@ -40,8 +39,8 @@ def test_wrong_genres_are_told(tmp_path):
     with pytest.raises(IndexError, match=r"class 3 is outside 0 ... 2"):
         VOCABULARY.title(3)
     with pytest.raises(ValueError, match=r"has the genres \['Folk', 'Rock'\], expected one. Set multi_label"):
-        VOCABULARY.one_of(["Folk", "Rock"])
-    with pytest.raises(ValueError, match="'Folk' stands twice"):
+        VOCABULARY.encode(["Folk", "Rock"])
+    with pytest.raises(ValueError, match="'Folk' occurs twice"):
         GenreVocabulary(["Folk", "Rock", "Folk"])
     with pytest.raises(ValueError, match="needs at least two"):
         GenreVocabulary(["Folk"])

@@ -6,8 +6,7 @@ import pytest
 import torch
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.genre.audio.model import MERTGenreModel
-from mert_fairseq.genre.audio.model_config import MERTGenreConfig
+from mert_fairseq.genre.audio.model import MERTGenreConfig, MERTGenreModel
 from mert_fairseq.optimizers.layerwise_adam import scale_of
 
 GENRES = 4

@@ -11,12 +11,11 @@ from omegaconf import OmegaConf
 from tiny_checkpoint import write_checkpoint
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.genre.audio.model import MERTGenreModel
-from mert_fairseq.genre.audio.model_config import MERTGenreConfig
+from mert_fairseq.genre.audio.model import MERTGenreConfig, MERTGenreModel
 from mert_fairseq.genre.audio.predict import read_clips
 from mert_fairseq.genre.audio.task import GenreAudioConfig
+from mert_fairseq.genre.base_task import load_classifier
 from mert_fairseq.genre.cli import main
-from mert_fairseq.genre.loading import load_classifier
 
 TITLES = ["Electronic", "Folk", "Hip-Hop", "Rock"]
 RATE = 24_000

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plots import legend_of, lines_of, ticks_of
+from figure_values import legend_of, lines_of, ticks_of
 
 from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrograms
 from mert_fairseq.reporting.page import Page
