@@ -51,7 +51,7 @@ def test_the_confusion_matrix_has_a_row_a_genre_in_percent_of_its_tracks(page, d
     assert written == {(0, 0): "50", (1, 0): "50", (2, 1): "100", (0, 2): "33", (2, 2): "67"}  # column, row
 
 
-def test_the_f1_bars_stand_beside_their_genres(page, drawn):
+def test_each_genre_has_its_f1_bar(page, drawn):
     axes = drawn["f1.png"].axes[0]
     bars = dict(zip(ticks_of(axes.yaxis), (bar.get_width() for bar in axes.patches), strict=True))
     assert bars == {"Jazz": 0.0, "Folk": 0.5, "Rock": pytest.approx(2 / 3)}
@@ -83,7 +83,7 @@ def test_the_tables_say_the_same(page):
         assert expected in page
 
 
-def test_a_mistake_is_a_genre_taken_for_another_not_the_other_way_round(page):
+def test_a_mistake_is_listed_as_true_genre_then_predicted_genre(page):
     for true, predicted in (("Folk", "Jazz"), ("Jazz", "Rock"), ("Rock", "Folk")):
         assert row(true, predicted, 1) in page
         assert row(predicted, true, 1) not in page
@@ -100,7 +100,7 @@ def test_the_page_shows_its_pictures_and_the_files_hold_the_numbers(page, tmp_pa
     assert (lines[5]["genres"], lines[5]["predicted"], float(lines[5]["Folk"])) == ("Rock", "Folk", 0.8)
 
 
-def test_of_several_genres_those_of_probability_one_half_on_are_predicted(tmp_path):
+def test_multi_label_tracks_have_all_genres_of_probability_one_half_or_more(tmp_path):
     probabilities, targets = np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]])
     multi_label = Predictions(["a.flac", "b\udce9.flac"], probabilities, targets)
     write_report(tmp_path, multi_label, ["A", "B", "C"], title="Test")
