@@ -16,6 +16,7 @@ from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
 # Options of MERT's layout that a HubertModel cannot hold, with the value that changes nothing.
 BEYOND_HUBERT = {"feature_extractor_cqt": False, "deepnorm": False, "conv_pos_batch_norm": False}
+OWN_MODEL_FILE = "mert_encoder"  # model_type of mert-export-hf --layout mert
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")  # the first that exist are loaded
 PREPROCESSOR = "preprocessor_config.json"
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
@@ -129,6 +130,11 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
         ValueError: if it is of another architecture, or weights are missing or do not fit.
     """
     kind = options.get("model_type")
+    if kind == OWN_MODEL_FILE:
+        raise ValueError(
+            f"{name}: carries a model file of its own, whose code is not run here. Import it first (mert-import-hf "
+            f"{name} model.pt), and give that checkpoint."
+        )
     if kind not in MODEL_CLASSES:
         raise ValueError(
             f"{name}: found a model of type {kind!r}, expected one of {', '.join(MODEL_CLASSES)}: models of raw audio "
@@ -142,7 +148,7 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     model_class = getattr(transformers, MODEL_CLASSES[kind])
     config = model_class.config_class.from_dict({**options, "model_type": model_class.config_class.model_type})
     try:
-        with _without_progress_bar(transformers):
+        with quiet_transformers(transformers):
             model, report = model_class.from_pretrained(
                 folder, config=config, output_loading_info=True, local_files_only=True
             )
@@ -188,7 +194,7 @@ def _transformers(name: str) -> Any:
 
 
 @contextmanager
-def _without_progress_bar(transformers: Any) -> Iterator[None]:
+def quiet_transformers(transformers: Any) -> Iterator[None]:
     """Keep the progress bar and the report on keys off the standard error; keys are checked here."""
     log = transformers.utils.logging
     verbosity, has_bar = log.get_verbosity(), log.is_progress_bar_enabled()

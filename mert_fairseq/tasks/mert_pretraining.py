@@ -21,7 +21,7 @@ from mert_fairseq.data.mert_dataset import ClassTable, MERTDataset
 from mert_fairseq.data.sampling import shard_of_epoch
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
-from mert_fairseq.labels.families import expand_family
+from mert_fairseq.labels.label_folder import expand_family
 from mert_fairseq.labels.provenance import Provenance
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list

@@ -1,4 +1,4 @@
-"""``fairseq-hydra-train`` whose rank 0 writes the gradients of the first update, as the optimizer will meet them.
+"""``fairseq-hydra-train`` whose rank 0 writes the gradients of the first update, as the optimizer will get them.
 
 train_and_keep_gradients.py FILE COMMAND ARGUMENTS...
 """
@@ -15,7 +15,7 @@ from mert_fairseq.distributed.gradient_norm import clip_grad_norm
 
 
 def keep_and_clip(trainer: Trainer, clip_norm: float) -> torch.Tensor:
-    """The gradients are summed over ranks and divided by all masked frames by now, and not clipped yet."""
+    """Save the gradients: summed over ranks, divided by the masked frames of all ranks, and not yet clipped."""
     if trainer.data_parallel_rank == 0 and trainer.get_num_updates() == 0:
         gradients = {name: p.grad for name, p in trainer.get_model().named_parameters() if p.grad is not None}
         torch.save(gradients, file)
