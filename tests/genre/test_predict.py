@@ -175,15 +175,15 @@ def write_wrong_checkpoint(kind, path, checkpoint):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("text", "damaged, or no fairseq checkpoint"),
-        ("cut", "damaged, or no fairseq checkpoint"),
+        ("text", "damaged, not a fairseq checkpoint"),
+        ("cut", "damaged, not a fairseq checkpoint"),
         ("foreign", "holds no 'model'"),
         ("another library's", "found a checkpoint of the task None, expected one that classifies genres"),
         ("pretraining", "found a checkpoint of the task mert_pretraining, expected one that classifies genres"),
         ("stripped", "lacks task_state and optimizer_history"),
     ],
 )
-def test_a_wrong_checkpoint_is_an_error_by_predict_and_report(kind, message, checkpoint, tone, tmp_path, capsys):
+def test_a_wrong_checkpoint_is_an_error_in_predict_and_report(kind, message, checkpoint, tone, tmp_path, capsys):
     path = tmp_path / "wrong.pt"
     write_wrong_checkpoint(kind, path, checkpoint)
     for command in (["predict", path, tone("a.wav", RATE)], ["report", path, "--out", tmp_path / "report"]):
