@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mert_fairseq.genre.audio.pooling import WeightedLayerSum, build_pooling
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.waveform import float_wave, standardised
-from mert_fairseq.optimizers.layerwise_adam import learns_at
+from mert_fairseq.optimizers.layerwise_adam import set_lr_scale
 from mert_fairseq.options import option
 
 
@@ -94,7 +94,7 @@ class MERTGenreModel(BaseFairseqModel):
         )
         self._freeze()
         for depth, part in enumerate(self._by_depth()):
-            learns_at(part, cfg.encoder_lr_scale * cfg.layer_lr_decay ** (layers - depth))
+            set_lr_scale(part, cfg.encoder_lr_scale * cfg.layer_lr_decay ** (layers - depth))
 
     @classmethod
     def build_model(cls, cfg: MERTGenreConfig, task: Any) -> "MERTGenreModel":
