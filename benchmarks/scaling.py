@@ -71,7 +71,9 @@ def corpus_table(cores: int) -> list[str]:
     ]
     for hours in CORPORA_HOURS:
         encodec, seconds = hours / ENCODEC_SPEED, hours * 3600
-        sizes = [seconds * size / 1e9 for size in (PCM_BYTES_PER_SECOND, FMA_LARGE_BYTES_PER_SECOND, LABEL_BYTES_PER_SECOND)]
+        sizes = [
+            seconds * size / 1e9 for size in (PCM_BYTES_PER_SECOND, FMA_LARGE_BYTES_PER_SECOND, LABEL_BYTES_PER_SECOND)
+        ]
         rows.append(
             f"| {hours:,} | {encodec:,.0f} ({encodec / cores / 24:.2f}) | {hours / KMEANS_SPEED:,.1f} | "
             f"{sizes[0]:,.1f} | {sizes[1]:,.1f} | {sizes[2]:,.2f} | {math.ceil(encodec / 12 / 16)} |"
