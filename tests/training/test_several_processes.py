@@ -10,7 +10,7 @@ from training.conftest import torchrun
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
-# All eight clips in one update; what is drawn a process (dropout, mixture) is off.
+# All eight clips in one update; random parts that each process samples (dropout, mixture) are off.
 ONE_BATCH = [
     "model.dropout=0",
     "model.attention_dropout=0",
@@ -19,9 +19,9 @@ ONE_BATCH = [
     "model.encoder_layerdrop=0",
     "model.mixture_prob=-1",
 ]
-# Each clip has two spans of five masked frames, since the feature penalty is a mean over a process's clips weighed by
-# its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding is not blown up
-# where the gradient is zero.
+# Each clip has two spans of five masked frames, because the feature penalty is a mean over the clips of a process,
+# weighted by its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding errors
+# do not grow where the gradient is zero.
 SAME_BATCHES = [
     *ONE_BATCH,
     "optimization.max_update=5",
@@ -82,7 +82,7 @@ def test_parameters_equal_those_of_one_process_on_the_joined_batch(train, ranks,
 
 @pytest.mark.slow
 def test_a_rank_with_padding_and_one_without_train_together(train, tmp_path):
-    """One of two batches is padded. fairseq sums tensors and numbers separately, so both ranks must log the same types."""
+    """One of two batches is padded. fairseq sums tensors and numbers separately: both ranks must log the same types."""
     corpus = write_corpus(tmp_path / "music", [24_000] * 4 + [23_000, 22_500] * 2, columns=("rvq_0", "rvq_1"))
     run = train(
         f"task.data={corpus}", "task.pad_audio=true", "optimization.max_update=3", "checkpoint.no_save=true",
