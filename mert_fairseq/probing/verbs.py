@@ -116,6 +116,7 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
         seeds=tuple(range(FIRST_SEED, FIRST_SEED + options.seeds)),
         layers=layers,
         precision=options.precision,
+        beat_labels=options.beat_labels,
         normalize="on" if options.protocol == "marble" else "model",
     )
 

@@ -208,7 +208,7 @@ def test_neither_a_plan_nor_a_refused_run_touches_the_rejects_of_the_run_before(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["planned_rejects.tsv", "rejects.tsv"]
     settings.convert_to.mkdir()
     (settings.convert_to / ".owner.json").write_text('{"audio_dir": "/elsewhere", "sample_rate": 24000}\n')
-    with pytest.raises(ValueError, match="holds what was made of .*elsewhere"):
+    with pytest.raises(ValueError, match="holds the converted files of .*elsewhere"):
         prepare_fma(fma, tmp_path, settings)
     assert rejects.read_text() == "of the run before\n"
 

@@ -18,7 +18,7 @@ from mert_fairseq.audio import UNKNOWN_SAMPLES, AudioError, count_samples, probe
 from mert_fairseq.genre.audio.dataset import clip_starts, stack_clips
 from mert_fairseq.genre.audio.task import SHORTEST_SAMPLES, GenreAudioTask
 from mert_fairseq.genre.loading import Classifier, load_classifier
-from mert_fairseq.preprocessing.integrity.signatures import CONTAINER_OF_EXTENSION
+from mert_fairseq.preprocessing.signatures import CONTAINER_OF_EXTENSION
 
 EXAMPLE = """examples:
   mert-genre predict exp/mert_finetune/checkpoint_best.pt song.mp3 album/

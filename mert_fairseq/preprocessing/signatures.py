@@ -1,12 +1,12 @@
-"""What a file is by its first bytes, and what its name promises: wrong extensions and formats without a decoder."""
+"""File types by their first bytes, and by their extensions."""
 
-from pathlib import Path
+from typing import BinaryIO
 
 from mert_fairseq.audio.mpeg import skip_id3v2
 
 HEAD_BYTES = 64
 
-# Containers that libsndfile decodes, by the extensions that promise them.
+# Containers that libsndfile decodes, with their extensions.
 DECODABLE: dict[str, frozenset[str]] = {
     "mpeg": frozenset({".mp3", ".mp2", ".mpga"}),
     "ogg": frozenset({".ogg", ".oga", ".opus", ".spx"}),
@@ -17,7 +17,7 @@ DECODABLE: dict[str, frozenset[str]] = {
     "caf": frozenset({".caf"}),
     "w64": frozenset({".w64"}),
 }
-# Audio that it does not decode.
+# Audio that libsndfile does not decode.
 UNDECODABLE: dict[str, frozenset[str]] = {
     "mp4": frozenset({".m4a", ".m4b", ".mp4", ".alac"}),
     "aac": frozenset({".aac"}),
@@ -30,7 +30,7 @@ UNDECODABLE: dict[str, frozenset[str]] = {
     "tta": frozenset({".tta"}),
     "ac3": frozenset({".ac3", ".dts"}),
 }
-FOR_VIDEO_TOO = {"mp4", "asf", "matroska"}  # and mp4 for pictures: .heic
+ALSO_VIDEO = {"mp4", "asf", "matroska"}  # mp4 also holds pictures: .heic
 CONTAINER_OF_EXTENSION: dict[str, str] = {
     extension: container
     for table in (DECODABLE, UNDECODABLE)
@@ -70,18 +70,18 @@ _AT_START: list[tuple[bytes, str]] = [
 ]
 
 
-def content_of(path: Path) -> str | None:
-    """The container or kind of file that the first bytes tell, None if they tell nothing.
+def content_of(stream: BinaryIO) -> str | None:
+    """The container or file type by the first bytes after any ID3v2 tags; None if they are unknown.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    with path.open("rb") as stream:
-        is_tagged = skip_id3v2(stream) > 0
-        return _known(stream.read(HEAD_BYTES)) or ("mpeg" if is_tagged else None)
+    stream.seek(0)
+    is_tagged = skip_id3v2(stream) > 0
+    return _type_of(stream.read(HEAD_BYTES)) or ("mpeg" if is_tagged else None)
 
 
-def _known(head: bytes) -> str | None:
+def _type_of(head: bytes) -> str | None:
     for magic, kind in _AT_START:
         if head.startswith(magic):
             return kind
@@ -104,6 +104,6 @@ def _known(head: bytes) -> str | None:
     return None
 
 
-def is_audio_whatever_its_name(kind: str | None) -> bool:
-    """Whether a kind that `content_of` gave is audio, decodable or not, also where the file's name does not say so."""
-    return kind in DECODABLE or (kind in UNDECODABLE and kind not in FOR_VIDEO_TOO)
+def is_audio_container(kind: str | None) -> bool:
+    """Whether a result of `content_of` is audio, decodable or not. Containers that also hold video do not count."""
+    return kind in DECODABLE or (kind in UNDECODABLE and kind not in ALSO_VIDEO)

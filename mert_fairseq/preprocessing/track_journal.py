@@ -1,4 +1,4 @@
-"""The journal of a run: one line a finished file, so that a killed run goes on where it stopped."""
+"""The journal of a run: one line per finished file, from which an interrupted run resumes."""
 
 import json
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ import soxr
 from mert_fairseq.files import replacing
 from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.preprocessing.examine_track import Settings, Track
-from mert_fairseq.preprocessing.integrity.reasons import PASSING
+from mert_fairseq.preprocessing.reject_reasons import RETRYABLE
 
-JOURNAL_FILE = "ingest.jsonl"
-VERSION = 2  # of the lines' meaning; another version starts afresh
+JOURNAL_FILE = "ingest.jsonl"  # an old name, kept so that earlier runs resume
+VERSION = 2  # meaning of the lines; a journal with another version is discarded
 
 
-def header_of(settings: Settings) -> dict[str, Any]:
-    """All that a file's verdict and conversion depend on beside the file; another header starts afresh."""
+def journal_header(settings: Settings) -> dict[str, Any]:
+    """All that results depend on, apart from the files; a journal with another header is discarded."""
     return {
         "version": VERSION,
         "audio_dir": str(settings.audio_dir),
@@ -33,16 +33,16 @@ def header_of(settings: Settings) -> dict[str, Any]:
 
 
 class Journal:
-    """An append-only file of tracks; holds a lock, so that two runs cannot share an output folder."""
+    """An append-only file of tracks. It is locked, so that two runs cannot share an output folder."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        """Open, or begin, the journal at ``path``.
+        """Open the journal at ``path``, or start a new one.
 
         Raises:
-            BlockingIOError: if another run holds it.
+            BlockingIOError: if another run has locked it.
         """
         self.path = path
-        self.header = json.dumps(header_of(settings), sort_keys=True)
+        self.header = json.dumps(journal_header(settings), sort_keys=True)
         self.convert_to = settings.convert_to
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path, "Wait for it to end, or give another output folder.")
@@ -51,7 +51,7 @@ class Journal:
         self.known = self._read()
 
     def _read(self) -> dict[str, Track]:
-        """Tracks by source path; a torn last line is dropped, and everything if the settings were others."""
+        """Tracks by source path. An incomplete last line is dropped; with other settings, the whole journal."""
         self._file.seek(0)
         lines = self._file.read().split("\n")
         known: dict[str, Track] = {}
@@ -65,15 +65,15 @@ class Journal:
             except (ValueError, KeyError, TypeError):
                 continue
             known[track.source.path] = track
-        if lines[-1]:  # a torn line: the next one has to begin on its own
+        if lines[-1]:  # an incomplete line: the next one must start on a new line
             self._file.write("\n")
         return known
 
     def finished(self, planned: Iterable[Track]) -> dict[str, Track]:
-        """The recorded outcomes, by source path, of sources that are unchanged.
+        """The recorded results of unchanged sources, by source path.
 
-        Rejects whose reason may have passed since are not among them. A converted file must still be there, unless an
-        earlier source holds the same audio: duplicates are deleted.
+        Rejects with a reason in RETRYABLE are left out. A converted file must still exist, unless a source with a lower
+        path has the same audio: converted duplicates are deleted.
         """
         known = [found for track in planned if (found := self._recorded(track))]
         whole = {track.source.path: track for track in known if track.reason or self._is_converted(track)}
@@ -91,7 +91,7 @@ class Journal:
         known = self.known.get(track.source.path)
         if known is None or (known.source, known.destination) != (track.source, track.destination):
             return None
-        if known.reason in PASSING:
+        if known.reason in RETRYABLE:
             return None
         return known
 
@@ -102,11 +102,11 @@ class Journal:
         return converted.is_file() and converted.stat().st_size == track.converted_bytes
 
     def add(self, track: Track) -> None:
-        """Record an outcome; it survives a kill from here on."""
+        """Record a result; from then on it survives a kill."""
         self._write(track.to_json())
 
     def rewrite(self, tracks: Iterable[Track]) -> None:
-        """End the run: only the tracks of this run, sorted, so that the same input leaves the same bytes."""
+        """Keep only the tracks of this run, sorted, so that the same input produces the same bytes."""
         lines = [self.header, *(track.to_json() for track in sorted(tracks, key=lambda track: track.source.path))]
         with replacing(self.path) as partial:
             partial.write_text("\n".join(lines) + "\n", encoding="ascii")

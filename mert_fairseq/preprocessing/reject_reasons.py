@@ -1,10 +1,22 @@
-"""Why a file did not become a track: one vocabulary for rejects.tsv, each word with its meaning and its remedy."""
+"""Rejects: the files that did not become a track. Their reasons and remedies, and the table rejects.tsv.
 
+To add a reason, add a member to `Reason`, its remedy to `REMEDIES`, and its row to the table in docs/data.md.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from mert_fairseq.jobs.rejects import write_rejects as write_table
+
+REJECTS_FILE = "rejects.tsv"
+COLUMNS = ("path", "reason", "detail")
 
 
 class Reason(StrEnum):
-    """The second column of rejects.tsv; members are listed in the order in which a file is examined."""
+    """The second column of rejects.tsv, in the order in which a file is examined."""
 
     BROKEN_LINK = "broken_link"
     LINK_LOOP = "link_loop"
@@ -27,7 +39,7 @@ class Reason(StrEnum):
     SAMPLE_RATE = "sample_rate"
     DECODER_DIED = "decoder_died"
     DUPLICATE = "duplicate"
-    # of a corpus with metadata
+    # only for a corpus with metadata
     MISSING = "missing"
     NOT_IN_TABLES = "not_in_tables"
     KNOWN_BAD = "known_bad"
@@ -65,5 +77,36 @@ REMEDIES: dict[Reason, str] = {
     Reason.LICENCE: "the artist's licence does not allow what --require asks for",
 }
 
-# Of the machine and its rights, not of the bytes: the next run tries such files again, though they have not changed.
-PASSING = frozenset({Reason.NO_PERMISSION, Reason.UNREADABLE, Reason.DECODER_DIED})
+# The machine or its permissions failed, not the file: the next run tries such files again even if they are unchanged.
+RETRYABLE = frozenset({Reason.NO_PERMISSION, Reason.UNREADABLE, Reason.DECODER_DIED})
+
+
+class Reject(NamedTuple):
+    """A rejected file or folder: its path relative to the audio folder, the reason, and what was found."""
+
+    path: str
+    reason: Reason
+    detail: str
+
+
+class NoTracksError(ValueError):
+    """All files of a folder were rejected; the message counts the reasons."""
+
+    @classmethod
+    def of(cls, audio_dir: Path, rejects: Iterable[Reject], table: str, expected: str = "") -> "NoTracksError":
+        """Make the error.
+
+        Args:
+            audio_dir: the folder.
+            rejects: all its rejects.
+            table: name of the file that lists them.
+            expected: a sentence that says which files should be there.
+        """
+        counts = Counter(reject.reason for reject in rejects)
+        found = ", ".join(f"{count} {reason} ({REMEDIES[reason]})" for reason, count in counts.most_common())
+        return cls(f"{audio_dir}: no track is left: {found or 'it holds no audio'}. {expected}See {table}.")
+
+
+def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
+    """Write rejects.tsv, sorted by path."""
+    write_table(path, COLUMNS, rejects)
