@@ -27,11 +27,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 sys.path.insert(0, str(Path(__file__).parent))
 from launch_counter import LaunchCounter, gpu_kernels
 
-from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.modules import clip_rng
+from mert_fairseq.modules import batch
 from mert_fairseq.teachers.cqt import CQTTeacher
 
 RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
@@ -149,7 +149,7 @@ def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
         (model.encoder_cqt_model, "teacher", "CQT"),
         *((layer, "forward", "layers") for layer in model.encoder.layers),
     ]
-    to_device = clip_rng.to_device
+    to_device = batch.to_device
 
     def counted_copy(*args: Any) -> Any:
         counter.copied_to_device()
@@ -158,7 +158,7 @@ def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
     with ExitStack() as patches:
         for owner, name, part in methods:
             patches.enter_context(mock.patch.object(owner, name, counter.named(part, getattr(owner, name))))
-        patches.enter_context(mock.patch.object(clip_rng, "to_device", counted_copy))
+        patches.enter_context(mock.patch.object(batch, "to_device", counted_copy))
         yield
 
 

@@ -16,7 +16,7 @@ from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 from torch import nn
 
-from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.optimizers.fused_adamw import FusedAdamWConfig
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from fairseq.criterions.hubert_criterion import HubertCriterion
 from fairseq.data.dictionary import Dictionary
 
-from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.options import number_list

@@ -9,7 +9,7 @@ from fairseq.criterions.hubert_criterion import HubertCriterion
 from fairseq.data.dictionary import Dictionary
 from fairseq.models.hubert import hubert as fairseq_hubert
 
-from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 

@@ -84,7 +84,7 @@ def test_recipe_values_reach_the_model(shared_dir, tmp_path, corpus_dir):
     layer = model.encoder.layers[0]
     assert (layer.self_attn.attention_relax, layer.self_attn.num_heads, layer.norm_first) == (32.0, 16, True)
     assert (model.mixture.prob, model.mixture.snippet_samples) == (0.5, (12_000, 36_000))
-    assert (model.frame_law(0).prob, model.frame_law(0).length, model.logit_scale) == (0.8, 5, 10.0)
+    assert (model.time_mask(0).prob, model.time_mask(0).length, model.logit_scale) == (0.8, 5, 10.0)
     assert model.label_embs_concat.shape == (8 * (16 + 4), 128)
     assert model.encoder_cqt_model.fc.out_features == 336
     assert list(criterion.loss_weights) == [10, 1]

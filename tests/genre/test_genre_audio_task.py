@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from mert_fairseq.genre.audio.task import GenreAudioConfig, GenreAudioTask
-from mert_fairseq.optimizers import LayerwiseAdam, check_rates, learns_at
+from mert_fairseq.optimizers import LayerwiseAdam, check_lr_scales, set_lr_scale
 
 SORTED = ["Electronic", "Folk", "Hip-Hop", "Rock"]
 
@@ -128,10 +128,10 @@ def test_clips_and_crops_must_be_positive(folder):
 
 def test_rates_by_layer_need_an_optimizer_that_obeys_them():
     parameter = torch.nn.Parameter(torch.ones(1))
-    learns_at([parameter], 0.1)
+    set_lr_scale([parameter], 0.1)
     adam = torch.optim.Adam([parameter])
     with pytest.raises(ValueError, match="Set optimizer._name: layerwise_adam"):
-        check_rates([parameter], adam)
+        check_lr_scales([parameter], adam)
     parameter.requires_grad_(False)
-    check_rates([parameter], adam)  # frozen: its rate does not matter
+    check_lr_scales([parameter], adam)  # frozen: its rate does not matter
     assert not LayerwiseAdam.supports_flat_params.fget(None)

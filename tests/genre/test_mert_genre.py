@@ -8,7 +8,7 @@ from tiny_mert import save_tiny_mert
 
 from mert_fairseq.genre.audio.model import MERTGenreModel
 from mert_fairseq.genre.audio.model_config import MERTGenreConfig
-from mert_fairseq.optimizers.layerwise_adam import scale_of
+from mert_fairseq.optimizers.layerwise_adam import lr_scale
 
 GENRES = 4
 
@@ -91,10 +91,10 @@ def test_frozen_features_do_not_depend_on_the_draws_of_training(checkpoint):
 def test_rates_fall_with_depth(checkpoint):
     model = build(checkpoint, encoder_lr_scale=0.1, layer_lr_decay=0.5)
     layers = model.mert.encoder.layers
-    assert [scale_of(layer.fc1.weight) for layer in layers] == pytest.approx([0.025, 0.05, 0.1])
-    assert scale_of(model.mert.post_extract_proj.weight) == pytest.approx(0.0125)
-    assert scale_of(next(model.mert.feature_extractor.parameters())) == pytest.approx(0.0125)
-    assert {scale_of(parameter) for parameter in model.head.parameters()} == {1.0}
+    assert [lr_scale(layer.fc1.weight) for layer in layers] == pytest.approx([0.025, 0.05, 0.1])
+    assert lr_scale(model.mert.post_extract_proj.weight) == pytest.approx(0.0125)
+    assert lr_scale(next(model.mert.feature_extractor.parameters())) == pytest.approx(0.0125)
+    assert {lr_scale(parameter) for parameter in model.head.parameters()} == {1.0}
 
 
 @pytest.mark.parametrize("pooling", ["mean", "attention"])

@@ -7,10 +7,10 @@ from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
 from mert_fairseq.genre.audio.model_config import MERTGenreConfig, check_config
-from mert_fairseq.genre.audio.pooling import LayerMixture, build_pooling
+from mert_fairseq.genre.audio.pooling import WeightedLayerSum, build_pooling
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.waveform import float_wave, standardised
-from mert_fairseq.optimizers.layerwise_adam import learns_at
+from mert_fairseq.optimizers.layerwise_adam import set_lr_scale
 
 # Shape letters: C clips, T samples, F frames, D model width, B tracks, G genres.
 
@@ -37,7 +37,7 @@ class MERTGenreModel(BaseFairseqModel):
         check_config(cfg, layers)
         self.normalize = pretrained.normalize
         self.finetune_layers = cfg.finetune_layers
-        self.layer_mixture = LayerMixture(layers + 1)
+        self.layer_mixture = WeightedLayerSum(layers + 1)
         self.pooling = build_pooling(cfg.pooling, width)
         hidden = [nn.Linear(width, cfg.head_dim), nn.GELU(), nn.Dropout(cfg.head_dropout)] if cfg.head_dim else []
         self.head = nn.Sequential(
@@ -45,7 +45,7 @@ class MERTGenreModel(BaseFairseqModel):
         )
         self._freeze()
         for depth, part in enumerate(self._by_depth()):
-            learns_at(part, cfg.encoder_lr_scale * cfg.layer_lr_decay ** (layers - depth))
+            set_lr_scale(part, cfg.encoder_lr_scale * cfg.layer_lr_decay ** (layers - depth))
 
     @classmethod
     def build_model(cls, cfg: MERTGenreConfig, task: Any) -> "MERTGenreModel":

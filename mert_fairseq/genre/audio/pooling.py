@@ -9,7 +9,7 @@ from torch import Tensor, nn
 # Shape letters: B clips, F frames, D model width, N layers.
 
 
-class LayerMixture(nn.Module):
+class WeightedLayerSum(nn.Module):
     """A learnt weighted mean of layers; the weights, a softmax, start equal.
 
     Each layer's frames are first brought to zero mean and unit variance, so that a weight means the same for every

@@ -21,7 +21,7 @@ from mert_fairseq.genre.splits import check_counts, check_disjoint
 from mert_fairseq.genre.vocabulary import GenreVocabulary
 from mert_fairseq.labels.genre_labels import GENRES_DIR, GenreLabelError, GenreLabels
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.optimizers.layerwise_adam import check_rates
+from mert_fairseq.optimizers.layerwise_adam import check_lr_scales
 from mert_fairseq.options import option
 from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
 
@@ -189,7 +189,7 @@ class GenreAudioTask(ClipTask, GenreTask):
             ValueError: if the model's layers have learning rates of their own that the optimizer would pass over.
         """
         if not self._rates_checked:
-            check_rates(model.parameters(), optimizer)
+            check_lr_scales(model.parameters(), optimizer)
             self._rates_checked = True
         return super().train_step(sample, model, criterion, optimizer, *args, **kwargs)
 
