@@ -20,8 +20,8 @@ ONE_BATCH = [
     "model.mixture_prob=-1",
 ]
 # Each clip has two spans of five masked frames, because the feature penalty is a mean over the clips of a process,
-# weighted by its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding errors
-# do not grow where the gradient is zero.
+# weighted by its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding
+# errors do not grow where the gradient is zero.
 SAME_BATCHES = [
     *ONE_BATCH,
     "optimization.max_update=5",
