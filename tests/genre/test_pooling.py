@@ -35,6 +35,6 @@ def test_layers_start_equal_and_are_normalised_before_they_are_mixed():
     torch.testing.assert_close(mixture([small, -small]), -0.5 * small, rtol=1e-4, atol=1e-4)
 
 
-def test_an_unknown_pooling_is_refused():
+def test_an_unknown_pooling_is_an_error():
     with pytest.raises(ValueError, match="model.pooling is 'max', expected 'mean' or 'attention'"):
         build_pooling("max", 4)

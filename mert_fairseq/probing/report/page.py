@@ -15,7 +15,7 @@ from mert_fairseq.probing.report.figures import draw_few_shot, draw_layers
 from mert_fairseq.probing.report.tables import CSV_HEADER, csv_rows, number, score_rows, spread
 from mert_fairseq.probing.run import OUTPUTS, read_results
 from mert_fairseq.probing.task import ProbeTask
-from mert_fairseq.reporting.classification_figures import draw_confusion, draw_scores
+from mert_fairseq.reporting.figures import draw_confusion, draw_scores
 from mert_fairseq.reporting.page import Page
 
 WORST = 5  # clips to listen to
