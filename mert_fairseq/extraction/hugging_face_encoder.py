@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mert_fairseq.extraction.encoder import Encoder, digest_of
+from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
 from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}

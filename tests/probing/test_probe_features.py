@@ -8,10 +8,10 @@ from probe_doubles import BandSource
 from probe_trees import tone
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.probing.dataset import Clip, ProbeData
 from mert_fairseq.probing.features.extract import extract
 from mert_fairseq.probing.features.source import load_source
 from mert_fairseq.probing.features.waves import Windows, cut_windows, load_wave
+from mert_fairseq.probing.probe_data import Clip, ProbeData
 from mert_fairseq.teachers.features import FrameFeatures
 
 

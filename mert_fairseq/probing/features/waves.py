@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.audio import AudioError, probe, read_span, resample_blocks, stream_blocks
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
 

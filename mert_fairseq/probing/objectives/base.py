@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 # Shape letters: R heads trained side by side, W rows, K outputs, U scored units.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,25 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.source import Source
-from mert_fairseq.probing.run import read_results, write_results
+from mert_fairseq.probing.probe_data import ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
+from mert_fairseq.probing.results import over_seeds, read_results, write_results
 from mert_fairseq.probing.search.protocol import LEARNING_RATES, Protocol, layer_choices, layer_name
-from mert_fairseq.probing.separation.network import HIDDEN
 from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, SAMPLE_RATE
-from mert_fairseq.probing.separation.train import (
+from mert_fairseq.probing.separation.train_separation import (
     SAMPLES_PER_SONG,
     SeparationProbe,
     Settings,
     sdr_of,
     train_network,
 )
-from mert_fairseq.probing.statistics import over_seeds
-from mert_fairseq.probing.task import ProbeTask
+from mert_fairseq.probing.separation.unmix_network import HIDDEN
 
 DEFAULT_LAYER, DEFAULT_RATE = 7, 1e-3  # of MARBLE
+
+# Validation and test SDR of each seed, by source.
+SeedScores = dict[str, list[tuple[float, float]]]
 
 
 def run_separation(
@@ -42,39 +45,31 @@ def run_separation(
 ) -> dict[str, Any]:
     """Train, test and write ``OUT/TASK/MODEL/results.json``; finished networks are not trained again.
 
-    The full search would take weeks: without ``--layers`` it is layer 7 (or the last), as in MARBLE, and without
-    ``--learning-rates`` 1e-3. Of several, the best by mean validation SDR of all sources is tested.
+    The full search would take weeks. The default is layer 7 (or the last), as in MARBLE, and a learning rate of 1e-3;
+    ``--layers`` and ``--learning-rates`` widen it. Reported is the best by mean validation SDR of all sources.
 
     Raises:
         ValueError: if the model's frames are not those of the spectra.
     """
-    if source.sample_rate != SAMPLE_RATE or round(source.sample_rate / source.rate_hz) != HOP_SAMPLES:
-        raise ValueError(
-            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected "
-            f"{SAMPLE_RATE} Hz and a hop of {HOP_SAMPLES} samples, at which the spectra of {task.name} are taken."
-        )
+    _check_frames(source, task)
     folder = out / task.name / source.name
     folder.mkdir(parents=True, exist_ok=True)
     about = [source.digest, protocol.settings, data.sizes, samples_per_song, hidden]
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     if (done := read_results(folder)) and done["key"] == key:
         return done
-    cells: dict[tuple[int, float], dict[str, list[tuple[float, float]]]] = {}
-    whole = protocol.layers is None
-    layers = [min(DEFAULT_LAYER, source.num_states - 1)] if whole else layer_choices(protocol, source.num_states)
-    rates = (DEFAULT_RATE,) if protocol.learning_rates == LEARNING_RATES else protocol.learning_rates
+    layers, rates = _grid(protocol, source)
 
     def train(target: str, layer: int, rate: float, seed: int) -> tuple[float, float]:
         settings = Settings(target, layer, rate, seed, samples_per_song, hidden)
         return _one(settings, source, data, protocol, folder, key, device, quiet)
 
-    for layer, rate in product(layers, rates):
-        cells[layer, rate] = {
-            target: [train(target, layer, rate, seed) for seed in protocol.seeds] for target in data.names
-        }
+    cells = {
+        (layer, rate): {target: [train(target, layer, rate, seed) for seed in protocol.seeds] for target in data.names}
+        for layer, rate in product(layers, rates)
+    }
     (layer, rate), best = max(cells.items(), key=lambda cell: _mean_valid(cell[1]))
-    scores = {f"sdr_{target}": over_seeds([test for _, test in each]) for target, each in best.items()}
-    means = [sum(best[target][seed][1] for target in best) / len(best) for seed in range(len(protocol.seeds))]
+    is_full_size = (samples_per_song, hidden) == (SAMPLES_PER_SONG, HIDDEN)
     results = {
         "task": task.name,
         "title": task.title,
@@ -84,21 +79,43 @@ def run_separation(
         "sizes": data.sizes,
         "songs": data.songs,
         "left_out": data.left_out,
-        "published": task.is_published(data)
-        and protocol.name == "marble"
-        and (samples_per_song, hidden) == (SAMPLES_PER_SONG, HIDDEN),
+        "published": task.is_published(data) and protocol.name == "marble" and is_full_size,
         "names": list(data.names),
         "monitor": "sdr",
         "layer": layer_name(layer),
         "learning_rate": rate,
-        "scores": {"sdr": over_seeds(means), **scores},
+        "scores": _scores(best),
         "by_layer": {},
         "key": key,
     }
     return write_results(folder, results)
 
 
-def _mean_valid(cell: dict[str, list[tuple[float, float]]]) -> float:
+def _check_frames(source: Source, task: ProbeTask) -> None:
+    if source.sample_rate != SAMPLE_RATE or round(source.sample_rate / source.rate_hz) != HOP_SAMPLES:
+        raise ValueError(
+            f"{source.name}: found {source.sample_rate} Hz and {source.rate_hz:g} frames per second, expected "
+            f"{SAMPLE_RATE} Hz and a hop of {HOP_SAMPLES} samples, at which the spectra of {task.name} are taken."
+        )
+
+
+def _grid(protocol: Protocol, source: Source) -> tuple[Sequence[int], Sequence[float]]:
+    """The layers and learning rates to search."""
+    is_default = protocol.layers is None
+    layers = [min(DEFAULT_LAYER, source.num_states - 1)] if is_default else layer_choices(protocol, source.num_states)
+    return layers, (DEFAULT_RATE,) if protocol.learning_rates == LEARNING_RATES else protocol.learning_rates
+
+
+def _scores(best: SeedScores) -> dict[str, dict[str, Any]]:
+    """Test SDR over the seeds: the mean of all sources, and of each source."""
+    means = [sum(test for _, test in seed) / len(seed) for seed in zip(*best.values(), strict=True)]
+    return {
+        "sdr": over_seeds(means),
+        **{f"sdr_{target}": over_seeds([test for _, test in each]) for target, each in best.items()},
+    }
+
+
+def _mean_valid(cell: SeedScores) -> float:
     return float(np.mean([valid for each in cell.values() for valid, _ in each]))
 
 
