@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--format", choices=("npy", "safetensors", "hdf5"), default="npy", help="one .npy per file, or one file for all"
     )
     options.add_argument(
-        "--window", type=positive_float, default=32.0, metavar="SECONDS", help="cut longer audio into windows"
+        "--window", type=positive_float, default=32.0, metavar="SECONDS", help="longer audio is cut into such windows"
     )
     options.add_argument(
         "--context",

@@ -107,7 +107,7 @@ class FeatureModel:
 
         Raises:
             AudioError: if the file cannot be read.
-            ValueError: if the audio is shorter than one frame sees, a wave has another shape, or a layer does not exist.
+            ValueError: if the audio is shorter than one frame sees, a wave has another shape, or a layer is unknown.
         """
         windowing = Windowing.of(self.encoder, window_seconds, context_seconds)
         layers = [layer] if isinstance(layer, int) else layer

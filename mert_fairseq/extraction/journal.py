@@ -1,6 +1,6 @@
 """The journal of extracted files, which survives a kill, and the index for users.
 
-``extract.jsonl`` starts with a header of the settings that features depend on, then has one line per file with features.
+``extract.jsonl`` starts with the settings that features depend on; then it has one line per file with features.
 ``index.tsv`` lists the same at the end of a run, ``rejects.tsv`` the files without features.
 """
 

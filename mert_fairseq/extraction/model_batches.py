@@ -23,7 +23,7 @@ def batches(items: Iterable[Item], batch_size: int, most_waiting: int) -> Iterat
     Args:
         items: in any order.
         batch_size: windows per batch at most.
-        most_waiting: windows that may wait for others of their length; beyond that the largest group forms a smaller batch.
+        most_waiting: windows that may wait for others of their length; beyond that the largest group is run.
     """
     waiting: dict[int, list[Item]] = {}
     for item in items:

@@ -145,7 +145,7 @@ def _decoded(path: Path, info: AudioInfo) -> Iterator[np.ndarray]:
     except RejectedError:
         raise
     except AudioError as error:
-        # Positions in an intact Ogg file can be ahead of its audio; in other formats this means that the file is truncated.
+        # Positions in an intact Ogg file can be ahead of its audio; in other formats the file is truncated.
         if not (info.format.startswith("OGG") and isinstance(error, TruncatedAudioError)):
             raise _rejected(path, error, Reason.TRUNCATED) from error
 

@@ -1,4 +1,4 @@
-"""A probe task: a data set, its split, the objective and its scores. A new task is one file with a card and ``read``."""
+"""A probe task: data set, split, objective and scores. A new task is one file with a card and ``read``."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
