@@ -1,4 +1,4 @@
-"""Which track sounds like which: the nearest neighbours of mean features, as a page to read and listen to.
+"""Which tracks sound alike: the nearest neighbours of mean features, as a page to read and listen to.
 
     mert-extract demo/run/checkpoint_last.pt demo/music --out demo/means --mean file
     python examples/use/neighbours.py demo/means --layer 2
@@ -144,7 +144,7 @@ def findings(found: dict[str, list[Neighbour]]) -> list[str]:
 def write_page(folder: Path, means: Means, found: dict[str, list[Neighbour]]) -> Path:
     """Write the page, with players for the tracks that still exist; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = Page("Which track sounds like which")
+    page = Page("Which tracks sound alike")
     page.paragraph(f"{len(means.names)} tracks, means over time of layer {means.layer}, cosine after standardising.")
     for line in findings(found):
         page.paragraph(line)

@@ -73,7 +73,7 @@ def model_config(source: Pretraining) -> MERTConfig:
 
 
 def _do_normalize(source: Pretraining, cfg: MERTConfig, layout: str) -> bool:
-    """Whether the feature extractor normalises waves; the model file of layout ``mert`` does ``wav_normalize`` itself."""
+    """Whether the feature extractor normalises waves; layout ``mert`` does ``wav_normalize`` in its model file."""
     return source.encoder.normalize or (cfg.wav_normalize and layout == "hubert")
 
 

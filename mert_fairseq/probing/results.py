@@ -9,8 +9,26 @@ import numpy as np
 from scipy.stats import t
 
 from mert_fairseq.files import replacing
+from mert_fairseq.probing.features.source import Source
+from mert_fairseq.probing.probe_data import ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
+from mert_fairseq.probing.search.protocol import Protocol
 
 RESULTS, OUTPUTS = "results.json", "outputs.npz"
+
+
+def run_facts(task: ProbeTask, data: ProbeData, source: Source, protocol: Protocol) -> dict[str, Any]:
+    """What was run: the part of the results that is the same for all tasks."""
+    return {
+        "task": task.name,
+        "title": task.title,
+        "model": source.name,
+        "digest": source.digest,
+        "protocol": protocol.settings,
+        "sizes": data.sizes,
+        "songs": data.songs,
+        "left_out": data.left_out,
+    }
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> dict[str, Any]:

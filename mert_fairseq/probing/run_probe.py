@@ -19,7 +19,7 @@ from mert_fairseq.probing.few_labels import few_shot_scores, neighbour_scores
 from mert_fairseq.probing.objectives import ClassObjective, Objective, TagObjective
 from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.probe_task import ProbeTask
-from mert_fairseq.probing.results import OUTPUTS, over_seeds, read_results, write_results
+from mert_fairseq.probing.results import OUTPUTS, over_seeds, read_results, run_facts, write_results
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol, layer_name
 from mert_fairseq.probing.search.search import Found, RunScore, search
@@ -121,14 +121,7 @@ def _results(
     for valid, test in zip(found.valid_outputs, found.test_outputs, strict=True):
         tests.append(objective.score(test, rows["test"], objective.tune(valid, rows["valid"])))
     results = {
-        "task": task.name,
-        "title": task.title,
-        "model": source.name,
-        "digest": source.digest,
-        "protocol": protocol.settings,
-        "sizes": data.sizes,
-        "songs": data.songs,
-        "left_out": data.left_out,
+        **run_facts(task, data, source, protocol),
         "published": task.is_published(data) and protocol.is_published(),
         "names": list(data.names),
         "monitor": objective.monitor_name,

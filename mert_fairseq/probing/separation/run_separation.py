@@ -1,4 +1,4 @@
-"""The separation task: a network per source, layer and seed, and its results in the form of the other tasks."""
+"""The separation task: a network per source, layer and seed, with results in the same form as the other tasks."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from mert_fairseq.files import replacing
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.probe_task import ProbeTask
-from mert_fairseq.probing.results import over_seeds, read_results, write_results
+from mert_fairseq.probing.results import over_seeds, read_results, run_facts, write_results
 from mert_fairseq.probing.search.protocol import LEARNING_RATES, Protocol, layer_choices, layer_name
 from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, SAMPLE_RATE
 from mert_fairseq.probing.separation.train_separation import (
@@ -49,7 +49,7 @@ def run_separation(
     ``--layers`` and ``--learning-rates`` widen it. Reported is the best by mean validation SDR of all sources.
 
     Raises:
-        ValueError: if the model's frames are not those of the spectra.
+        ValueError: if the model's frame rate differs from that of the spectra.
     """
     _check_frames(source, task)
     folder = out / task.name / source.name
@@ -62,7 +62,7 @@ def run_separation(
 
     def train(target: str, layer: int, rate: float, seed: int) -> tuple[float, float]:
         settings = Settings(target, layer, rate, seed, samples_per_song, hidden)
-        return _one(settings, source, data, protocol, folder, key, device, quiet)
+        return _train_and_test(settings, source, data, protocol, folder, key, device, quiet)
 
     cells = {
         (layer, rate): {target: [train(target, layer, rate, seed) for seed in protocol.seeds] for target in data.names}
@@ -71,14 +71,7 @@ def run_separation(
     (layer, rate), best = max(cells.items(), key=lambda cell: _mean_valid(cell[1]))
     is_full_size = (samples_per_song, hidden) == (SAMPLES_PER_SONG, HIDDEN)
     results = {
-        "task": task.name,
-        "title": task.title,
-        "model": source.name,
-        "digest": source.digest,
-        "protocol": protocol.settings,
-        "sizes": data.sizes,
-        "songs": data.songs,
-        "left_out": data.left_out,
+        **run_facts(task, data, source, protocol),
         "published": task.is_published(data) and protocol.name == "marble" and is_full_size,
         "names": list(data.names),
         "monitor": "sdr",
@@ -119,7 +112,7 @@ def _mean_valid(cell: SeedScores) -> float:
     return float(np.mean([valid for each in cell.values() for valid, _ in each]))
 
 
-def _one(
+def _train_and_test(
     settings: Settings,
     source: Source,
     data: ProbeData,
@@ -129,7 +122,7 @@ def _one(
     device: str,
     quiet: bool,
 ) -> tuple[float, float]:
-    """Validation and test SDR of one network, from the disk if it is finished."""
+    """Validation and test SDR of one network, read from disk if finished."""
     name = f"{settings.target}_{layer_name(settings.layer)}_{settings.learning_rate:g}_{settings.seed}"
     path = folder / f"{name}.json"
     if path.is_file():
