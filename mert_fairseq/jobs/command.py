@@ -8,14 +8,14 @@ STARTS_ANEW = "the same command starts anew"
 
 
 class JobError(RuntimeError):
-    """A job that cannot continue: the message says where, why, and what to do."""
+    """A job cannot continue; the message says where, why, and what to do."""
 
 
 def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMABLE) -> int:
     """Run ``action`` and print the text that it returns; print user errors to standard error.
 
     Args:
-        prog: name of the command, put before errors.
+        prog: name of the command, for error messages.
         action: does the work and returns what to print.
         interrupted: what happens to the work after Ctrl-C.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import submitit
 
-from mert_fairseq.jobs.launcher import leave_signals_to_job, run_array
+from mert_fairseq.jobs.launcher import reset_signals_in_workers, run_array
 from mert_fairseq.label_extraction.label_job import LabelJob
 from mert_fairseq.label_extraction.label_part import run_shard
 from mert_fairseq.label_extraction.merge import merge_shards
@@ -23,7 +23,7 @@ class LabelShard:
 
     def __call__(self) -> None:
         """Label; the merge reports tracks that have no codes."""
-        leave_signals_to_job()
+        reset_signals_in_workers()
         for job in self.jobs:
             if not read_sidecar(job):
                 run_shard(job, self.shard, self.workers)
