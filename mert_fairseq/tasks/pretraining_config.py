@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd
 from omegaconf import II, MISSING
 
-from mert_fairseq.options import option, refuse_changed
+from mert_fairseq.options import option, require_defaults
 
 
 @dataclass
@@ -103,7 +103,7 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         ValueError: naming the option, what was found and the remedy.
     """
     defaults = MERTPretrainingConfig()
-    refuse_changed(
+    require_defaults(
         [(f"task.{name}", getattr(cfg, name), getattr(defaults, name), remedy) for name, remedy in REMEDIES.items()]
     )
     if cfg.label_rate <= 0:

@@ -197,7 +197,7 @@ def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, 
     lines = (tmp_path / "out" / "planned_rejects.tsv").read_text().splitlines()
     assert "cover.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
     assert "999/999999.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
-    assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is taken" in lines
+    assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is used" in lines
 
 
 def test_neither_a_plan_nor_a_refused_run_touches_the_rejects_of_the_run_before(fma_tree: FMATree, tmp_path: Path):
@@ -246,7 +246,7 @@ def test_the_number_of_workers_changes_no_byte(prepared: Path, fma_tree: FMATree
     assert files_of(tmp_path) == files_of(prepared)
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(prepared: Path, fma_tree: FMATree, tmp_path: Path):
+def test_an_interrupted_run_resumes_and_ends_with_the_same_bytes(prepared: Path, fma_tree: FMATree, tmp_path: Path):
     def interrupt(progress: Progress) -> None:
         if progress.files >= 12:
             raise KeyboardInterrupt

@@ -117,7 +117,7 @@ def test_tables_with_a_header_are_no_manifests(data: Path) -> None:
     assert check_data(data).findings == []
 
 
-def test_a_folder_with_the_name_of_a_manifest_is_none(data: Path) -> None:
+def test_a_folder_named_like_a_manifest_is_ignored(data: Path) -> None:
     (data / "old.tsv").mkdir()
     assert check_data(data).findings == []
 
@@ -482,7 +482,7 @@ def test_a_missing_dictionary(data: Path) -> None:
     assert "dict.rvq_1.txt | no such dictionary" in only(check_data(data), "dictionary_missing")
 
 
-def test_a_dictionary_with_a_line_that_is_none(data: Path) -> None:
+def test_a_dictionary_with_an_invalid_line(data: Path) -> None:
     replace_line(data / "dict.rvq_1.txt", 3, "two 100")
     assert "dict.rvq_1.txt:3: found 'two 100'" in only(check_data(data), "dictionary_unreadable")
 
@@ -541,7 +541,7 @@ def test_the_command_gives_json_to_machines(data: Path, capsys: pytest.CaptureFi
     assert report["findings"][0].keys() == {"check", "level", "where", "found", "remedy", "count"}
 
 
-def test_the_command_refuses_other_depths(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_tracks_to_decode_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([str(data), "--decode", "some"])
     assert "'some' is neither a number nor 'all'" in capsys.readouterr().err

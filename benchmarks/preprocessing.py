@@ -1,6 +1,6 @@
 """make_manifest: two processes against one, and the memory that a file of three hours takes.
 
-    python benchmarks/ingest.py [speed] [memory] [--runs 5] [--folder DIR]
+    python benchmarks/preprocessing.py [speed] [memory] [--runs 5] [--folder DIR]
 
 Prints Markdown tables. Audio is synthetic (chords with noise bursts), really encoded. Each run is the command in a
 process of its own; the two numbers of processes take turns. A run without a file gives the seconds that starting takes,
