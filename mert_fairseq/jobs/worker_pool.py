@@ -56,7 +56,7 @@ def run_tasks(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int
 def stream_tasks(
     function: Callable[[Any], Iterable[Any]], tasks: Iterable[Any], workers: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Iterate over what ``function`` makes of each task, in ``workers`` processes.
+    """Iterate over the items that ``function`` yields for each task, in ``workers`` processes.
 
     Args:
         function: takes one task; a generator function of a module, or a partial of one. It waits until an item is read,

@@ -1,4 +1,4 @@
-"""Rejects: the files that did not become a track. Their reasons and remedies, and the table rejects.tsv.
+"""Rejects: files that did not become a track, with reasons and remedies, and the table rejects.tsv.
 
 To add a reason, add a member to `Reason`, its remedy to `REMEDIES`, and its row to the table in docs/data.md.
 """
