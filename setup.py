@@ -15,7 +15,14 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=find_packages(include=["mert_fairseq", "mert_fairseq.*"]),
+    # config/ and preprocess/ lie beside the package in a checkout, and inside it in a wheel: mert_fairseq/recipes.py
+    packages=[
+        *find_packages(include=["mert_fairseq", "mert_fairseq.*"]),
+        "mert_fairseq.config",
+        "mert_fairseq.preprocess",
+    ],
+    package_dir={"mert_fairseq.config": "config", "mert_fairseq.preprocess": "preprocess"},
+    package_data={"mert_fairseq.config": ["**/*.yaml"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
         "torch>=2.6",
@@ -44,6 +51,7 @@ setup(
     entry_points={
         "console_scripts": [
             "mert-probe=mert_fairseq.probing.cli:main",
+            "mert-config=mert_fairseq.recipes:main",
             "mert-check-data=mert_fairseq.preprocessing.checks.cli:main",
             "mert-extract=mert_fairseq.extraction.cli:main",
             "mert-genre=mert_fairseq.genre.cli:main",

@@ -149,7 +149,7 @@ def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]
     """Label noise with a residual K-means by two processes, and merge."""
     from label_corpus import label_files, write_audio, write_teacher
 
-    from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_shards, run_shard
+    from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_parts, run_part
 
     manifest = write_audio(folder, [16_000 + 997 * track for track in range(150)])
     source = TeacherSource(str(write_teacher(folder)))
@@ -160,8 +160,8 @@ def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]
 
         def work() -> None:
             job = LabelJob(manifest, label_dir, "rvq", source, "both")
-            run_shard(job, workers=2)
-            merge_shards(job)
+            run_part(job, workers=2)
+            merge_parts(job)
 
         return work, folder / f"labels{number}.log"
 

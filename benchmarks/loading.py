@@ -199,7 +199,6 @@ import mert_fairseq.labels, mert_fairseq.manifest
 if {training}:
     from pathlib import Path
     from mert_fairseq.data import checks, mert_dataset
-    from mert_fairseq.data import code_classes as classes
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 before, start = resident(), time.perf_counter()
 manifest = mert_fairseq.manifest.Manifest.read({folder!r} + "/train.tsv")
@@ -212,7 +211,7 @@ if {training}:
     dictionaries = [read(path.parent / f"dict.{{name}}.txt") for name in {columns!r}]
     checks.check_labels(path, manifest, labels, 24000, 75.0, tracks)
     checks.check_codes(labels, dictionaries, tracks)
-    data = mert_dataset.MERTDataset(manifest, labels, classes.ClassTable(dictionaries), tracks, sample_rate=24000,
+    data = mert_dataset.MERTDataset(manifest, labels, mert_dataset.ClassTable(dictionaries), tracks, sample_rate=24000,
         label_rate_hz=75.0, crops=[(0, 120000)], training=True, seed=1)
     batches = data.batch_by_size(data.ordered_indices(), max_tokens=2000000)
     opened = time.perf_counter() - start
@@ -248,7 +247,7 @@ def measure_open(folder: Path, runs: int) -> None:
 def measure_padding(folder: Path, runs: int, tracks: int = 20_000, max_samples: int = 2_000_000) -> None:
     from fairseq.data.data_utils import batch_by_size
 
-    from mert_fairseq.data.batches import bucketed_order, padded_batches, padding_share
+    from mert_fairseq.data.sampling import bucketed_order, padded_batches, padding_share
 
     print("| lengths | batches | padding | batches in fairseq's order and size | padding |\n|---|--:|--:|--:|--:|")
     draws = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 SAMPLE_RATE, FRAME_RATE, CODEBOOKS, CROP_SECONDS = 24_000, 75, 8, 5
 CORPORA_HOURS = (10, 1_000, 20_000, 160_000)
-# measured: benchmarks/loading.md, labelling.md
+# measured: benchmarks/loading.md, label_extraction.md
 CLIPS_A_SECOND = 643  # a loader process: 5 s from 30 s FLAC, 8 packed codebooks
 ENCODEC_SPEED, KMEANS_SPEED = 32.8 / 2, 769 / 2  # times real time, a core: label jobs on two
 PCM_BYTES_A_SECOND = 2 * SAMPLE_RATE

@@ -23,7 +23,7 @@ from mert_fairseq.files import replacing
 HASHED_LINES = 1 << 14  # joined before they are hashed
 
 
-class Names(Sequence[str]):
+class CompactStrings(Sequence[str]):
     """Immutable strings in one block: number i is ``blob[ends[i - 1]:ends[i]]``; bytes that are no UTF-8 survive."""
 
     def __init__(self, blob: bytes, ends: np.ndarray) -> None:
@@ -31,8 +31,8 @@ class Names(Sequence[str]):
         self._ends = ends
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> "Names":
-        if isinstance(names, Names):
+    def of(cls, names: Iterable[str]) -> "CompactStrings":
+        if isinstance(names, CompactStrings):
             return names
         encoded = [name.encode(errors="surrogateescape") for name in names]
         return cls(b"".join(encoded), np.cumsum([len(name) for name in encoded], dtype=np.int64))
@@ -50,10 +50,10 @@ class Names(Sequence[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> "Names": ...
-    def __getitem__(self, index: int | slice) -> "str | Names":
+    def __getitem__(self, index: slice) -> "CompactStrings": ...
+    def __getitem__(self, index: int | slice) -> "str | CompactStrings":
         if isinstance(index, slice):
-            return Names.of([self[i] for i in range(*index.indices(len(self)))])
+            return CompactStrings.of([self[i] for i in range(*index.indices(len(self)))])
         index = range(len(self))[index]
         start = self._ends[index - 1] if index else 0
         return self._blob[start : self._ends[index]].tobytes().decode(errors="surrogateescape")
@@ -103,7 +103,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         self.root = Path(self.root)
-        self.paths = Names.of(self.paths)
+        self.paths = CompactStrings.of(self.paths)
         self.samples = np.asarray(self.samples, dtype=np.int64)
         if len(self.paths) != len(self.samples):
             raise ValueError(f"manifest: found {len(self.samples)} lengths, expected {len(self.paths)}, one a path.")
@@ -125,7 +125,7 @@ class Manifest:
         Label sidecars hold it, so that labels of other tracks or lengths are noticed. The root does not count.
         """
         digest = hashlib.sha256()
-        assert isinstance(self.paths, Names)
+        assert isinstance(self.paths, CompactStrings)
         lines = (b"%b\t%d\n" % line for line in zip(self.paths.encoded(), self.samples.tolist(), strict=True))
         while block := b"".join(islice(lines, HASHED_LINES)):
             digest.update(block)
@@ -160,7 +160,7 @@ class Manifest:
         sidecar = _read_sidecar(path, len(ends))
         return cls(
             _resolve_root(root, path),
-            Names(bytes(blob), np.array(ends, dtype=np.int64)),
+            CompactStrings(bytes(blob), np.array(ends, dtype=np.int64)),
             np.array(samples, dtype=np.int64),
             sidecar.get("sample_rate"),
             sidecar.get("settings") or {},

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Label files from text, padded .npy or packed to one of the others, without loss.
+"""Convert label files between text, padded .npy and packed, without loss.
 
     python preprocess/convert_labels.py data/mine --to packed --label-rate 75
     python preprocess/convert_labels.py data/mine --to text --out-dir data/mine_text
 
-Training opens packed labels in a second or two whatever their number, and finds them by itself; text is what HuBERT's
-tools read. Reads packed files where there are some, and text; --from padded reads {split}.{label}.npy.
+Training finds packed labels by itself and opens any number of them in a second or two; HuBERT's tools read text. The
+command reads packed files where there are some, else text; --from padded reads {split}.{label}.npy.
 Exit status: 0 written (and equal, with --verify), 1 wrong input, 2 wrong options.
 """
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from mert_fairseq.arguments import Help, check_checkout, positive_float
 from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
 from mert_fairseq.labels.convert import FORMS, convert_labels, open_form, same_labels
-from mert_fairseq.labels.families import expand_families, label_names
+from mert_fairseq.labels.label_folder import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,16 +27,20 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
     options.add_argument("--to", choices=FORMS, required=True, help="form to write")
     options.add_argument("--from", dest="source", choices=("auto", "padded"), default="auto", help="form to read")
-    options.add_argument("--splits", nargs="+", default=["train", "valid"], help="such as train_0_6 for a shard")
-    options.add_argument("--labels", nargs="+", help="names or families; else all that have a dictionary in the folder")
-    options.add_argument("--out-dir", type=Path, help="else the same folder")
-    options.add_argument("--label-rate", type=positive_float, help="labels a second, kept in packed files")
-    options.add_argument("--verify", action="store_true", help="read both forms again and compare every code")
+    options.add_argument(
+        "--splits", nargs="+", default=["train", "valid"], help="such as train, or train_0_6 for a shard"
+    )
+    options.add_argument("--labels", nargs="+", help="names or families (default: all that have a dictionary)")
+    options.add_argument("--out-dir", type=Path, help="folder to write to (default: label_dir)")
+    options.add_argument("--label-rate", type=positive_float, help="labels per second, recorded in packed files")
+    options.add_argument(
+        "--verify", action="store_true", help="afterwards read both forms again and compare every code"
+    )
     return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, convert, print; returns the exit status."""
+    """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out_dir = options.out_dir or options.label_dir
@@ -47,12 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
         for split in options.splits:
             read = convert_labels(
                 options.label_dir, split, columns, options.to, out_dir, options.source == "padded", options.label_rate,
-                watch=lambda tracks, total: tqdm(tracks, desc="tracks", total=total),
+                progress=lambda tracks, total: tqdm(tracks, desc="tracks", total=total),
             )  # fmt: skip
             if options.verify:
                 written = open_form(out_dir, split, columns, options.to)
                 if not same_labels(read, written, lambda tracks, total: tqdm(tracks, desc="verifying", total=total)):
-                    raise JobError(f"{out_dir}: the labels of {split} differ from those read")
+                    raise JobError(
+                        f"{out_dir}: the labels of {split} differ from those read, expected the same codes. Check the "
+                        f"disk, and convert them again."
+                    )
             lines.append(
                 f"{out_dir}: {split}, {len(columns)} labels of {len(read)} tracks, {int(read.frames.sum())} frames"
             )

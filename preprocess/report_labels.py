@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Look at the teachers: codes used, perplexity, entropy and duration of each label, and the CQT of known tones.
+"""Report on the teachers: codes used, perplexity, entropy and duration of each label, and the CQT of known tones.
 
     python preprocess/report_labels.py data/mine --out exp/teachers
     python preprocess/report_labels.py data/mine --labels logmel_300 chroma_200 --splits train --out exp/teachers --json
@@ -14,25 +14,27 @@ from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout, positive_float, positive_int
 from mert_fairseq.jobs.command import STARTS_ANEW, run_command
-from mert_fairseq.label_extraction.report import label_usage, write_report
-from mert_fairseq.labels.families import expand_families, label_names
+from mert_fairseq.label_extraction.code_usage import label_usage
+from mert_fairseq.label_extraction.report import write_report
+from mert_fairseq.labels.label_folder import expand_families, label_names
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("label_dir", type=Path, help="folder of label files and dictionaries")
-    options.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets index.html and its pictures")
-    options.add_argument("--labels", nargs="+", help="default: all that have a dictionary")
-    options.add_argument("--splits", nargs="+", default=["train", "valid"], help="to report")
-    options.add_argument("--label-rate", type=positive_float, default=75.0, metavar="HZ", help="codes a second")
-    options.add_argument("--tracks", type=positive_int, metavar="N", help="at most so many of a split, evenly spread")
+    options.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of index.html and its pictures")
+    options.add_argument("--labels", nargs="+", help="names or families (default: all that have a dictionary)")
+    options.add_argument("--splits", nargs="+", default=["train", "valid"], help="splits to report on")
+    options.add_argument("--label-rate", type=positive_float, default=75.0, metavar="HZ", help="codes per second")
+    options.add_argument(
+        "--tracks", type=positive_int, metavar="N", help="count at most N tracks per split, evenly spread"
+    )
     options.add_argument("--json", action="store_true", help="print the figures as JSON")
     return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, count, draw, print; returns the exit status."""
+    """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
 
     def report() -> str:

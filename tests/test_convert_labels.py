@@ -1,4 +1,4 @@
-"""Labels pass from each form to each other without loss, by one command."""
+"""One command converts labels from each form to each other form, without loss."""
 
 import importlib.util
 
@@ -7,7 +7,7 @@ import pytest
 from numbered_corpus import COLUMNS, codes_of, write_corpus
 
 from mert_fairseq.labels import PackedWriter, TextWriter, open_labels
-from mert_fairseq.labels.families import label_names
+from mert_fairseq.labels.label_folder import label_names
 from mert_fairseq.labels.packed_index import family_name
 
 LENGTHS = [48_000, 32_000, 640]
@@ -33,7 +33,7 @@ def test_text_to_packed_to_padded_to_text_gives_the_same_bytes(tmp_path, command
     assert "3 labels of 3 tracks, 252 frames" in capsys.readouterr().out
 
 
-def test_training_takes_the_packed_file_beside_the_text(tmp_path, command):
+def test_training_prefers_the_packed_file_to_text(tmp_path, command):
     folder = write_corpus(tmp_path, LENGTHS)
     assert command(folder, "--to", "packed", "--splits", "train", "--label-rate", 75) == 0
     labels = open_labels(folder, "train", COLUMNS)
@@ -46,7 +46,10 @@ def test_a_file_is_not_converted_onto_itself(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     before = (folder / "train.rvq_0").read_bytes()
     assert command(folder, "--to", "text", "--splits", "train") == 1
-    assert "train.rvq_0: is the file to be read. Write to another folder" in capsys.readouterr().err
+    assert (
+        "train.rvq_0: is both the file to read and the file to write. Write to another folder"
+        in capsys.readouterr().err
+    )
     assert (folder / "train.rvq_0").read_bytes() == before
 
 
@@ -59,7 +62,7 @@ def test_a_dictionary_of_older_labels_is_replaced(tmp_path, command):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
+def test_labels_of_different_length_are_an_error(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     with TextWriter(folder, "train", ["km"]) as out:
         for samples in LENGTHS:
@@ -68,7 +71,7 @@ def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, ca
     assert "train.rvq_0:1: found 150 codes, expected 149" in capsys.readouterr().err
 
 
-def test_verifying_looks_at_what_was_written(tmp_path, command, capsys, monkeypatch):
+def test_verifying_reads_the_written_files(tmp_path, command, capsys, monkeypatch):
     folder = write_corpus(tmp_path, LENGTHS, packed=True)
     append = TextWriter.append
     monkeypatch.setattr(TextWriter, "append", lambda self, codes: append(self, codes % 49))
@@ -112,12 +115,12 @@ def test_a_packed_file_that_holds_other_labels_is_not_replaced(tmp_path, command
     before = (target / "train.rvq.codes.npy").read_bytes()
     for some in (["rvq_0"], ["rvq_0", "rvq_1"]):
         assert command(source, "--to", "packed", "--splits", "train", "--labels", *some, "--out-dir", target) == 1
-        assert "train.rvq.codes.npy: holds" in (told := capsys.readouterr().err)
-        assert f"--to text --splits train --labels {'rvq_1 ' if len(some) == 1 else ''}rvq_2), remove" in told
+        assert "train.rvq.codes.npy: also holds" in (message := capsys.readouterr().err)
+        assert f"--to text --splits train --labels {'rvq_1 ' if len(some) == 1 else ''}rvq_2), remove" in message
     assert (target / "train.rvq.codes.npy").read_bytes() == before
 
 
-def test_packed_labels_leave_files_of_an_older_name(tmp_path, command):
+def test_packed_labels_of_an_older_file_name_are_replaced(tmp_path, command):
     folder = write_corpus(tmp_path, LENGTHS, columns=["logmel_8"])
     with PackedWriter(folder / "train.logmel", ["logmel_8"], 75.0) as old:
         for samples in LENGTHS:

@@ -1,4 +1,4 @@
-"""The record of teacher and manifest follows labels that are converted, sharded and replaced."""
+"""Sidecars stay correct when labels are converted, sharded and replaced."""
 
 import hashlib
 import json
@@ -11,8 +11,7 @@ from numbered_corpus import CODES, COLUMNS, write_corpus
 
 from mert_fairseq.labels import LabelError, PackedWriter, write_dictionary
 from mert_fairseq.labels.convert import convert_labels
-from mert_fairseq.labels.provenance import recorded_columns
-from mert_fairseq.labels.sidecars import forget_columns
+from mert_fairseq.labels.provenance import recorded_provenance, remove_from_sidecars
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.sharding import make_shards
 
@@ -45,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["packed", "padded"])
-def test_labels_converted_to_another_folder_take_their_sidecar_along(folder: Path, tmp_path: Path, form: str) -> None:
+def test_converting_labels_to_another_folder_copies_their_sidecar(folder: Path, tmp_path: Path, form: str) -> None:
     before = record(folder)
     convert_labels(folder, "train", COLUMNS, form, tmp_path / "out")
     assert (tmp_path / "out/train.rvq.json").read_bytes() == before
@@ -62,21 +61,21 @@ def test_columns_converted_one_by_one_share_their_sidecar(folder: Path, tmp_path
     assert [book["used"] for book in sidecar["codebooks"]] == [0, 2]
 
 
-def test_a_record_that_only_the_packed_header_holds_becomes_a_sidecar(tmp_path: Path) -> None:
+def test_a_record_found_only_in_a_packed_header_becomes_a_sidecar(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "data", LENGTHS, packed=True)
     header = folder / "train.rvq.codes.json"
     header.write_text(json.dumps({**json.loads(header.read_text()), "settings": job_of(folder)}))
     convert_labels(folder, "train", COLUMNS, "text", tmp_path / "out")
-    found = recorded_columns(tmp_path / "out", "train")
+    found = recorded_provenance(tmp_path / "out", "train")
     assert {column: origin.teacher["sha256"][0] for column, origin in found.items()} == dict.fromkeys(COLUMNS, "a")
 
 
-def test_labels_without_a_record_replace_what_was_recorded(folder: Path, tmp_path: Path) -> None:
+def test_labels_without_a_record_remove_the_record_of_the_labels_they_replace(folder: Path, tmp_path: Path) -> None:
     out = write_corpus(tmp_path / "out", LENGTHS)
     record(out)
     convert_labels(folder, "train", ["rvq_1"], "padded", out)
-    assert recorded_columns(out, "train").keys() == {"rvq_0", "rvq_2"}
-    forget_columns(out, "train", ["rvq_0", "rvq_2"])
+    assert recorded_provenance(out, "train").keys() == {"rvq_0", "rvq_2"}
+    remove_from_sidecars(out, "train", ["rvq_0", "rvq_2"])
     assert not (out / "train.rvq.json").exists()
 
 
@@ -87,7 +86,7 @@ def test_labels_of_two_teachers_in_one_packed_file_keep_two_sidecars(folder: Pat
     (folder / "train.km.json").write_text(json.dumps(other))
     convert_labels(folder, "train", [*COLUMNS, "km"], "packed", tmp_path)
     assert packed_job(tmp_path, "train.rvq+km") == {}
-    found = recorded_columns(tmp_path, "train")
+    found = recorded_provenance(tmp_path, "train")
     assert {column: origin.teacher["sha256"][0] for column, origin in found.items()} == {
         **dict.fromkeys(COLUMNS, "a"),
         "km": "b",
@@ -100,7 +99,7 @@ def test_shards_are_recorded_with_their_own_manifests(tmp_path: Path, packed: bo
     record(folder)
     make_shards(folder, "train", 2, COLUMNS, folder)
     for shard in ("train_0_2", "train_1_2"):
-        found = recorded_columns(folder, shard)
+        found = recorded_provenance(folder, shard)
         assert found.keys() == {*COLUMNS}
         assert found["rvq_0"].manifest_sha256 == Manifest.read(folder / f"{shard}.tsv").tracks_sha256
         assert found["rvq_0"].teacher["sha256"] == "a" * 64
@@ -120,14 +119,14 @@ def test_a_dictionary_that_other_labels_use_is_not_replaced_by_a_copy(folder: Pa
     out = write_corpus(tmp_path / "out", LENGTHS, "valid")
     write_dictionary(out / "dict.rvq_1.txt", [2] * CODES)
     before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
-    refusal = r"dict\.rvq_1\.txt: is the dictionary of .*valid\.rvq_1 too, and differs from .*Write to another folder"
-    with pytest.raises(LabelError, match=refusal):
+    message = r"dict\.rvq_1\.txt: is also the dictionary of .*valid\.rvq_1, and differs from .*Write to another folder"
+    with pytest.raises(LabelError, match=message):
         convert_labels(folder, "train", COLUMNS, "packed", out)
-    with pytest.raises(LabelError, match=refusal):
+    with pytest.raises(LabelError, match=message):
         make_shards(folder, "train", 2, COLUMNS, out)
     assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     record(folder)
-    record(out, split="valid")  # of the same teacher, who may count anew
+    record(out, split="valid")  # of the same teacher: may be replaced
     convert_labels(folder, "train", COLUMNS, "packed", out)
 
 
@@ -135,15 +134,15 @@ def test_a_packed_file_uses_the_dictionaries_of_its_columns(folder: Path, tmp_pa
     with PackedWriter(tmp_path / "valid.other", ["rvq_1"]) as packed:
         packed.append(np.zeros((5, 1), int))
     write_dictionary(tmp_path / "dict.rvq_1.txt", [2] * CODES)
-    with pytest.raises(LabelError, match=r"is the dictionary of .*valid\.other\.codes\.json too"):
+    with pytest.raises(LabelError, match=r"is also the dictionary of .*valid\.other\.codes\.json,"):
         convert_labels(folder, "train", COLUMNS, "text", tmp_path)
 
 
-def test_a_split_whose_name_begins_with_anothers_keeps_its_own_record(folder: Path) -> None:
+def test_splits_with_a_common_prefix_have_separate_records(folder: Path) -> None:
     record(folder)
     (folder / "train.live.rvq.json").write_text(json.dumps({"job": job_of(folder, "b"), "columns": COLUMNS}))
-    assert recorded_columns(folder, "train")["rvq_0"].teacher["sha256"] == "a" * 64
-    assert recorded_columns(folder, "train.live")["rvq_0"].teacher["sha256"] == "b" * 64
+    assert recorded_provenance(folder, "train")["rvq_0"].teacher["sha256"] == "a" * 64
+    assert recorded_provenance(folder, "train.live")["rvq_0"].teacher["sha256"] == "b" * 64
 
 
 def test_the_digest_is_of_the_lines_as_they_are_written(folder: Path) -> None:

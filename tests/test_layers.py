@@ -7,7 +7,7 @@ from pathlib import Path
 LEVELS = [
     {"arguments", "frames", "options", "files"},
     {"archives", "reporting", "jobs"},
-    {"audio", "labels", "fma"},
+    {"audio", "labels", "fma", "recipes"},
     {"manifest"},
     {"preprocessing", "sharding", "teachers", "modules", "optimizers", "checkpointing"},
     {"data", "models", "label_extraction"},

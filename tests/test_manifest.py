@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mert_fairseq.manifest import Manifest, Names, unusable_name
+from mert_fairseq.manifest import CompactStrings, Manifest, unusable_name
 
 # every name that a Linux folder can hold, bytes that are no UTF-8 included, but those that a manifest refuses
 NAMES = st.binary(min_size=1, max_size=30).map(os.fsdecode).filter(lambda name: unusable_name(name) is None)
@@ -33,7 +33,7 @@ def test_what_is_written_is_read(tracks, sample_rate):
 
 @given(st.lists(NAMES, max_size=10))
 def test_names_index_and_slice_like_a_list(names):
-    packed = Names.of(names)
+    packed = CompactStrings.of(names)
     assert len(packed) == len(names)
     assert packed[1:3] == names[1:3]
     assert packed[::-2] == names[::-2]

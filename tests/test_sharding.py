@@ -1,4 +1,4 @@
-"""Shards hold every track once, with its labels, and training finds them."""
+"""Shards hold every track once, with its labels, and training can read them."""
 
 import ast
 import importlib.util
@@ -44,7 +44,7 @@ def test_every_track_is_in_one_shard_with_its_labels(tmp_path, command, packed, 
     assert sorted(seen) == list(range(7))
 
 
-def test_the_deal_follows_from_the_seed(tmp_path, command):
+def test_the_assignment_follows_from_the_seed(tmp_path, command):
     folder = write_corpus(tmp_path / "data", LENGTHS)
     for name, seed in [("a", 1), ("b", 1), ("c", 2)]:
         assert command(folder, 2, "--seed", seed, "--out-dir", tmp_path / name) == 0
@@ -55,13 +55,13 @@ def test_the_deal_follows_from_the_seed(tmp_path, command):
     assert (tmp_path / "a/train_0_2.tsv").read_bytes() != (tmp_path / "c/train_0_2.tsv").read_bytes()
 
 
-def test_manifests_alone_can_be_sharded(tmp_path, command):
+def test_a_manifest_without_labels_can_be_sharded(tmp_path, command):
     assert command(write_corpus(tmp_path, LENGTHS), 2, "--labels") == 0
     assert (tmp_path / "train_0_2.tsv").exists()
     assert not (tmp_path / "train_0_2.rvq_0").exists()
 
 
-def test_more_shards_than_tracks_are_refused(tmp_path, command, capsys):
+def test_more_shards_than_tracks_are_an_error(tmp_path, command, capsys):
     assert command(write_corpus(tmp_path, LENGTHS), 8) == 1
     assert "train.tsv: found 7 tracks, expected at least one for each of 8 shards" in capsys.readouterr().err
 
@@ -76,7 +76,7 @@ def test_every_recipe_takes_the_options_that_the_help_shows(repo_root, recipe):
     assert (task.sharding_data, task.load_random_data_shard) == (6, False)
 
 
-def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, capsys):
+def test_labels_of_different_length_are_an_error(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     with TextWriter(folder, "train", ["km"]) as out:
         for samples in LENGTHS:
@@ -87,7 +87,7 @@ def test_labels_of_different_length_are_not_cut_in_silence(tmp_path, command, ca
     assert command(folder, 2, "--labels", "km") == 0
 
 
-def test_labels_of_another_manifest_are_refused(tmp_path, command, capsys):
+def test_labels_of_another_manifest_are_an_error(tmp_path, command, capsys):
     folder = write_corpus(tmp_path, LENGTHS)
     for column in COLUMNS:
         (folder / f"train.{column}").write_text("1 2 3\n")

@@ -20,7 +20,8 @@ def read_mono(path: str, sample_rate: int) -> np.ndarray:
     return soxr.resample(wave.mean(axis=1), rate, sample_rate).astype(np.float32)
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -28,8 +29,12 @@ def main() -> None:
     options.add_argument("audio", help="any file that soundfile reads")
     options.add_argument("--out", required=True, help=".npz file to write")
     options.add_argument("--window", type=float, default=10.0, help="seconds of a window (default: 10)")
-    chosen = options.parse_args()
+    return options
 
+
+def main() -> None:
+    """Compute, print what was written."""
+    chosen = parser().parse_args()
     session = onnxruntime.InferenceSession(chosen.model)
     facts = session.get_modelmeta().custom_metadata_map
     layers = [output.name for output in session.get_outputs()]

@@ -1,3 +1,3 @@
-"""Checkpoints: written whole, read without trusting pickle, and found again after a crash."""
+"""Checkpoints: complete on disk, loaded without trusting pickle, and found again after a crash."""
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)

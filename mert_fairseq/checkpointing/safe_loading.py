@@ -1,4 +1,4 @@
-"""Checkpoints: read without trusting pickle, and published ones made to fit."""
+"""Loads checkpoints without trusting pickle, and adapts the published ones."""
 
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ STORED_CQT_KERNELS = "encoder_cqt_model.spec_layer."
 
 
 def allow_safe_types() -> None:
-    """Let torch load what fairseq puts beside the weights of a checkpoint, while it goes on refusing everything else.
+    """Allow torch to load the types that fairseq stores in a checkpoint besides weights; all other types stay refused.
 
-    torch 2.6 and later load tensors and plain containers alone unless a type is named here. These types hold data and
-    run no code when they are loaded.
+    torch 2.6 and later load only tensors and plain containers, plus the types named here. These types hold data and run
+    no code when they are loaded.
     """
     from collections import defaultdict
     from typing import Any as typing_any
 
-    from fairseq.distributed.utils import _TensorPlaceholder  # what rank 0 sends the others in a tensor's place
+    from fairseq.distributed.utils import _TensorPlaceholder  # rank 0 sends it to the others in place of a tensor
     from omegaconf import DictConfig, ListConfig
     from omegaconf.base import ContainerMetadata, Metadata
     from omegaconf.nodes import AnyNode
@@ -43,15 +43,15 @@ def allow_safe_types() -> None:
 
 
 def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU, loaded without running code from it.
+    """Load a checkpoint on the CPU without running code from it.
 
     Args:
         path: of the file.
-        mapped: leave the weights on the disk until they are used; not for files of torch before 1.6.
+        mapped: map the weights from disk and read them on use; not possible for files of torch before 1.6.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no fairseq checkpoint, or damaged, or holds objects that would have to be trusted.
+        ValueError: if it is damaged, not a fairseq checkpoint, or holds objects of other types.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,8 +60,8 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many types here, none of them public
         raise ValueError(
-            f"{path}: damaged, or no fairseq checkpoint, or one with objects whose code would have to be trusted. "
-            f"Fetch it again, from where it was trained."
+            f"{path}: damaged, not a fairseq checkpoint, or it holds objects that could run code when loaded. "
+            f"Copy it again from where it was trained."
         ) from error
     if not isinstance(state, dict) or "model" not in state:
         raise ValueError(f"{path}: holds no 'model'. Give a checkpoint that fairseq saved, such as checkpoint_last.pt.")
@@ -69,6 +69,6 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
 
 
 def drop_stored_cqt_kernels(state_dict: dict[str, Tensor]) -> None:
-    """Take out the 176 MB of CQT kernels that published checkpoints carry; ours are computed when needed."""
+    """Remove the 176 MB of CQT kernels in published checkpoints; this package computes them when needed."""
     for key in [key for key in state_dict if key.startswith(STORED_CQT_KERNELS)]:
         del state_dict[key]

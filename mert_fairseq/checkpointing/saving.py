@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or absent: written beside their name, flushed to the disk, then renamed.
+"""Saves checkpoints so that a file is complete or absent: write to a temporary file, flush to disk, then rename.
 
-fairseq writes its first file that way (without flushing), but copies it onto ``checkpoint_last.pt`` in place, and a
-full disk ends the training.
+fairseq saves its first file that way, but without the flush. It then copies that file over ``checkpoint_last.pt`` in
+place, and a full disk ends the training.
 """
 
 import errno
@@ -18,16 +18,16 @@ from fairseq.file_io import PathManager
 from mert_fairseq.files import replacing
 
 logger = logging.getLogger(__name__)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_unsaved: list[OSError] = []
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_failed_save: list[OSError] = []
 
 
 class SafePathManager(PathManager):
-    """fairseq's file functions, but a copy never shows half of itself."""
+    """fairseq's file functions, except that a copy is never visible before it is complete."""
 
     @staticmethod
     def copy(src_path: str, dst_path: str, overwrite: bool = False) -> bool:
-        """Copy a checkpoint; the old one stays until the new one is on the disk."""
+        """Copy a checkpoint; an existing file stays until the new one is on disk."""
         with replacing(dst_path) as partial:
             shutil.copyfile(src_path, partial)
             with partial.open("rb") as file:
@@ -37,20 +37,20 @@ class SafePathManager(PathManager):
 
 
 def write_checkpoint(state: dict[str, Any], path: str, async_write: bool = False) -> None:
-    """Write a checkpoint; the old one of that name stays until the new one is on the disk.
+    """Write a checkpoint; an existing file of that name stays until the new one is on disk.
 
     Args:
-        state: what torch.save takes.
+        state: for torch.save.
         path: of the file.
-        async_write: taken for fairseq's sake and not heeded.
+        async_write: ignored; required by fairseq's interface.
 
     Raises:
-        OSError: if there is no room, or the disk fails.
+        OSError: if the disk is full or fails.
     """
     with replacing(path) as partial, partial.open("wb") as file:
         try:
             torch.save(state, file)
-        except RuntimeError as error:  # torch's own, after the system's error
+        except RuntimeError as error:  # torch raises this after the system's error
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from error
             raise
@@ -60,7 +60,7 @@ def write_checkpoint(state: dict[str, Any], path: str, async_write: bool = False
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the new name survive a power cut."""
+    """Flush the folder, so that the new name survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -68,28 +68,28 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def surviving_save(save: Callable[..., str | None]) -> Callable[..., str | None]:
-    """fairseq's ``save_checkpoint``, but a failing disk does not end the training."""
+def save_or_log(save: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Wraps fairseq's ``save_checkpoint``: a disk error is logged and does not end the training."""
 
     def save_checkpoint(cfg: Any, trainer: Any, epoch_itr: Any, val_loss: float | None) -> str | None:
         try:
             saved = save(cfg, trainer, epoch_itr, val_loss)
         except OSError as error:
-            remedy = "Free some space" if error.errno in NO_ROOM else "See to the disk"
+            remedy = "Free some space" if error.errno in DISK_FULL else "Check the disk"
             logger.error(
-                f"NOT SAVED at update {trainer.get_num_updates()}: {cfg.save_dir}: {error}. Training goes on and the "
-                f"checkpoints that were there stay. {remedy}: a run killed now loses what came after them."
+                f"NOT SAVED at update {trainer.get_num_updates()}: {cfg.save_dir}: {error}. Training continues, and "
+                f"earlier checkpoints are kept. {remedy}: if the run is killed now, it loses the updates since then."
             )
-            _unsaved[:] = [error]
+            _failed_save[:] = [error]
             return None
-        _unsaved.clear()
+        _failed_save.clear()
         return saved
 
     return save_checkpoint
 
 
 class _WithinEpoch:
-    """An epoch's iterator that does not say that the epoch has ended."""
+    """An epoch's iterator that never reports the end of the epoch."""
 
     def __init__(self, epoch_itr: Any) -> None:
         self._epoch_itr = epoch_itr
@@ -101,11 +101,11 @@ class _WithinEpoch:
         return False
 
 
-def saving_by_updates(save: Callable[..., str | None]) -> Callable[..., str | None]:
-    """fairseq's ``save_checkpoint``, but an update to be saved keeps its file also where an epoch ends.
+def keep_update_files(save: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Wraps fairseq's ``save_checkpoint``: also at the end of an epoch, an update to be saved gets its own file.
 
-    fairseq then writes no ``checkpoint_{epoch}_{updates}.pt``, so that ``keep_interval_updates`` and its pattern lose
-    the update, and removes no old ones.
+    fairseq alone writes no ``checkpoint_{epoch}_{updates}.pt`` there and removes no old one, so that
+    ``keep_interval_updates`` and its pattern miss the update.
     """
 
     def save_checkpoint(cfg: Any, trainer: Any, epoch_itr: Any, val_loss: float | None) -> str | None:
@@ -122,10 +122,10 @@ def saving_by_updates(save: Callable[..., str | None]) -> Callable[..., str | No
 
 
 def raise_if_unsaved() -> None:
-    """End a training whose last checkpoint could not be written as a failure.
+    """Fail if the last checkpoint of the training could not be written.
 
     Raises:
-        OSError: what the disk said.
+        OSError: the error of that save.
     """
-    if _unsaved:
-        raise OSError(_unsaved[0].errno, f"the last checkpoint was not saved ({_unsaved[0]})")
+    if _failed_save:
+        raise OSError(_failed_save[0].errno, f"the last checkpoint was not saved ({_failed_save[0]})")

@@ -1,4 +1,4 @@
-"""Option ``model.pretrained_weights``: start from another model's conv stack and Transformer, under new heads."""
+"""Option ``model.pretrained_weights``: start from the conv stack and Transformer of another model, with new heads."""
 
 import logging
 from collections.abc import Sequence
@@ -19,34 +19,36 @@ SHOWN = 12  # names in a log line
 
 
 def is_head(name: str) -> bool:
-    """Whether a parameter belongs to what only the pretraining loss uses."""
+    """Whether a parameter belongs to a head, which only the pretraining loss uses."""
     return name.startswith(HEADS)
 
 
 def start_from(model: nn.Module, path: str | Path, labels: Sequence[str] = ()) -> None:
-    """Take all weights of a checkpoint that fit, and log what was taken and what was not.
+    """Load all weights of a checkpoint that fit, and log which were loaded and which were not.
 
     Args:
-        model: the model ``mert``; weights that are not taken stay as they are.
-        path: of a checkpoint of ``mert`` or of another wav2vec-like model with the same names.
-        labels: that the model learns. Heads of a checkpoint that learnt others are not taken.
+        model: the model ``mert``; weights without a match keep their initial values.
+        path: of a checkpoint of ``mert`` or of another wav2vec-like model with the same parameter names.
+        labels: that the model learns. Heads of a checkpoint with other labels are not loaded.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint, its conv stack is another one, or no layer of its Transformer fits.
+        ValueError: if it is not a checkpoint, its conv stack differs, or no layer of its Transformer fits.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"model.pretrained_weights: {path}: no such checkpoint. Give the .pt file to start from. To resume a "
-            f"training that began from it, leave model.pretrained_weights empty."
+            f"training that started from it, leave model.pretrained_weights empty."
         )
     state = read_checkpoint(path)
     found: Weights = dict(state["model"])
     model.upgrade_state_dict_named(found, "")  # type: ignore[operator]  # fairseq's
     other: tuple[str, ...] = ()
-    if labels and (theirs := _labels_of(state)) and theirs != list(labels):
+    if labels and (old_labels := _labels_of(state)) and old_labels != list(labels):
         other = CODE_HEADS
-        logger.info(f"model.pretrained_weights {path}: learnt the labels {theirs}: the heads of the codes are new")
+        logger.info(
+            f"model.pretrained_weights {path}: was trained on the labels {old_labels}: the heads of the codes are new"
+        )
     expected = model.state_dict()
     fitting = {
         name: value for name, value in found.items() if _fits(value, expected.get(name)) and not name.startswith(other)
@@ -67,22 +69,22 @@ def _fits(found: Tensor, expected: Tensor | None) -> bool:
 
 def _check(path: str | Path, found: Weights, expected: Weights, fitting: Weights) -> None:
     conv_stack = {name for name in found.keys() | expected.keys() if name.startswith(CONV_STACK)}
-    if lacking := sorted(conv_stack - fitting.keys()):
+    if missing := sorted(conv_stack - fitting.keys()):
         raise ValueError(
             f"model.pretrained_weights {path}: its conv stack does not fit this model's: "
-            f"{_difference(lacking[0], found, expected)}. Set model.conv_feature_layers, extractor_mode and conv_bias "
+            f"{_difference(missing[0], found, expected)}. Set model.conv_feature_layers, extractor_mode and conv_bias "
             f"as it was trained with."
         )
-    if lacking := sorted(name for name in expected.keys() - fitting.keys() if name.startswith(FIRST_LAYER)):
+    if missing := sorted(name for name in expected.keys() - fitting.keys() if name.startswith(FIRST_LAYER)):
         raise ValueError(
             f"model.pretrained_weights {path}: no layer of its Transformer fits this model's: "
-            f"{_difference(lacking[0], found, expected)}. Set model.encoder_embed_dim and encoder_ffn_embed_dim "
+            f"{_difference(missing[0], found, expected)}. Set model.encoder_embed_dim and encoder_ffn_embed_dim "
             f"as it was trained with."
         )
 
 
 def _report(path: str | Path, found: Weights, expected: Weights, fitting: Weights) -> None:
-    """Log what starts from the checkpoint, what starts at random, and what of the checkpoint is left."""
+    """Log what starts from the checkpoint, what starts at random, and which weights of the checkpoint are not used."""
     counts = {
         part: f"{sum(map(belongs, fitting))} of {sum(map(belongs, expected))}"
         for part, belongs in (
@@ -91,12 +93,12 @@ def _report(path: str | Path, found: Weights, expected: Weights, fitting: Weight
             ("heads", is_head),
         )
     }
-    taken = ", ".join(f"{part} {count}" for part, count in counts.items())
-    logger.info(f"model.pretrained_weights {path}: took {len(fitting)} of {len(expected)} tensors: {taken}")
+    loaded = ", ".join(f"{part} {count}" for part, count in counts.items())
+    logger.info(f"model.pretrained_weights {path}: loaded {len(fitting)} of {len(expected)} tensors: {loaded}")
     if new := sorted(expected.keys() - fitting.keys()):
-        logger.info(f"new, at random: {_shown([_difference(name, found, expected) for name in new])}")
-    if left := sorted(found.keys() - expected.keys()):
-        logger.info(f"not used: {_shown(left)}")
+        logger.info(f"initialised at random: {_shown([_difference(name, found, expected) for name in new])}")
+    if unused := sorted(found.keys() - expected.keys()):
+        logger.info(f"not used: {_shown(unused)}")
 
 
 def _difference(name: str, found: Weights, expected: Weights) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a data folder, said before training begins."""
+"""Checks of a data folder before training: track lengths, sample rate, label counts, label origin and codes."""
 
 import logging
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.audio import AudioError, probe
-from mert_fairseq.data.code_classes import ClassTable, unknown_code
+from mert_fairseq.data.mert_dataset import ClassTable, unknown_code
 from mert_fairseq.frames import lengths_agree, num_label_frames
 from mert_fairseq.labels import JoinedLabels, LabelDictionary, LabelError
 from mert_fairseq.labels.provenance import Provenance, provenance
 from mert_fairseq.manifest import Manifest
 
 logger = logging.getLogger(__name__)
-SHORTEST_LABELS = 2  # shorter clips give no frame of the wav2vec 2.0 conv stack, which sees 400 samples, 320 a label
+# The wav2vec 2.0 conv stack makes no frame of a shorter clip: it sees 400 samples, a label is 320.
+SHORTEST_LABELS = 2
 PROBED_FILES = 8
 PROBED_LABELS = 32
 
@@ -26,21 +27,23 @@ def evenly_spaced(count: int, of: int) -> list[int]:
 def usable_tracks(
     path: Path, manifest: Manifest, min_samples: int | None, max_samples: int | None, hop: int
 ) -> np.ndarray:
-    """Tracks long enough, and short enough, to train on, as (kept,) int64.
+    """Indices of the tracks whose length is within the limits, (kept,) int64.
 
     Raises:
-        ValueError: if the manifest is empty or no track is left.
+        ValueError: if the manifest is empty or no track is within the limits.
     """
     if not len(manifest):
-        raise ValueError(f"{path}: found no track, expected some. Make the manifest of a folder that holds audio.")
+        raise ValueError(
+            f"{path}: found no track, expected at least one. Make the manifest from a folder that contains audio."
+        )
     samples = manifest.samples
     least = max(min_samples or 0, SHORTEST_LABELS * hop)
     kept = np.flatnonzero((samples >= least) & (samples <= (max_samples or samples.max())))
     if not len(kept):
         raise ValueError(
-            f"{path}: found {len(manifest)} tracks of {samples.min()} to {samples.max()} samples, expected some "
-            f"between task.min_sample_size ({least}) and task.max_keep_size ({max_samples or 'no limit'}). Correct "
-            f"these, or use longer audio."
+            f"{path}: found {len(manifest)} tracks of {samples.min()} to {samples.max()} samples, expected at "
+            f"least one between task.min_sample_size ({least}) and task.max_keep_size ({max_samples or 'no limit'}). "
+            f"Correct these options, or use longer audio."
         )
     short, long = int((samples < least).sum()), len(manifest) - len(kept) - int((samples < least).sum())
     logger.info(f"{path}: {len(kept)} tracks; left out {short} below {least} samples and {long} above {max_samples}")
@@ -48,10 +51,10 @@ def usable_tracks(
 
 
 def check_sample_rate(path: Path, manifest: Manifest, sample_rate: int) -> None:
-    """Compare the sidecar's and some files' rates with the training rate.
+    """Compare the sample rate of the sidecar and of some files with the training rate.
 
     Raises:
-        ValueError: if one differs, or none of the files can be read.
+        ValueError: if one differs, or if none of the files can be read.
     """
     remedy = (
         f"Correct task.sample_rate, or convert (preprocess/make_manifest.py --convert-to DIR --sample-rate "
@@ -72,24 +75,24 @@ def check_sample_rate(path: Path, manifest: Manifest, sample_rate: int) -> None:
         if found != sample_rate:
             raise ValueError(f"{manifest.audio_path(track)}: found {found} Hz, expected {sample_rate} Hz. {remedy}")
     if failures and len(failures) == len(tracks):
-        raise ValueError(f"{path}: none of {len(tracks)} tracks that were tried can be read. The first: {failures[0]}")
+        raise ValueError(f"{path}: none of the {len(tracks)} tracks tried can be read. The first: {failures[0]}")
 
 
 def check_labels(
     path: Path, manifest: Manifest, labels: JoinedLabels, sample_rate: int, label_rate_hz: float, tracks: np.ndarray
 ) -> None:
-    """Compare the number of labels of each track with its samples, by the clock.
+    """Compare the number of labels of each track with its number of samples.
 
     Args:
         path: of the manifest, for messages.
         manifest: of the split.
         labels: of the split.
         sample_rate: in Hz.
-        label_rate_hz: labels a second.
-        tracks: (kept,) tracks to look at.
+        label_rate_hz: labels per second.
+        tracks: (kept,) tracks to check.
 
     Raises:
-        LabelError: if the number of tracks differs, or a track's labels are too many or too few by
+        LabelError: if the number of tracks differs, or a track has too many or too few labels according to
             ``frames.lengths_agree``.
     """
     for part in labels.parts:
@@ -101,7 +104,7 @@ def check_labels(
         written = getattr(part, "label_rate_hz", None)
         if written not in (None, label_rate_hz):
             raise LabelError(
-                f"{part.source}: was made at {written:g} labels a second, expected {label_rate_hz:g}. "
+                f"{part.source}: was made at {written:g} labels per second, expected {label_rate_hz:g}. "
                 f"Correct task.label_rate."
             )
         samples = manifest.samples[tracks]
@@ -113,26 +116,26 @@ def check_labels(
             track, found = int(tracks[worst]), int(found_codes[worst])
             raise LabelError(
                 f"{part.where(track)}: {manifest.paths[track]} has {found} codes, but its {samples[worst]} samples at "
-                f"{label_rate_hz:g} labels a second need {expected[worst]}; so do {int(off.sum())} of {len(tracks)} "
-                f"tracks. Make the labels again from this manifest, or correct task.label_rate (these come at "
-                f"{found * sample_rate / samples[worst]:.4g} a second)."
+                f"{label_rate_hz:g} labels per second need {expected[worst]}; {int(off.sum())} of {len(tracks)} tracks "
+                f"disagree. Make the labels again from this manifest, or correct task.label_rate (these labels have "
+                f"{found * sample_rate / samples[worst]:.4g} per second)."
             )
 
 
 def check_provenance(
     path: Path, manifest: Manifest, labels: JoinedLabels, label_dir: Path, known: dict[str, Provenance]
 ) -> None:
-    """Compare the manifest and the teacher that labels were made with, where that is recorded.
+    """Compare the manifest and the teacher of the labels with their records, where records exist.
 
     Args:
         path: of the manifest, whose stem is the split.
         manifest: of the split.
         labels: of the split.
-        label_dir: their folder, which holds the sidecars.
-        known: the origin of each label of the splits checked before; this split's are added.
+        label_dir: folder of the labels and their sidecars.
+        known: the origin of each label of the splits checked before; this split is added.
 
     Raises:
-        LabelError: if the manifest has changed since, or another split was labelled by another teacher.
+        LabelError: if the manifest has changed since, or a different teacher labelled another split.
     """
     for part in labels.parts:
         for column, found in provenance(part, label_dir, path.stem).items():
@@ -143,7 +146,7 @@ def check_provenance(
 
 
 def check_codes(labels: JoinedLabels, dictionaries: Sequence[LabelDictionary], tracks: np.ndarray) -> None:
-    """Compare codes with their dictionaries: all where the label file states its largest, else those of some tracks.
+    """Compare codes with their dictionaries: all codes if the label file states its largest, else those of some tracks.
 
     Raises:
         LabelError: if a code has no class.

@@ -1,16 +1,33 @@
-"""Clips to a batch: cut or padded to one length, with the classes of their frames."""
+"""Makes a batch of clips: cuts or pads them to one length, and collects the classes of their frames."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mert_fairseq.data.padding import pad_waves
 from mert_fairseq.data.sampling import crop_start
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels.dictionary import PAD
 from mert_fairseq.modules.waveform import float_wave, standardised
+
+
+def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor | None]:
+    """Append zeros to the shorter waves.
+
+    Args:
+        waves: B waves, each (T',), all of one type.
+
+    Returns:
+        (B, T) of that type, and a mask (B, T) bool, True for padding, or None without padding.
+    """
+    padded = np.zeros((len(waves), max(map(len, waves))), dtype=waves[0].dtype)
+    padding = np.ones(padded.shape, dtype=bool)
+    for row, wave in enumerate(waves):
+        padded[row, : len(wave)] = wave
+        padding[row, : len(wave)] = False
+    return torch.from_numpy(padded), torch.from_numpy(padding) if padding.any() else None
 
 
 class Clip(NamedTuple):
@@ -20,9 +37,9 @@ class Clip(NamedTuple):
         track: its line in the manifest, from 0.
         wave: (T,) int16.
         classes: (L, Q) int64.
-        trim: place in [0, 1) of a further cut, if the batch is shorter.
+        trim: position in [0, 1) of a second crop, needed if the batch is shorter.
         clip_seed: of its mask and mixture.
-        replaced: whether the track could not be read, and this is of another.
+        replaced: whether the track is unreadable, and this clip is from another one.
     """
 
     track: int
@@ -38,10 +55,10 @@ class Collater:
 
     Args:
         sample_rate: in Hz.
-        label_rate_hz: labels a second.
+        label_rate_hz: labels per second.
         pad_audio: pad to the longest clip; False cuts to the shortest.
-        random_crop: False cuts at the end only.
-        normalize: zero mean and unit variance, a clip at a time, as float32.
+        random_crop: False keeps the beginning of a clip.
+        normalize: scale each clip to zero mean and unit variance, as float32.
     """
 
     def __init__(
@@ -55,11 +72,15 @@ class Collater:
         """Make a batch.
 
         Returns:
-            id (B,) int64; net_input: source (B, T) int16, or float32 if normalised, padding_mask (B, T) bool, True for
-            padding, or None, clip_seeds and lengths in samples (B,) int64, arrays; target_list (Q, B, L) int64, padded
-            with 1;
-            target_lengths_list and ntokens_list, one a column; ntokens; unreadable: how many clips stand for a track
-            that cannot be read.
+            A dictionary, empty without clips:
+
+            - id: (B,) int64.
+            - net_input: source (B, T) int16, or float32 if normalised; padding_mask (B, T) bool, True for padding, or
+              None; clip_seeds and lengths in samples, (B,) int64 arrays.
+            - target_list: (Q, B, L) int64, padded with 1.
+            - target_lengths_list and ntokens_list: one entry per column.
+            - ntokens: labels of a column.
+            - unreadable: number of clips that replace an unreadable track.
         """
         if not clips:
             return {}
@@ -78,7 +99,7 @@ class Collater:
             "net_input": {
                 "source": source,
                 "padding_mask": padding_mask,
-                # Arrays stay on the CPU, where masks are drawn: nothing waits for the GPU to read them.
+                # NumPy arrays stay on the CPU, where masks are sampled: reading them does not wait for the GPU.
                 "clip_seeds": np.array([clip.clip_seed for clip in clips]),
                 "lengths": np.array([len(wave) for wave in waves]),
             },
@@ -90,7 +111,7 @@ class Collater:
         }
 
     def _trim(self, clip: Clip, samples: int) -> Clip:
-        """Cut a clip that is longer than its batch, at a label."""
+        """Crop a clip that is longer than its batch, at a label boundary."""
         if len(clip.wave) <= samples:
             return clip
         start = crop_start(clip.trim, len(clip.wave), samples, self._hop) if self._random_crop else 0

@@ -1,4 +1,4 @@
-"""FMA's feature table for genre classifiers: preprocessing, data set, batches; see docs/genre.md."""
+"""Public names of the genre classifiers on FMA's feature table (docs/genre.md); the code is in genre/features."""
 
 from mert_fairseq.genre.features.collate import CollateFunctionWrapper
 from mert_fairseq.genre.features.dataset import FMADataset

@@ -1,23 +1,66 @@
 """Clips of music and the classes of their frames, for masked prediction.
 
-A clip is read where it is needed and nowhere else: the worker seeks to a crop that (seed, epoch, track) determines, and
-sends 16-bit samples. Batches, crops, masks and mixtures are therefore those of any other run with the same seed,
-however many workers and ranks it has and wherever it was resumed.
+A worker reads only the samples of a clip: it seeks to a crop that (seed, epoch, track) determines, and sends 16-bit
+samples. Batches, crops, masks and mixtures depend on the seed only, not on the number of workers or ranks, nor on where
+the run resumed.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from mert_fairseq.data.batches import MAX_PADDING
-from mert_fairseq.data.clip_dataset import ClipDataset
-from mert_fairseq.data.code_classes import ClassTable
+from mert_fairseq.data.clip_dataset import ClipDataset, UnreadableTracks
 from mert_fairseq.data.collate import Clip, Collater
-from mert_fairseq.data.sampling import clip_draw, crop_start, crops_of_tracks
-from mert_fairseq.data.unreadable import UnreadableTracks
+from mert_fairseq.data.sampling import MAX_PADDING, clip_draw, crop_start, crops_of_tracks
 from mert_fairseq.frames import hop_samples, label_span
-from mert_fairseq.labels import FrameLabels
+from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
 from mert_fairseq.manifest import Manifest
+
+
+class ClassTable:
+    """Maps the codes of each column to the classes that the loss predicts, by the column's dictionary."""
+
+    def __init__(self, dictionaries: Sequence[LabelDictionary]) -> None:
+        self._dictionaries = dictionaries
+        lookups = [dictionary.lookup() for dictionary in dictionaries]
+        self._table = np.full((len(lookups), max(map(len, lookups))), -1, dtype=np.int64)
+        for row, lookup in zip(self._table, lookups, strict=True):
+            row[: len(lookup)] = lookup
+        self._columns = np.arange(len(lookups))
+
+    def classes(self, codes: np.ndarray, labels: FrameLabels, track: int) -> np.ndarray:
+        """Classes of a track's codes.
+
+        Args:
+            codes: (frames, Q) integers, not negative.
+            labels: the source of the codes, for messages.
+            track: for messages.
+
+        Returns:
+            (frames, Q) int64.
+
+        Raises:
+            LabelError: if a code is outside its dictionary.
+        """
+        codes = codes.astype(np.int64)
+        classes = self._table[self._columns, np.minimum(codes, self._table.shape[1] - 1)]
+        wrong = (classes < 0) | (codes >= self._table.shape[1])
+        if wrong.any():
+            frame, column = np.argwhere(wrong)[0].tolist()
+            raise unknown_code(
+                labels.where(track, column),
+                labels.columns[column],
+                int(codes[frame, column]),
+                self._dictionaries[column],
+            )
+        return classes
+
+
+def unknown_code(where: str, column: str, code: int, dictionary: LabelDictionary) -> LabelError:
+    return LabelError(
+        f"{where}: found code {code} of {column}, expected one of the {len(dictionary.symbols)} in {dictionary.path}. "
+        f"Labels and dictionary come from different teachers: make both again, or correct task.label_dir."
+    )
 
 
 class MERTDataset(ClipDataset):
@@ -29,14 +72,14 @@ class MERTDataset(ClipDataset):
         class_table: of the labels' dictionaries.
         tracks: (clips,) int64, the tracks to use.
         sample_rate: of the files, in Hz.
-        label_rate_hz: labels a second.
-        crops: [(first epoch, longest clip in samples from then on, or None)], ascending, from epoch 0.
-        training: shuffle and draw anew each epoch; False gives the same clips every time.
+        label_rate_hz: labels per second.
+        crops: [(first epoch, longest clip in samples from that epoch on, or None)], ascending, from epoch 0.
+        training: shuffle and sample new crops in each epoch; False returns the same clips every time.
         seed: of order, crops and clip seeds.
-        pad_audio: pad a batch's shorter clips; False cuts all to the shortest.
+        pad_audio: pad the shorter clips of a batch; False cuts all clips to the shortest.
         random_crop: False takes the beginning of each track.
-        normalize: zero mean and unit variance, a clip at a time, as float32.
-        by_seconds: an epoch takes as many crops of a track as fit into it; False takes one of each track.
+        normalize: scale each clip to zero mean and unit variance, as float32.
+        by_seconds: an epoch has as many crops of a track as fit into it; False has one per track.
         max_unreadable_share: of the clips of an epoch.
     """
 
@@ -59,7 +102,7 @@ class MERTDataset(ClipDataset):
         max_unreadable_share: float = 0.01,
     ) -> None:
         hop = hop_samples(sample_rate, label_rate_hz)
-        # a track ends where its audio does, or its labels if they end first
+        # A track ends where its audio or its labels end, whichever is first.
         usable = np.minimum(manifest.samples[tracks], labels.frames[tracks] * hop)
         super().__init__(
             manifest,
@@ -80,22 +123,22 @@ class MERTDataset(ClipDataset):
         self._start_epoch(self.epoch)
 
     def __getitem__(self, index: int) -> Clip:
-        """Read a clip; one that cannot be read is replaced by another, counted and logged.
+        """Read a clip; an unreadable one is counted, logged and replaced by another.
 
         Raises:
-            TooManyUnreadableError: if that happened too often in this epoch.
+            TooManyUnreadableError: if too many tracks of this epoch are unreadable.
         """
         track = int(self._tracks[index])
         number = self._crop_number(index)
         draw = clip_draw(self._seed, self.epoch, track, number)
-        place = (number + draw.crop) / int(self._crop_counts[index])  # one crop in each part of the track
-        _, (wave, classes), replaced = self._read_or_replace(int(index), int(self.sizes[index]), place)
+        position = (number + draw.crop) / int(self._crop_counts[index])  # one crop in each section of the track
+        _, (wave, classes), replaced = self._read_or_replace(int(index), int(self.sizes[index]), position)
         return Clip(track, wave, classes, draw.trim, draw.clip_seed, replaced)
 
-    def _read(self, index: int, length: int, place: float) -> tuple[np.ndarray, np.ndarray]:
-        """A crop: (length,) int16, and its classes (L, Q) int64."""
+    def _read(self, index: int, length: int, position: float) -> tuple[np.ndarray, np.ndarray]:
+        """A crop, (length,) int16, and its classes, (L, Q) int64."""
         track = int(self._tracks[index])
-        start = crop_start(place, int(self._usable[index]), length, self._hop) if self._random_crop else 0
+        start = crop_start(position, int(self._usable[index]), length, self._hop) if self._random_crop else 0
         first, last = label_span(start, length, self._sample_rate, self._label_rate_hz)
         classes = self._class_table.classes(self._labels.codes(track, first, last), self._labels, track)
         return self._cut(index, start, length), classes

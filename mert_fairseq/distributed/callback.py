@@ -1,6 +1,7 @@
-"""The Hydra callback that the recipes name, so that this package is imported before fairseq starts the ranks.
+"""The Hydra callback named in the recipes: it imports this package before fairseq starts the ranks.
 
-fairseq imports ``common.user_dir`` only within each rank, when it has counted GPUs already.
+fairseq imports ``common.user_dir`` only inside each rank, after it has counted GPUs. This file is small because recipes
+hold its path.
 """
 
 from hydra.experimental.callback import Callback
@@ -9,7 +10,7 @@ from mert_fairseq.distributed import launch
 
 
 class StartRanks(Callback):
-    """Lets ``mert_fairseq.distributed`` start the ranks of ``fairseq-hydra-train``."""
+    """Makes ``mert_fairseq.distributed`` start the ranks of ``fairseq-hydra-train``."""
 
     def __init__(self) -> None:
         launch.install()

@@ -1,32 +1,32 @@
-"""What of fairseq is replaced while a rank trains, in one list.
+"""All replacements of fairseq's functions and methods in a training rank, in one table.
 
 ==================================  ============================  ====================================================
-of fairseq                          here                          why
+fairseq                             here                          why
 ==================================  ============================  ====================================================
 checkpoint_utils:
-``torch_persistent_save``           ``saving.write_checkpoint``   flushed to the disk before it takes its name
-``PathManager``                     ``saving.SafePathManager``    ``checkpoint_last.pt`` is copied likewise
+``torch_persistent_save``           ``saving.write_checkpoint``   flushed to disk before it is renamed
+``PathManager``                     ``saving.SafePathManager``    ``checkpoint_last.pt`` is copied the same way
 ``save_checkpoint``                 wrapped by ``saving``         a full disk does not end the training; an update to be
-                                                                  saved has a file of its own where an epoch ends too
-..                                  and ``training_stats``        after all that was logged has been read
-``load_checkpoint``                 wrapped by ``loading``        falls back to the last whole one; any number of ranks
+                                                                  saved also gets its own file at the end of an epoch
+..                                  and ``training_stats``        first reads all pending logged values
+``load_checkpoint``                 wrapped by ``resuming``       falls back to the last valid one; any number of ranks
 fairseq_cli.train:
-``validate_and_save``               wrapped by ``stopping``       saves and leaves when asked to
-..                                  and ``training_stats``        reads what was logged when an epoch ends
-``validate``                        wrapped by ``training_stats`` a loss that is not finite does no harm
+``validate_and_save``               wrapped by ``stopping``       saves and exits on a stop signal
+..                                  and ``training_stats``        reads all pending logged values when an epoch ends
+``validate``                        wrapped by ``training_stats`` a loss that is not finite is ignored
 trainer.Trainer:
-``train_step``,                     ``gradient_norm``             one read per update; an error that names the term of
-``clip_grad_norm``,                                               the loss that is not finite, on all ranks
+``train_step``,                     ``gradient_norm``             one read per update; an error on all ranks that names
+``clip_grad_norm``,                                               the terms of the loss that are not finite
 ``_check_grad_norms``
-``_aggregate_logging_outputs``,     ``training_stats``            one collective, with the signals to stop; logs are
+``_aggregate_logging_outputs``,     ``training_stats``            one collective, including the stop signals; logs are
 ``_fast_stat_sync_sum``,                                          read once per logging interval
 ``_reduce_and_log_stats``
-``_build_optimizer``                ``optimizer_state``           ``adam`` and ``fused_adamw`` load each other's state
+``_build_optimizer``                ``resuming``                  ``adam`` and ``fused_adamw`` load each other's state
 optim:
-``FP16Optimizer``                   ``half_precision``            saves the float32 weights; copies in few kernels
-``AMPOptimizer.step``               ``half_precision``            divides by the loss scale once
+``FP16Optimizer``                   ``half_precision``            saves the float32 weights; copies with few kernels
+``AMPOptimizer.step``               ``half_precision``            divides by the loss scale only once
 distributed.utils:
-``all_gather_list``                 ``gather_objects``            on CPUs only: fairseq's needs CUDA tensors
+``all_gather_list``                 ``gather_objects``            on CPUs only; fairseq's version needs CUDA tensors
 ==================================  ============================  ====================================================
 """
 
@@ -36,25 +36,24 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as fairseq_distributed
 
-from mert_fairseq.checkpointing import optimizer_state
-from mert_fairseq.checkpointing.loading import falling_back
-from mert_fairseq.checkpointing.saving import SafePathManager, saving_by_updates, surviving_save, write_checkpoint
+from mert_fairseq.checkpointing import resuming
+from mert_fairseq.checkpointing.saving import SafePathManager, keep_update_files, save_or_log, write_checkpoint
 from mert_fairseq.distributed import gradient_norm, training_stats
-from mert_fairseq.distributed.stopping import stopping_validate_and_save
+from mert_fairseq.distributed.stopping import stop_on_signal
 from mert_fairseq.optimizers import half_precision
 
 # (class, method, replacement)
 TRAINING = [
     *gradient_norm.REPLACED,
     *training_stats.REPLACED,
-    *optimizer_state.REPLACED,
+    *resuming.REPLACED,
     *half_precision.REPLACED,
 ]
 _installed = False
 
 
 def install() -> None:
-    """Replace what the table lists, once a process."""
+    """Make all replacements of the table, once per process."""
     global _installed
     if _installed:
         return
@@ -63,14 +62,12 @@ def install() -> None:
     _installed = True
     checkpoint_utils.torch_persistent_save = write_checkpoint
     checkpoint_utils.PathManager = SafePathManager
-    checkpoint_utils.save_checkpoint = training_stats.flushing_save(
-        surviving_save(saving_by_updates(checkpoint_utils.save_checkpoint))
+    checkpoint_utils.save_checkpoint = training_stats.flush_before_save(
+        save_or_log(keep_update_files(checkpoint_utils.save_checkpoint))
     )
-    checkpoint_utils.load_checkpoint = falling_back(checkpoint_utils.load_checkpoint)
-    fairseq_train.validate_and_save = training_stats.flushing_validate_and_save(
-        stopping_validate_and_save(fairseq_train.validate_and_save)
-    )
-    fairseq_train.validate = training_stats.finite_validate(fairseq_train.validate)
+    checkpoint_utils.load_checkpoint = resuming.load_with_fallback(checkpoint_utils.load_checkpoint)
+    fairseq_train.validate_and_save = training_stats.flush_after_epoch(stop_on_signal(fairseq_train.validate_and_save))
+    fairseq_train.validate = training_stats.ignore_nonfinite_losses(fairseq_train.validate)
     for owner, name, replacement in TRAINING:
         setattr(owner, name, replacement)
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
@@ -78,7 +75,7 @@ def install() -> None:
 
 
 def gather_objects(data: Any, group: Any = None, max_size: int = 0) -> list[Any]:
-    """What each rank gives, in the order of ranks."""
-    everyone = [None] * torch.distributed.get_world_size(group)
-    torch.distributed.all_gather_object(everyone, data, group=group)
-    return everyone
+    """The data of each rank, in the order of ranks."""
+    gathered = [None] * torch.distributed.get_world_size(group)
+    torch.distributed.all_gather_object(gathered, data, group=group)
+    return gathered

@@ -1,9 +1,9 @@
-"""What updates log: summed over ranks in one collective, read from the device once per logging interval.
+"""Logged values of updates: summed over ranks in one collective, read from the device once per logging interval.
 
 fairseq reads every logged value in every update, and each read waits for the device. Here the values of an update stay
 on the device until fairseq prints (``common.log_interval``), an epoch ends or a checkpoint is saved. Then all are read
-at once and enter fairseq's meters one update after the other, as they would have in fairseq. The first update is read
-without delay, since fairseq starts its clocks there. ``REPLACED`` lists the methods that replace the trainer's.
+at once and added to fairseq's meters, one update after the other, as in fairseq. The first update is read immediately,
+because fairseq starts its timers there. ``REPLACED`` lists the trainer's methods that are replaced.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Unread(NamedTuple):
-    """An update whose values are still on the device."""
+    """An update whose logged values are still on the device."""
 
     logs: Logs
     sample_size: float
@@ -35,19 +35,19 @@ class Unread(NamedTuple):
 
 
 def aggregate(self: Trainer, logging_outputs: Logs, *extra: Any, ignore: bool = False) -> tuple[Logs, list[float]]:
-    """Sum logs and extra numbers over ranks; whether any rank was asked to stop travels with them.
+    """Sum logs and extra numbers over ranks, together with the stop signals of all ranks.
 
     Returns:
-        the summed logs, tensors still on the device; the summed extra numbers.
+        The summed logs, whose tensors stay on the device, and the summed extra numbers.
     """
-    logs, sums = fairseq_aggregate(self, logging_outputs, *extra, *STOP.votes(), ignore=ignore)
+    logs, sums = fairseq_aggregate(self, logging_outputs, *extra, *STOP.flags(), ignore=ignore)
     sums = [float(value) for value in sums]
-    STOP.count(sums[len(extra) :])
+    STOP.set_summed_flags(sums[len(extra) :])
     return logs, sums[: len(extra)]
 
 
 def sum_over_ranks(self: Trainer, logging_outputs: Logs, *extra: Any, ignore: bool = False) -> tuple[Logs, list[Any]]:
-    """fairseq's ``_fast_stat_sync_sum`` with one collective and one read, of the numbers that are needed at once.
+    """fairseq's ``_fast_stat_sync_sum`` with one collective. Only the numbers that are needed immediately are read.
 
     Every rank logs the same names in the same order, each as a scalar on the device or as a number.
     """
@@ -72,10 +72,11 @@ def sum_over_ranks(self: Trainer, logging_outputs: Logs, *extra: Any, ignore: bo
 
 
 def log_stats(self: Trainer, logging_outputs: Logs, sample_size: Any, grad_norm: Tensor | None = None) -> Any:
-    """fairseq's ``_reduce_and_log_stats``: at once for validation, else when they are printed.
+    """fairseq's ``_reduce_and_log_stats``: immediate for validation; for training, when the values are printed.
 
     Returns:
-        what fairseq logs of a validation step; of a training step an empty dictionary, for "the update was made".
+        fairseq's log of a validation step. For a training step an empty dictionary, which tells fairseq that the update
+        was made.
     """
     if grad_norm is None:
         return fairseq_log_stats(self, read_logs([logging_outputs])[0], sample_size)
@@ -87,19 +88,19 @@ def log_stats(self: Trainer, logging_outputs: Logs, sample_size: Any, grad_norm:
 
 
 def flush(trainer: Trainer) -> None:
-    """Read what the updates since the last call logged, and enter it into fairseq's meters."""
+    """Read the logged values of the updates since the last call, and add them to fairseq's meters."""
     unread: list[Unread] = getattr(trainer, "unread", [])
     if not unread:
         return
     trainer.unread = []
-    everything = read_logs([update.logs for update in unread])
+    read = read_logs([update.logs for update in unread])
     with metrics.aggregate("train"), metrics.aggregate("train_inner"):
-        for update, logs in zip(unread, everything, strict=True):
+        for update, logs in zip(unread, read, strict=True):
             fairseq_log_stats(trainer, logs, update.sample_size, update.grad_norm)
 
 
 def read_logs(updates: list[Logs]) -> list[Logs]:
-    """The same logs with numbers in place of scalar tensors, all read at once."""
+    """Replace the scalar tensors of logs by numbers, all in one read."""
     scalars = [v for logs in updates for log in logs for v in log.values() if torch.is_tensor(v) and v.dim() == 0]
     numbers = iter(torch.stack([scalar.double() for scalar in scalars]).tolist() if scalars else [])
 
@@ -109,8 +110,8 @@ def read_logs(updates: list[Logs]) -> list[Logs]:
     return [[{name: number(value) for name, value in log.items()} for log in logs] for logs in updates]
 
 
-def flushing_save(save: Callable[..., Any]) -> Callable[..., Any]:
-    """fairseq's ``save_checkpoint``, which saves the meters too: with nothing left unread."""
+def flush_before_save(save: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps fairseq's ``save_checkpoint``, which also saves the meters: reads all pending values first."""
 
     def save_checkpoint(cfg: Any, trainer: Trainer, *args: Any) -> Any:
         flush(trainer)
@@ -119,8 +120,8 @@ def flushing_save(save: Callable[..., Any]) -> Callable[..., Any]:
     return save_checkpoint
 
 
-def flushing_validate_and_save(validate_and_save: Callable[..., Any]) -> Callable[..., Any]:
-    """fairseq's ``validate_and_save``, after which it prints the means of an epoch that ended: with nothing unread."""
+def flush_after_epoch(validate_and_save: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps fairseq's ``validate_and_save``: reads all values at the end of an epoch, before fairseq prints means."""
 
     def validate_save_and_flush(
         cfg: Any, trainer: Trainer, task: Any, epoch_itr: Any, subsets: list[str], end_of_epoch: bool
@@ -133,16 +134,16 @@ def flushing_validate_and_save(validate_and_save: Callable[..., Any]) -> Callabl
     return validate_save_and_flush
 
 
-def finite_validate(validate: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:
-    """fairseq's ``validate``, but a loss that is not finite counts as none: it stops nothing and is never the best."""
+def ignore_nonfinite_losses(validate: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:
+    """Wraps fairseq's ``validate``: a loss that is not finite counts as missing, so it is never the best."""
 
     def validate_finite(cfg: Any, trainer: Trainer, *args: Any) -> list[float | None]:
         losses = validate(cfg, trainer, *args)
         bad = [loss for loss in losses if loss is not None and not math.isfinite(loss)]
         if bad:
             logger.warning(
-                f"the validation loss at update {trainer.get_num_updates()} is {bad[0]}: training continues, and this "
-                f"validation counts neither for the best checkpoint nor for checkpoint.patience"
+                f"the validation loss at update {trainer.get_num_updates()} is {bad[0]}: training continues. The "
+                f"best checkpoint and checkpoint.patience ignore this validation"
             )
         return [loss if loss is not None and math.isfinite(loss) else None for loss in losses]
 

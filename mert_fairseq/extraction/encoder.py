@@ -79,8 +79,7 @@ class Encoder(ABC):
         Args:
             waves: (B, T) float32 in [-1, 1], mono, at ``sample_rate``. The encoder standardises them if its training
                 did.
-            only: the states to return, in this order; None for all. Layers above the highest are not computed where
-                the library allows it.
+            only: the states to return, in this order; None for all. Layers above the highest are not computed.
 
         Returns:
             (B, N, F, D) float32 on ``device``; N is L + 1, or the length of ``only``.

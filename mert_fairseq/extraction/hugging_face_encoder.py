@@ -1,5 +1,6 @@
 """A Hugging Face folder as an ``Encoder``: HubertModel, Wav2Vec2Model, MERT's layout without its remote code."""
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
 # Options of MERT's layout that a HubertModel cannot hold, with the value that changes nothing.
 BEYOND_HUBERT = {"feature_extractor_cqt": False, "deepnorm": False, "conv_pos_batch_norm": False}
+OWN_MODEL_FILE = "mert_encoder"  # model_type of mert-export-hf --layout mert
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")  # the first that exist are loaded
 PREPROCESSOR = "preprocessor_config.json"
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
@@ -60,9 +62,26 @@ class HuggingFaceEncoder(Encoder):
         if self.normalizes:
             variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
             waves = (waves - mean) / (variance + NORM_EPSILON).sqrt()
-        outputs = self.model(waves, output_hidden_states=True)
-        # versions of transformers differ in whether the last hidden state of pre-norm models is normed
-        return [*outputs.hidden_states[:-1], outputs.last_hidden_state]
+        # Hooks of our own: versions of transformers differ in what hidden_states hold of pre-norm models, and in
+        # whether they come at all from a model whose list of layers was shortened.
+        states: list[Tensor] = []
+        layers = self.model.encoder.layers
+        hooks = [layers[0].register_forward_pre_hook(lambda layer, args: states.append(args[0]))]
+        hooks += [layer.register_forward_hook(functools.partial(_keep_output, states)) for layer in layers[:highest]]
+        self.model.encoder.layers = layers[: max(1, highest)]
+        try:
+            output = self.model(waves).last_hidden_state
+        finally:
+            self.model.encoder.layers = layers
+            for hook in hooks:
+                hook.remove()
+        if highest == self.num_layers - 1:
+            states[-1] = output  # with the final norm of pre-norm models
+        return states
+
+
+def _keep_output(states: list[Tensor], layer: Any, arguments: Any, output: Any) -> None:
+    states.append(output[0] if isinstance(output, tuple) else output)
 
 
 def download(name: str) -> Path:
@@ -111,6 +130,11 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
         ValueError: if it is of another architecture, or weights are missing or do not fit.
     """
     kind = options.get("model_type")
+    if kind == OWN_MODEL_FILE:
+        raise ValueError(
+            f"{name}: carries a model file of its own, whose code is not run here. Import it first (mert-import-hf "
+            f"{name} model.pt), and give that checkpoint."
+        )
     if kind not in MODEL_CLASSES:
         raise ValueError(
             f"{name}: found a model of type {kind!r}, expected one of {', '.join(MODEL_CLASSES)}: models of raw audio "
@@ -124,7 +148,7 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     model_class = getattr(transformers, MODEL_CLASSES[kind])
     config = model_class.config_class.from_dict({**options, "model_type": model_class.config_class.model_type})
     try:
-        with _without_progress_bar(transformers):
+        with quiet_transformers(transformers):
             model, report = model_class.from_pretrained(
                 folder, config=config, output_loading_info=True, local_files_only=True
             )
@@ -170,7 +194,7 @@ def _transformers(name: str) -> Any:
 
 
 @contextmanager
-def _without_progress_bar(transformers: Any) -> Iterator[None]:
+def quiet_transformers(transformers: Any) -> Iterator[None]:
     """Keep the progress bar and the report on keys off the standard error; keys are checked here."""
     log = transformers.utils.logging
     verbosity, has_bar = log.get_verbosity(), log.is_progress_bar_enabled()

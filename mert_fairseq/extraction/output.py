@@ -127,7 +127,9 @@ class Output:
 
     def close(self, inputs: Inputs, rejects: Iterable[Reject]) -> None:
         """Write the collection, if one was asked for, and the tables."""
-        entries = [self._journal.entries[source.path] for source in inputs.sources if self.has(source)]
+        current = {source.path: source for source in inputs.sources}  # beside what earlier runs found elsewhere
+        known = self._journal.entries.items()
+        entries = [entry for name, entry in known if self.has(current.get(name, entry.source))]
         names = [entry.source.path for entry in entries]
         if self.form.form in FILES:
             features = {name: escape(name) for name in names}

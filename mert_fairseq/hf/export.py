@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from mert_fairseq.extraction.hugging_face_encoder import quiet_transformers
 from mert_fairseq.files import new_folder
 from mert_fairseq.hf import folder as files
 from mert_fairseq.hf.card import Statement, model_card
@@ -110,14 +111,13 @@ def load_hf(folder: str | Path, layout: str) -> Any:
     Raises:
         ValueError: if weights are missing or have no place.
     """
-    from transformers import HubertModel
-    from transformers.utils import logging
+    import transformers
 
     from mert_fairseq.hf.remote.modeling_mert import MERTEncoderModel
 
-    logging.disable_progress_bar()
-    model_class: Any = HubertModel if layout == "hubert" else MERTEncoderModel
-    model, report = model_class.from_pretrained(folder, output_loading_info=True)
+    model_class: Any = transformers.HubertModel if layout == "hubert" else MERTEncoderModel
+    with quiet_transformers(transformers):
+        model, report = model_class.from_pretrained(folder, output_loading_info=True)
     wrong = {kind: names for kind, names in report.items() if names}
     if wrong:
         raise ValueError(f"{folder}: transformers does not load it whole: {wrong}.")

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(chosen: argparse.Namespace) -> str:
-    from mert_fairseq.hf.import_folder import NewHeads, import_hf
+    from mert_fairseq.hf.folder_content import NewHeads
+    from mert_fairseq.hf.import_folder import import_hf
 
     labels = tuple(chosen.labels) if chosen.labels else NewHeads().labels
     done = import_hf(chosen.folder, chosen.out, NewHeads(labels, chosen.codes, chosen.seed))

@@ -1,4 +1,4 @@
-"""Tracks to their codes, in a worker process."""
+"""Turn tracks into codes, inside a worker process."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,26 +9,26 @@ from threadpoolctl import threadpool_limits
 
 from mert_fairseq.audio import AudioError, TruncatedAudioError, probe, stream_blocks
 from mert_fairseq.frames import decoded_length_agrees, num_label_frames
-from mert_fairseq.label_extraction.teacher_source import TeacherSource, loaded
-from mert_fairseq.teachers.labellers import Labeller
+from mert_fairseq.label_extraction.label_job import TeacherSource, load_teacher_once
+from mert_fairseq.teachers.code_teachers import CodeTeacher
 
 
 class TrackTask(NamedTuple):
     """A track to label."""
 
-    track: int
+    track: int  # its number in the manifest
     path: str
     samples: int
 
 
-class Refused(NamedTuple):
+class Reject(NamedTuple):
     """Why a track has no codes."""
 
     reason: str
 
 
 class TrackReader:
-    """A track's blocks, and what turned out to be wrong with them."""
+    """Reads a track in blocks, and records in ``reason`` what is wrong with it."""
 
     def __init__(self, task: TrackTask, sample_rate: int):
         self.task = task
@@ -36,10 +36,10 @@ class TrackReader:
         self.reason = ""
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """(n,) float32 mono each, at least one sample; ends early if the file turns out to be wrong.
+        """Yield (n,) float32 mono blocks, at least one sample in all; stops early if the file turns out to be wrong.
 
-        A file may be longer or shorter than the manifest says by ``frames.decoded_length_agrees``: it is cut, or
-        filled up with zeros, to the manifest's length, as training does.
+        A file may differ from the manifest's length by as much as ``frames.decoded_length_agrees`` allows. It is cut,
+        or padded with zeros, to the manifest's length, as in training.
         """
         expected, samples = self.task.samples, 0
         try:
@@ -60,11 +60,11 @@ class TrackReader:
         except AudioError as error:
             self.reason = str(error)
         if not samples or not expected:
-            self.reason = self.reason or f"{self.task.path}: found no samples, expected at least one. Leave it out."
+            self.reason = self.reason or f"{self.task.path}: found no samples, expected at least one. Remove the file."
             yield np.zeros(1, dtype=np.float32)
 
     def _decoded(self) -> Iterator[np.ndarray]:
-        """The blocks of the file, whatever length its header states: the manifest's counts."""
+        """The blocks of the file. The length in its header does not matter, only the length in the manifest does."""
         try:
             yield from stream_blocks(self.task.path)
         except TruncatedAudioError:
@@ -82,34 +82,34 @@ class TrackReader:
 
     def _check_block(self, block: np.ndarray) -> None:
         if not np.isfinite(block.sum()) and not np.isfinite(block).all():
-            raise AudioError(f"{self.task.path}: found NaN or infinity. Make the file again or leave it out.")
+            raise AudioError(f"{self.task.path}: found NaN or infinity. Make the file again or remove it.")
 
 
 def use_one_thread() -> threadpool_limits:
-    """Limit this process to one thread: bytes do not depend on the number of workers or cores."""
+    """Limit this process to one thread, so that codes do not depend on the number of workers or cores."""
     torch.set_num_threads(1)
     return threadpool_limits(1)
 
 
-def label_tracks(source: TeacherSource, tasks: Sequence[TrackTask]) -> list[np.ndarray | Refused]:
-    """Codes of each track, (frames, Q) uint16, or why there are none."""
+def label_tracks(source: TeacherSource, tasks: Sequence[TrackTask]) -> list[np.ndarray | Reject]:
+    """Codes of each track, (frames, Q) uint16, or why it has none."""
     with use_one_thread():
-        return encode_tracks(loaded(source), tasks)
+        return encode_tracks(load_teacher_once(source), tasks)
 
 
-def encode_tracks(teacher: Labeller, tasks: Sequence[TrackTask]) -> list[np.ndarray | Refused]:
-    """Codes of each track, side by side if the teacher can."""
+def encode_tracks(teacher: CodeTeacher, tasks: Sequence[TrackTask]) -> list[np.ndarray | Reject]:
+    """Codes of each track, in one batch if the teacher supports batches."""
     readers = [TrackReader(task, teacher.sample_rate) for task in tasks]
-    parts: list[list[np.ndarray]] = [[] for _ in tasks]
-    for place, codes in teacher.codes_of_batch([reader.blocks() for reader in readers]):
-        parts[place].append(codes)
-    answers: list[np.ndarray | Refused] = []
-    for task, reader, codes_parts in zip(tasks, readers, parts, strict=True):
+    pieces: list[list[np.ndarray]] = [[] for _ in tasks]
+    for index, codes in teacher.codes_of_batch([reader.blocks() for reader in readers]):
+        pieces[index].append(codes)
+    results: list[np.ndarray | Reject] = []
+    for task, reader, codes_pieces in zip(tasks, readers, pieces, strict=True):
         if reader.reason:
-            answers.append(Refused(reader.reason))
+            results.append(Reject(reader.reason))
             continue
-        codes = np.concatenate(codes_parts)
+        codes = np.concatenate(codes_pieces)
         expected = num_label_frames(task.samples, teacher.sample_rate, teacher.label_rate_hz)
-        assert len(codes) == expected, f"{task.path}: the teacher gave {len(codes)} codes instead of {expected}"
-        answers.append(codes)
-    return answers
+        assert len(codes) == expected, f"{task.path}: the teacher returned {len(codes)} codes instead of {expected}"
+        results.append(codes)
+    return results

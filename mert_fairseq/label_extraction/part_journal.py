@@ -1,82 +1,125 @@
-"""A shard's journal: line 1 says what the codes depend on, then one line a track, whose codes are whole by then.
+"""Parts of a label job, and the journal of each part.
 
-A track is known by its line of the manifest, path and length, so that its codes serve any manifest that lists it.
+A part is one of n slices of a manifest. Its journal has a header line with everything that the codes depend on, then
+one line per track. A track's line is written after its codes. Tracks are identified by their manifest line (path and
+length), so the codes stay valid for any manifest that lists the same file.
+
+File names and options say "shard" where this code says "part" (``shard-0-of-2.journal``, ``--shard 0/2``): journals of
+earlier versions stay readable, and existing scripts keep working.
 """
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mert_fairseq.label_extraction.label_job import LabelJobError
-from mert_fairseq.label_extraction.parts import Shard
 
 FORMAT = {"format": "mert_fairseq label journal", "version": 2}
 
 
-class Entry(NamedTuple):
-    """A track's place in the codes, or why it has none."""
+@dataclass(frozen=True, order=True)
+class Part:
+    """Part number ``index``, from 0, of ``count`` parts of about equal length in samples."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read ``i/n``.
+
+        Raises:
+            ValueError: if the form differs, or i is not below n.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not match or int(match[1]) >= int(match[2]):
+            raise ValueError(f"found {text}, expected i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4 and 3/4.")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def tracks(self, samples: np.ndarray) -> range:
+        """Return the tracks whose middle lies in this part; every track is in exactly one part.
+
+        Args:
+            samples: (tracks,) lengths.
+        """
+        ends = np.cumsum(samples, dtype=np.float64)
+        middles = ends - samples / 2
+        total = ends[-1] if len(ends) else 0.0
+        bounds = np.searchsorted(middles, [total * self.index / self.count, total * (self.index + 1) / self.count])
+        return range(int(bounds[0]), len(samples) if self.index == self.count - 1 else int(bounds[1]))
+
+
+class JournalEntry(NamedTuple):
+    """Where a track's codes are stored, or why it was rejected."""
 
     track: str  # its line of the manifest
     offset: int = 0  # in bytes
     frames: int = 0
     checksum: int = 0
-    refused: str = ""
+    reject_reason: str = ""
 
     def line(self) -> str:
-        """What ``read_entry`` reads."""
-        return json.dumps([self.track, self.refused] if self.refused else self[:4])
+        """The journal line, as ``parse_entry`` reads it."""
+        return json.dumps([self.track, self.reject_reason] if self.reject_reason else self[:4])
 
 
-def journal_header(teacher: dict[str, Any], shard: Shard) -> str:
-    """Line 1 of a shard's journal; ``teacher`` is its identity."""
-    return json.dumps({**FORMAT, "shard": str(shard), "teacher": teacher}, sort_keys=True)
+def journal_header(teacher: dict[str, Any], part: Part) -> str:
+    """The first line of a part's journal; ``teacher`` is ``LabelJob.teacher_identity``."""
+    return json.dumps({**FORMAT, "shard": str(part), "teacher": teacher}, sort_keys=True)
 
 
-def read_journal(path: Path, header: str) -> tuple[dict[str, Entry], int]:
-    """Entries by track, the last one of each, and how many bytes of the file are whole lines.
+def read_journal(path: Path, header: str) -> tuple[dict[str, JournalEntry], int]:
+    """Read the latest entry of each track, and the number of bytes in complete lines.
 
-    Lines that are none (a power cut can leave a stretch of zeros) are passed over: their tracks are labelled again.
+    Corrupt lines are skipped (a power failure can leave a block of zeros): their tracks are labelled again.
 
     Raises:
         LabelJobError: if the journal belongs to another job.
     """
     data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    first, *lines = whole.split(b"\n")
-    if whole and first != header.encode():
+    complete = data[: data.rfind(b"\n") + 1]
+    first, *lines = complete.split(b"\n")
+    if complete and first != header.encode():
         raise LabelJobError(
-            f"{path}: was begun with other settings: {differing(first, header)}. Finish that job with its own "
-            f"command, or delete {path.parent} to start afresh."
+            f"{path}: was started with other settings: {describe_difference(first, header)}. Finish that job with its "
+            f"own command, or delete {path.parent} to start again."
         )
-    entries = {entry.track: entry for line in lines if (entry := read_entry(line))}
-    return entries, len(whole)
+    entries = {entry.track: entry for line in lines if (entry := parse_entry(line))}
+    return entries, len(complete)
 
 
-def read_entry(line: bytes) -> Entry | None:
-    """The entry of a line, or None if it is none."""
+def parse_entry(line: bytes) -> JournalEntry | None:
+    """Return the entry of a journal line, or None if the line is corrupt."""
     try:
         values = json.loads(line)
     except ValueError:
         return None
     match values:
         case [str(track), str(reason)]:
-            return Entry(track, refused=reason)
+            return JournalEntry(track, reject_reason=reason)
         case [str(track), int(offset), int(frames), int(checksum)]:
-            return Entry(track, offset, frames, checksum)
+            return JournalEntry(track, offset, frames, checksum)
     return None
 
 
-def differing(found: bytes, expected: str) -> str:
-    """Which settings of two headers differ, and how."""
+def describe_difference(found: bytes, expected: str) -> str:
+    """Say which settings of two journal headers differ, and how."""
     try:
         old, new = json.loads(found), json.loads(expected)
         if {key: old.get(key) for key in FORMAT} != FORMAT:
-            return "by another version of mert_fairseq, whose codes cannot be told apart by track"
+            return "a journal of another version of mert_fairseq, which cannot tell codes apart by track"
         if old["shard"] != new["shard"]:
-            return f"shard {old['shard']} instead of {new['shard']}"
+            return f"part {old['shard']} instead of {new['shard']}"
         teachers = old["teacher"], new["teacher"]
         pairs = {key: tuple(teacher.get(key) for teacher in teachers) for key in sorted({**teachers[0], **teachers[1]})}
         changed = [f"{key} {a} instead of {b}" for key, (a, b) in pairs.items() if a != b and key != "about"]
         return "; ".join(changed) or "the teacher's description"
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "it cannot be read"
+        return "its header cannot be read"

@@ -1,11 +1,11 @@
-"""What a shard has labelled so far: codes end to end in one file, and a journal that says whose they are.
+"""The finished tracks of a part: their codes end to end in one file, and the journal that says where each is.
 
-``shard-{i}-of-{n}.codes``    uint16, the tracks in the order in which they were finished
-``shard-{i}-of-{n}.journal``  whose codes they are (labelling/journal.py)
+``shard-{i}-of-{n}.codes``    uint16, tracks in the order in which they finished
+``shard-{i}-of-{n}.journal``  one line per track (see ``part_journal``)
 ``shard-{i}-of-{n}.lock``     held by the process that writes
 
-A process killed at any moment leaves at most codes without a journal line, or half a line: both are cut off when the
-shard is opened again. Codes that do not have their line's checksum (a power cut) are dropped and made again.
+A process that is killed leaves at most some codes without a journal line, or half a line. Both are removed when the
+part is opened again. Codes that do not match the checksum in the journal (after a power failure) are made again.
 """
 
 import errno
@@ -21,33 +21,34 @@ import numpy as np
 
 from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.label_extraction.label_job import LabelJobError
-from mert_fairseq.label_extraction.part_journal import Entry, journal_header, read_journal
-from mert_fairseq.label_extraction.parts import Shard
+from mert_fairseq.label_extraction.part_journal import JournalEntry, Part, journal_header, read_journal
 
 CODE_BYTES = 2
-PART_PATTERN = re.compile(r"shard-(\d+)-of-(\d+)\.(codes|journal|lock)")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PART_FILE = re.compile(r"shard-(\d+)-of-(\d+)\.(codes|journal|lock)")
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class ShardStore:
-    """A shard's files, opened to write; holds their lock."""
+class PartStore:
+    """The files of a part, open for writing; holds their lock.
 
-    def __init__(self, folder: Path, shard: Shard, teacher: dict[str, Any], codebooks: int):
-        """Name the files.
+    Args:
+        folder: of the part files; created if needed.
+        part: which part.
+        teacher: ``LabelJob.teacher_identity``; a journal of another teacher is an error.
+        codebooks: Q.
 
-        Args:
-            folder: made if need be.
-            shard: which.
-            teacher: its identity; a journal that was begun with another is refused.
-            codebooks: Q.
-        """
-        self.base = shard_base(folder, shard)
+    Attributes:
+        entries: journal entries of the finished tracks.
+    """
+
+    def __init__(self, folder: Path, part: Part, teacher: dict[str, Any], codebooks: int):
+        self.base = part_base(folder, part)
         self.codebooks = codebooks
-        self._header = journal_header(teacher, shard)
-        self._lock = part_lock(folder, shard)
-        self.entries: dict[str, Entry] = {}
+        self._header = journal_header(teacher, part)
+        self._lock = part_lock(folder, part)
+        self.entries: dict[str, JournalEntry] = {}
 
-    def __enter__(self) -> "ShardStore":
+    def __enter__(self) -> "PartStore":
         self.base.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         try:
@@ -68,7 +69,7 @@ class ShardStore:
         self._lock.release()
 
     def _resume(self) -> None:
-        """Take what an earlier run left whole; cut off the rest."""
+        """Keep the complete tracks of earlier runs; remove the rest."""
         self.entries, journal_bytes = read_journal(self.base.with_suffix(".journal"), self._header)
         if journal_bytes == 0:
             self._journal_end = self._codes_end = 0
@@ -78,32 +79,32 @@ class ShardStore:
             self._journal.truncate(journal_bytes)
         self._codes_end = 0
         for entry in list(self.entries.values()):
-            if entry.refused or read_codes(self._codes, entry, self.codebooks) is None:
-                del self.entries[entry.track]  # tried again
+            if entry.reject_reason or read_codes(self._codes, entry, self.codebooks) is None:
+                del self.entries[entry.track]  # will be tried again
             else:
                 self._codes_end = max(self._codes_end, entry.offset + entry.frames * self.codebooks * CODE_BYTES)
         self._codes.truncate(self._codes_end)
 
     def add(self, track: str, codes: np.ndarray) -> None:
-        """Keep a track's codes; they survive a kill from here on.
+        """Store a track's codes. When this returns, a kill no longer loses them.
 
         Args:
             track: its line of the manifest.
             codes: (frames, Q) uint16.
 
         Raises:
-            LabelJobError: if the disk is full; what was kept before stays whole.
+            LabelJobError: if the disk is full; tracks stored before stay intact.
         """
         data = np.ascontiguousarray(codes, dtype="<u2").tobytes()
-        entry = Entry(track, self._codes_end, len(codes), zlib.crc32(data))
+        entry = JournalEntry(track, self._codes_end, len(codes), zlib.crc32(data))
         self._codes_end = self._write(self._codes, self._codes_end, data)
-        self._keep(entry)
+        self._add_entry(entry)
 
-    def refuse(self, track: str, reason: str) -> None:
-        """Note why a track has no codes."""
-        self._keep(Entry(track, refused=reason))
+    def reject(self, track: str, reason: str) -> None:
+        """Record why a track has no codes."""
+        self._add_entry(JournalEntry(track, reject_reason=reason))
 
-    def _keep(self, entry: Entry) -> None:
+    def _add_entry(self, entry: JournalEntry) -> None:
         self._append_line(entry.line())
         self.entries[entry.track] = entry
 
@@ -111,37 +112,37 @@ class ShardStore:
         self._journal_end = self._write(self._journal, self._journal_end, line.encode() + b"\n")
 
     def _write(self, file: BinaryIO, end: int, data: bytes) -> int:
-        """Write all of ``data`` at ``end`` or nothing; gives the new end."""
+        """Write all of ``data`` at ``end``, or nothing; returns the new end."""
         view = memoryview(data)
-        place = end
+        position = end
         try:
             while len(view):
-                written = os.pwrite(file.fileno(), view, place)
-                view, place = view[written:], place + written
+                written = os.pwrite(file.fileno(), view, position)
+                view, position = view[written:], position + written
         except OSError as error:
             file.truncate(end)
-            if error.errno in FULL:
+            if error.errno in DISK_FULL_ERRORS:
                 suffix = ".codes" if file is self._codes else ".journal"
-                raise disk_full(self.base.with_suffix(suffix), error) from error
+                raise disk_full_error(self.base.with_suffix(suffix), error) from error
             raise
-        return place
+        return position
 
 
-def disk_full(path: Path, error: OSError) -> LabelJobError:
-    """The message for a write that found no room."""
+def disk_full_error(path: Path, error: OSError) -> LabelJobError:
+    """The error for a write that found the disk full."""
     return LabelJobError(
-        f"{path}: no room to write ({os.strerror(error.errno or 0)}). Nothing is half-written: free some space, then "
-        f"give the same command again; it goes on where it stopped."
+        f"{path}: no room to write ({os.strerror(error.errno or 0)}). No file is half-written: free some space, then "
+        f"run the same command again; it continues where it stopped."
     )
 
 
 def open_unbuffered(path: Path) -> BinaryIO:
-    """Open to read and write without emptying; every write is the system's own, so a kill loses nothing written."""
+    """Open for reading and writing, without truncating or buffering, so that a kill loses nothing already written."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
 
 
-def read_codes(file: BinaryIO, entry: Entry, codebooks: int) -> np.ndarray | None:
-    """(frames, Q) uint16 of a track, or None if what is stored lacks the entry's checksum."""
+def read_codes(file: BinaryIO, entry: JournalEntry, codebooks: int) -> np.ndarray | None:
+    """Read a track's codes, (frames, Q) uint16; None if they do not match the entry's checksum."""
     size = entry.frames * codebooks * CODE_BYTES
     data = os.pread(file.fileno(), size, entry.offset)
     if len(data) != size or zlib.crc32(data) != entry.checksum:
@@ -149,25 +150,25 @@ def read_codes(file: BinaryIO, entry: Entry, codebooks: int) -> np.ndarray | Non
     return np.frombuffer(data, dtype="<u2").reshape(entry.frames, codebooks)
 
 
-def shard_base(folder: Path, shard: Shard) -> Path:
-    """A shard's files without their suffixes."""
-    return folder / f"shard-{shard.index}-of-{shard.count}"
+def part_base(folder: Path, part: Part) -> Path:
+    """The path of a part's files without suffix."""
+    return folder / f"shard-{part.index}-of-{part.count}"
 
 
-def part_lock(folder: Path, shard: Shard) -> FileLock:
+def part_lock(folder: Path, part: Part) -> FileLock:
     """The lock of the process that writes, or merges, a part."""
-    return FileLock(shard_base(folder, shard).with_suffix(".lock"), "Wait for it to end; what it finishes is kept.")
+    return FileLock(part_base(folder, part).with_suffix(".lock"), "Wait for it to end; what it finishes is kept.")
 
 
-def shards_in(folder: Path) -> Iterator[Shard]:
-    """The shards of which there are journals.
+def parts_in(folder: Path) -> Iterator[Part]:
+    """Yield the parts that have a journal in a folder.
 
     Raises:
-        LabelJobError: if a file there is of no shard.
+        LabelJobError: if the folder holds a file that belongs to no part.
     """
     for path in sorted(folder.iterdir()):
-        match = PART_PATTERN.fullmatch(path.name)
+        match = PART_FILE.fullmatch(path.name)
         if not match:
-            raise LabelJobError(f"{path}: belongs to no shard. Remove it.")
+            raise LabelJobError(f"{path}: found a file that belongs to no part of the job. Remove it.")
         if match[3] == "journal":
-            yield Shard(int(match[1]), int(match[2]))
+            yield Part(int(match[1]), int(match[2]))

@@ -1,18 +1,16 @@
-"""A page on the teachers of a data folder: how labels use their codes, and what the CQT sees of known tones."""
+"""The teacher report: how labels use their codes, and a test of the CQT with tones whose bins are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+import torch
 
-from mert_fairseq.label_extraction.code_statistics import CodeStatistics
-from mert_fairseq.label_extraction.known_tones import KNOWN_TONES, add_known_tones
-from mert_fairseq.labels import LabelDictionary, LabelError, open_labels
-from mert_fairseq.reporting.figures import draw_bars, draw_curves
+from mert_fairseq.label_extraction.code_usage import SplitUsage
+from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrograms
 from mert_fairseq.reporting.page import Page
 from mert_fairseq.reporting.training_log import Curve
+from mert_fairseq.teachers.cqt import CQTTeacher
 
 COLUMNS = {
     "codes": "codes",
@@ -20,68 +18,21 @@ COLUMNS = {
     "entropy_bits": "entropy (bits)",
     "perplexity": "perplexity",
     "most_frequent_share": "share of the most frequent code",
-    "mean_duration_ms": "a code lasts (ms)",
+    "mean_duration_ms": "mean duration of a code (ms)",
+}
+NOTE_SECONDS = 0.5
+FLOOR_DB = -80.0
+C4 = 60  # MIDI note number
+KNOWN_TONES: dict[str, Sequence[int]] = {
+    "A4, 440 Hz": [69] * 8,
+    "A in octaves, A1 to A7": [33, 45, 57, 69, 81, 93, 105],
+    "C major scale from C4": [C4 + step for step in (0, 2, 4, 5, 7, 9, 11, 12)],
+    "chromatic scale from C4": [C4 + step for step in range(13)],
 }
 
 
-class SplitUsage(NamedTuple):
-    """How a split's labels use their codes."""
-
-    split: str
-    tracks: int
-    hours: float
-    counts: list[np.ndarray]  # a (K,) int64 a label, in the order of its codes
-    rows: list[dict[str, Any]]  # as CodeStatistics.summary gives them, with the label's name
-
-
-def label_usage(
-    label_dir: Path, split: str, labels: Sequence[str], label_rate_hz: float, tracks: int | None = None
-) -> SplitUsage:
-    """Count the codes of a split.
-
-    Args:
-        label_dir: of the label files and dictionaries.
-        split: such as ``train``.
-        labels: such as ``["rvq_0", "rvq_1"]``.
-        label_rate_hz: codes a second.
-        tracks: at most so many, evenly spread over the split; None takes all.
-
-    Raises:
-        LabelError: if labels or dictionaries are missing or a code lies outside its dictionary.
-    """
-    known = [LabelDictionary.read(label_dir / f"dict.{label}.txt").lookup() >= 0 for label in labels]
-    opened = open_labels(label_dir, split, labels)
-    statistics = CodeStatistics([int(codes.sum()) for codes in known])
-    chosen = np.unique(np.linspace(0, len(opened) - 1, min(tracks or len(opened), len(opened))).astype(int))
-    for track in tqdm(chosen, desc=f"{split} labels", unit=" tracks", leave=False):
-        columns = zip(opened.codes(int(track)).T, known, labels, strict=True)
-        statistics.add(np.stack([_ranks(*column, opened.where(int(track))) for column in columns], axis=1))
-    rows = [{"label": label, **row} for label, row in zip(labels, statistics.summary(label_rate_hz), strict=True)]
-    return SplitUsage(split, statistics.tracks, statistics.frames / label_rate_hz / 3600, statistics.counts, rows)
-
-
-def _ranks(codes: np.ndarray, known: np.ndarray, label: str, where: str) -> np.ndarray:
-    """Numbers of codes among those that a dictionary has, from 0: codes without a class leave no gap in the counts.
-
-    Args:
-        codes: (frames,) of a track.
-        known: (largest code + 1,) bool, the codes that the dictionary has.
-        label: its name, for the message.
-        where: the track, for the message.
-    """
-    inside = codes < len(known)
-    has_class = np.zeros(len(codes), dtype=bool)
-    has_class[inside] = known[codes[inside]]
-    if not has_class.all():
-        raise LabelError(
-            f"{where}: found code {codes[~has_class][0]} of {label}, which is not among the {known.sum()} of its "
-            f"dictionary. Make the labels and their dictionaries again."
-        )
-    return (np.cumsum(known) - 1)[codes]
-
-
 def write_report(usages: Sequence[SplitUsage], out: Path) -> Path:
-    """Write the page and its pictures; gives the page's path."""
+    """Write the page and its pictures into the folder ``out``; returns the page's path."""
     out.mkdir(parents=True, exist_ok=True)
     page = Page("Teachers")
     for usage in usages:
@@ -90,7 +41,7 @@ def write_report(usages: Sequence[SplitUsage], out: Path) -> Path:
         page.table(["label", *COLUMNS.values()], rows)
     if usages:
         _add_usage_pictures(page, usages, out)
-    add_known_tones(page, KNOWN_TONES, out)
+    _add_known_tones(page, KNOWN_TONES, out)
     return page.write(out)
 
 
@@ -101,8 +52,8 @@ def _add_usage_pictures(page: Page, usages: Sequence[SplitUsage], out: Path) -> 
     title = "1: all codes equally often"
     page.picture(
         draw_bars(out / "perplexity.png", labels, shares, title=title, ylabel="perplexity / codes"),
-        "Perplexity over the number of codes. A codebook far below the others predicts little; below 0.05 fit again, "
-        "on more music or with fewer codes.",
+        "Perplexity divided by the number of codes. A codebook far below the others teaches little. Below 0.05, fit "
+        "again on more music or with fewer codes.",
     )
     ranked = {
         label: Curve(1 + np.arange(len(counts)), np.sort(counts)[::-1] / max(1, counts.sum()))
@@ -116,11 +67,62 @@ def _add_usage_pictures(page: Page, usages: Sequence[SplitUsage], out: Path) -> 
             xlabel="rank",
             ylabel="share of frames",
         ),
-        "A curve that falls to 0 before its end leaves codes unused.",
+        "If a curve reaches 0 before its end, the remaining codes are unused.",
     )
     durations = {usage.split: [row["mean_duration_ms"] for row in usage.rows] for usage in usages}
     page.heading("How long a code lasts")
     page.picture(
-        draw_bars(out / "durations.png", labels, durations, title="Mean length of a stretch of one code", ylabel="ms"),
-        "Long stretches can be guessed from a neighbouring frame: the masks have to be longer than they are.",
+        draw_bars(out / "durations.png", labels, durations, title="Mean duration of a run of one code", ylabel="ms"),
+        "The model can guess a code that lasts long from a neighbouring frame: masks must be longer than these runs.",
     )
+
+
+def note_hz(note: int) -> float:
+    """Frequency of a MIDI note in equal temperament, A4 at 440 Hz."""
+    return 440.0 * 2 ** ((note - 69) / 12)
+
+
+def notes_wave(notes: Sequence[int], sample_rate: int) -> torch.Tensor:
+    """(1, samples) float32: one sine of NOTE_SECONDS per note, end to end."""
+    samples = int(NOTE_SECONDS * sample_rate)
+    frequency_hz = np.repeat([note_hz(note) for note in notes], samples)
+    return torch.from_numpy(0.5 * np.sin(2 * np.pi * np.cumsum(frequency_hz) / sample_rate)).float()[None]
+
+
+def expected_bin(note: int, teacher: CQTTeacher) -> int:
+    """The bin nearest to a note: a semitone is ``bins_per_octave / 12`` bins."""
+    return round(teacher.bins_per_octave * float(np.log2(note_hz(note) / teacher.fmin_hz)))
+
+
+def peak_bins(notes: Sequence[int], teacher: CQTTeacher) -> list[int]:
+    """The strongest bin in the middle of each note."""
+    magnitudes = teacher(notes_wave(notes, teacher.sample_rate))[0]
+    middles = ((np.arange(len(notes)) + 0.5) * NOTE_SECONDS * teacher.sample_rate / teacher.hop_samples).astype(int)
+    return magnitudes[torch.from_numpy(middles)].argmax(1).tolist()
+
+
+def _add_known_tones(page: Page, tones: Mapping[str, Sequence[int]], out: Path) -> None:
+    """Add one picture per group of tones, and a table of the expected bins and the bins found."""
+    teacher = CQTTeacher()
+    page.heading("The CQT of known tones")
+    images, rows = {}, []
+    for name, notes in tones.items():
+        magnitudes = teacher(notes_wave(notes, teacher.sample_rate))[0].numpy()
+        decibels = 20 * np.log10(np.maximum(magnitudes / magnitudes.max(), 10 ** (FLOOR_DB / 20)))
+        images[name] = decibels
+        expected = [expected_bin(note, teacher) for note in notes]
+        found = peak_bins(notes, teacher)
+        rows.append([name, _bins_text(expected), _bins_text(found), "yes" if found == expected else "NO"])
+    cs = {f"C{octave}": expected_bin(12 * (octave + 1), teacher) for octave in range(1, 9)}
+    octaves = {f"{note}, bin {place}": place for note, place in cs.items() if place < teacher.bins}
+    for place, (name, image) in enumerate(images.items()):
+        seconds = (len(image) - 1) * teacher.hop_samples / teacher.sample_rate
+        path = draw_spectrograms(
+            out / f"cqt_{place}.png", {name: image}, seconds=seconds, ylabel="note", yticks=octaves, value="dB"
+        )
+        page.picture(path, f"{name}: magnitudes in dB below the peak; {teacher.bins_per_octave} bins per octave.")
+    page.table(["tones", "expected bins", "strongest bins found", "equal"], rows)
+
+
+def _bins_text(bins: Sequence[int]) -> str:
+    return " ".join(map(str, dict.fromkeys(bins)))

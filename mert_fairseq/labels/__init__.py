@@ -1,10 +1,10 @@
-"""Frame labels: the codes that a teacher gives each track, as text, padded .npy or packed; and their dictionaries."""
+"""Frame labels, the codes of each track, as text, padded .npy or packed files, with their dictionaries."""
 
 from mert_fairseq.labels.dictionary import SPECIAL_SYMBOLS, LabelDictionary, write_dictionary
+from mert_fairseq.labels.label_folder import open_labels
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter
 from mert_fairseq.labels.padded import PaddedLabels, write_padded
 from mert_fairseq.labels.reader import FrameLabels, JoinedLabels, LabelError, MemoryLabels
-from mert_fairseq.labels.source import open_labels
 from mert_fairseq.labels.text import TextLabels, TextWriter
 
 __all__ = [

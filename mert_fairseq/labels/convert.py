@@ -1,4 +1,4 @@
-"""Labels from one form to another, without loss."""
+"""Convert labels between text, padded and packed files, without loss."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -7,18 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.labels.dictionary_users import other_users
+from mert_fairseq.labels.label_folder import dictionary_users, open_labels
 from mert_fairseq.labels.packed import PackedLabels, PackedWriter, packed_files
 from mert_fairseq.labels.packed_index import family_name, replacing_packed
 from mert_fairseq.labels.padded import write_padded
-from mert_fairseq.labels.provenance import provenance
+from mert_fairseq.labels.provenance import common_job, copy_sidecars, provenance
 from mert_fairseq.labels.reader import JoinedLabels, LabelError
-from mert_fairseq.labels.sidecars import carry_records, common_job
-from mert_fairseq.labels.source import open_labels
 from mert_fairseq.labels.text import TextLabels, TextWriter
 
 FORMS = ("packed", "text", "padded")
-Watch = Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]]
+Progress = Callable[[Iterator[np.ndarray], int], Iterator[np.ndarray]]
 
 
 def convert_labels(
@@ -29,84 +27,84 @@ def convert_labels(
     out_dir: str | Path,
     padded: bool = False,
     label_rate_hz: float | None = None,
-    watch: Watch = lambda tracks, total: tracks,
+    progress: Progress = lambda tracks, total: tracks,
 ) -> JoinedLabels:
-    """Write a split's labels in another form, and their dictionaries beside them.
+    """Write a split's labels in another form, with their dictionaries.
 
     Args:
         label_dir: folder of the labels.
         split: such as ``train``.
         columns: label names.
         target: one of FORMS.
-        out_dir: made if need be.
-        padded: read the padded form; else packed files are read where there are some, and text.
-        label_rate_hz: kept in packed files; taken from a packed source if None.
-        watch: wraps the tracks, for a progress bar; gets their number.
+        out_dir: created if needed.
+        padded: read padded files; otherwise packed files where there are some, else text.
+        label_rate_hz: recorded in packed files; None takes that of a packed source.
+        progress: wraps the iterator of tracks, whose number it gets, for a progress bar.
 
     Returns:
-        What was read.
+        The labels that were read.
 
     Raises:
-        LabelError: if the columns of a track differ in length, the target is the source, a packed file that holds
-            other labels too would be replaced, or a dictionary that other labels use.
+        LabelError: if the columns of a track differ in length, the target file is the source file, or the target
+            would replace a packed file that holds other labels too, or a dictionary that other labels use.
     """
     labels = open_labels(label_dir, split, columns, padded)
-    refuse_uneven(labels)
+    check_equal_lengths(labels)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    refuse_foreign_dictionaries(labels, Path(label_dir), split, out_dir, split)
+    check_dictionaries(labels, Path(label_dir), split, out_dir, split)
     if target == "padded":
-        _write_padded(label_dir, split, columns, out_dir, padded, watch)
+        _write_padded(label_dir, split, columns, out_dir, padded, progress)
     elif target == "packed":
-        _write_packed(labels, Path(label_dir), out_dir, split, label_rate_hz, watch)
+        _write_packed(labels, Path(label_dir), out_dir, split, label_rate_hz, progress)
     else:
         for column in columns:
-            _refuse_itself(labels, out_dir / f"{split}.{column}")
+            _check_not_source(labels, out_dir / f"{split}.{column}")
         with TextWriter(out_dir, split, columns) as text:
-            for codes in watch(_tracks(labels), len(labels)):
+            for codes in progress(_tracks(labels), len(labels)):
                 text.append(codes)
     copy_dictionaries(Path(label_dir), out_dir, columns)
-    carry_records(labels, Path(label_dir), split, out_dir)
+    copy_sidecars(labels, Path(label_dir), split, out_dir)
     return labels
 
 
 def _write_packed(
-    labels: JoinedLabels, label_dir: Path, out_dir: Path, split: str, label_rate_hz: float | None, watch: Watch
+    labels: JoinedLabels, label_dir: Path, out_dir: Path, split: str, label_rate_hz: float | None, progress: Progress
 ) -> None:
     prefix = out_dir / f"{split}.{family_name(labels.columns)}"
-    _refuse_itself(labels, packed_files(prefix)[0])
+    _check_not_source(labels, packed_files(prefix)[0])
     rates = {part.label_rate_hz for part in labels.parts if isinstance(part, PackedLabels)}
     rate_hz = label_rate_hz or next(iter(rates), None)
     with (
         replacing_packed(out_dir, split, labels.columns, prefix),
         PackedWriter(prefix, labels.columns, rate_hz, common_job(labels, label_dir, split)) as packed,
     ):
-        for codes in watch(_tracks(labels), len(labels)):
+        for codes in progress(_tracks(labels), len(labels)):
             packed.append(codes)
 
 
 def _write_padded(
-    label_dir: str | Path, split: str, columns: Sequence[str], out_dir: Path, padded: bool, watch: Watch
+    label_dir: str | Path, split: str, columns: Sequence[str], out_dir: Path, padded: bool, progress: Progress
 ) -> None:
     for column in columns:
         labels = open_labels(label_dir, split, [column], padded)
         path = out_dir / f"{split}.{column}.npy"
-        _refuse_itself(labels, path)
-        write_padded(path, _Column(labels, watch))
+        _check_not_source(labels, path)
+        write_padded(path, _Column(labels, progress))
 
 
 class _Column:
-    """The codes of a single label, (frames,) a track, read anew by every loop."""
+    """The codes of a single label, (frames,) per track; each loop reads them from the file again."""
 
-    def __init__(self, labels: JoinedLabels, watch: Watch) -> None:
-        self.labels, self.watch = labels, watch
+    def __init__(self, labels: JoinedLabels, progress: Progress) -> None:
+        self.labels, self.progress = labels, progress
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (codes[:, 0] for codes in self.watch(_tracks(self.labels), len(self.labels)))
+        return (codes[:, 0] for codes in self.progress(_tracks(self.labels), len(self.labels)))
 
 
 def open_form(label_dir: str | Path, split: str, columns: Sequence[str], form: str) -> JoinedLabels:
-    """Open the labels of one form, whatever lies beside them."""
+    """Open labels of one form, even if the folder has other forms of them."""
     folder = Path(label_dir)
     if form == "text":
         return JoinedLabels([TextLabels(folder / f"{split}.{column}", column) for column in columns])
@@ -118,11 +116,12 @@ def open_form(label_dir: str | Path, split: str, columns: Sequence[str], form: s
 def same_labels(
     first: JoinedLabels,
     second: JoinedLabels,
-    watch: Callable[[Iterator[int], int], Iterator[int]] = lambda tracks, total: tracks,
+    progress: Callable[[Iterator[int], int], Iterator[int]] = lambda tracks, total: tracks,
 ) -> bool:
-    """Whether two readers give the same codes for every track."""
+    """Whether two readers return the same codes for every track."""
     return len(first) == len(second) and all(
-        np.array_equal(first.codes(track), second.codes(track)) for track in watch(iter(range(len(first))), len(first))
+        np.array_equal(first.codes(track), second.codes(track))
+        for track in progress(iter(range(len(first))), len(first))
     )
 
 
@@ -130,8 +129,8 @@ def _tracks(labels: JoinedLabels) -> Iterator[np.ndarray]:
     return (labels.codes(track) for track in range(len(labels)))
 
 
-def refuse_uneven(labels: JoinedLabels) -> None:
-    """Refuse to write labels together that differ in length: a track would lose what the shortest lacks.
+def check_equal_lengths(labels: JoinedLabels) -> None:
+    """Raise if the labels of a track differ in length: writing them together would cut the longer ones.
 
     Raises:
         LabelError: naming the first such track.
@@ -142,20 +141,21 @@ def refuse_uneven(labels: JoinedLabels) -> None:
             track = int(uneven[0])
             raise LabelError(
                 f"{part.where(track)}: found {part.frames[track]} codes, expected {labels.frames[track]} as in the "
-                f"other labels of the track. Take labels of different length one by one (--labels)."
+                f"other labels of the track. Give labels of different lengths in separate runs (--labels)."
             )
 
 
-def _refuse_itself(labels: JoinedLabels, target: Path) -> None:
+def _check_not_source(labels: JoinedLabels, target: Path) -> None:
     for part in labels.parts:
         if Path(part.source).resolve() == target.resolve():
-            raise LabelError(f"{target}: is the file to be read. Write to another folder (--out-dir) or form (--to).")
+            raise LabelError(
+                f"{target}: is both the file to read and the file to write. Write to another folder (--out-dir) or "
+                f"form (--to)."
+            )
 
 
-def refuse_foreign_dictionaries(
-    labels: JoinedLabels, label_dir: Path, split: str, out_dir: Path, out_split: str
-) -> None:
-    """Refuse to replace a dictionary that labels of another teacher use.
+def check_dictionaries(labels: JoinedLabels, label_dir: Path, split: str, out_dir: Path, out_split: str) -> None:
+    """Raise if a copy would replace a dictionary that labels of another teacher use.
 
     Raises:
         LabelError: naming the dictionary and these labels.
@@ -167,15 +167,15 @@ def refuse_foreign_dictionaries(
             if not (source.is_file() and target.is_file()) or source.read_bytes() == target.read_bytes():
                 continue
             teacher = known[column].teacher if column in known else None
-            if users := other_users(out_dir, out_split, column, teacher):
+            if users := dictionary_users(out_dir, out_split, column, teacher):
                 raise LabelError(
-                    f"{target}: is the dictionary of {next(iter(users.values()))} too, and differs from {source}. "
+                    f"{target}: is also the dictionary of {next(iter(users.values()))}, and differs from {source}. "
                     f"Write to another folder (--out-dir), or delete the other labels with their dictionary first."
                 )
 
 
 def copy_dictionaries(label_dir: Path, out_dir: Path, columns: Sequence[str]) -> None:
-    """Put the dictionaries of labels beside them, in the place of any that were there: those are of other labels."""
+    """Copy the dictionaries of labels; existing ones are replaced, because they describe other labels."""
     for column in columns:
         source, target = label_dir / f"dict.{column}.txt", out_dir / f"dict.{column}.txt"
         if source.is_file() and source.resolve() != target.resolve():

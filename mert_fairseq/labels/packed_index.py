@@ -1,4 +1,4 @@
-"""Where packed labels live: what their files are called, which label is in which, and which give way to new labels."""
+"""Find the packed file of each label, and the files that new labels replace."""
 
 import glob
 from collections import defaultdict
@@ -13,7 +13,7 @@ HEADER_END = ".codes.json"
 
 
 def family_name(columns: Sequence[str]) -> str:
-    """Name of a packed file: ``rvq`` of rvq_0 ... rvq_7; a label that is alone keeps its number: ``logmel_300``.
+    """Name of a packed file: ``rvq`` for rvq_0 ... rvq_7; a single label keeps its number: ``logmel_300``.
 
     Several families are joined by a plus: ``rvq+chroma_200``.
     """
@@ -24,32 +24,32 @@ def family_name(columns: Sequence[str]) -> str:
     return "+".join(members[0] if len(members) == 1 else family for family, members in families.items())
 
 
-def packed_homes(folder: Path, split: str) -> dict[str, Path]:
-    """Which packed file holds each label: prefix by label name.
+def packed_prefixes(folder: Path, split: str) -> dict[str, Path]:
+    """The prefix of the packed file that holds each label, by label name.
 
     Raises:
         LabelError: if two files hold the same label.
     """
-    homes: dict[str, Path] = {}
+    prefixes: dict[str, Path] = {}
     for prefix, columns in _packed_columns(folder, split):
         for column in columns:
-            if column in homes:
+            if column in prefixes:
                 raise LabelError(
-                    f"{packed_files(prefix)[2]}: holds {column}, and so does {packed_files(homes[column])[2]}; "
+                    f"{packed_files(prefix)[2]}: holds {column}, and so does {packed_files(prefixes[column])[2]}; "
                     f"expected it once. Remove one of them."
                 )
-            homes[column] = prefix
-    return homes
+            prefixes[column] = prefix
+    return prefixes
 
 
-def giving_way(folder: Path, split: str, columns: Sequence[str], target: Path | None = None) -> list[Path]:
+def files_to_replace(folder: Path, split: str, columns: Sequence[str], target: Path | None = None) -> list[Path]:
     """Prefixes of the packed files that new labels of ``columns`` replace.
 
     Args:
         folder: of the labels.
         split: such as ``train``.
         columns: label names.
-        target: prefix of the packed file to be written, if it is one.
+        target: prefix of the packed file to be written; None if none is written.
 
     Raises:
         LabelError: if such a file holds other labels too, which would be lost.
@@ -60,10 +60,10 @@ def giving_way(folder: Path, split: str, columns: Sequence[str], target: Path | 
             continue
         if others := [column for column in held if column not in columns]:
             raise LabelError(
-                f"{packed_files(prefix)[0]}: holds {', '.join(others)} too, expected labels of "
-                f"{', '.join(columns)} alone: the others would be lost. Keep them as text (preprocess/"
+                f"{packed_files(prefix)[0]}: also holds {', '.join(others)}, expected only labels of "
+                f"{', '.join(columns)}: the others would be lost. Keep them as text (preprocess/"
                 f"convert_labels.py {folder} --to text --splits {split} --labels {' '.join(others)}), remove "
-                f"{prefix.name}.codes.* and .offsets.npy, and give the command again."
+                f"{prefix.name}.codes.* and .offsets.npy, and run the command again."
             )
         replaced.append(prefix)
     return replaced
@@ -71,11 +71,11 @@ def giving_way(folder: Path, split: str, columns: Sequence[str], target: Path | 
 
 @contextmanager
 def replacing_packed(folder: Path, split: str, columns: Sequence[str], target: Path | None = None) -> Iterator[None]:
-    """Write labels of ``columns`` inside: if that ends well, the packed files that held them before are removed.
+    """Write labels of ``columns`` inside this block. If it succeeds, packed files that held them before are removed.
 
-    Args and errors: those of giving_way.
+    Arguments and errors are those of ``files_to_replace``.
     """
-    replaced = giving_way(folder, split, columns, target)
+    replaced = files_to_replace(folder, split, columns, target)
     yield
     for prefix in replaced:
         if prefix != target:
@@ -83,7 +83,7 @@ def replacing_packed(folder: Path, split: str, columns: Sequence[str], target: P
 
 
 def remove_packed(prefix: Path) -> None:
-    """Remove a packed file; its header, which vouches for the arrays, goes first."""
+    """Remove a packed file; the header first, because a header means that the arrays are complete."""
     for path in reversed(packed_files(prefix)):
         path.unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 from mert_fairseq.frames import parse_conv_layers, receptive_field
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.modules.waveform import standardised
-from mert_fairseq.teachers.windowing import windows
+from mert_fairseq.teachers.chunking import windows
 
 KIND = "mert"
 CORE_SECONDS = 15.0

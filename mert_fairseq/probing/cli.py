@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--layers", nargs="+", help="to search: numbers and all, for the weighted sum (default: each)")
     options.add_argument("--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE)")
     options.add_argument("--seeds", type=positive_int, default=5, help="how many")
+    options.add_argument(
+        "--precision", default="float32", choices=("float32", "bfloat16"), help="of the heads' matrix products"
+    )
     options.add_argument("--max-epochs", type=positive_int, help="at most (default: the task's)")
     options.add_argument(
         "--splits", type=Path, help="folder of train.txt, valid.txt and test.txt, in place of the task's"

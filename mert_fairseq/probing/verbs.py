@@ -115,6 +115,7 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
         learning_rates=tuple(options.learning_rates or LEARNING_RATES),
         seeds=tuple(range(FIRST_SEED, FIRST_SEED + options.seeds)),
         layers=layers,
+        precision=options.precision,
         normalize="on" if options.protocol == "marble" else "model",
     )
 

@@ -1,1 +1,1 @@
-"""Old name of ``mert_fairseq.distributed``; recipes of users may name ``mert_fairseq.running.callback``."""
+"""Old name of ``mert_fairseq.distributed``, kept because users' recipes may name ``mert_fairseq.running.callback``."""

@@ -1,4 +1,4 @@
-"""Old place of the Hydra callback that starts the ranks."""
+"""Old path of the Hydra callback that starts the ranks."""
 
 from mert_fairseq.distributed.callback import StartRanks
 

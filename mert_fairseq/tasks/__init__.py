@@ -1,4 +1,4 @@
-"""The pretraining task, registered with fairseq."""
+"""The pretraining task: fairseq finds it here under the name ``mert_pretraining``."""
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)
 

@@ -1,4 +1,4 @@
-"""What tasks share: batches of an epoch that a resume continues, and a limit on unreadable tracks over all ranks."""
+"""Base classes of tasks: epochs that can resume in the middle, and a limit of unreadable tracks over all ranks."""
 
 import sys
 from pathlib import Path
@@ -10,8 +10,8 @@ from fairseq.data.iterators import EpochBatchIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 
-from mert_fairseq.data.iterators import BatchLimits, ClipBatchIterator
-from mert_fairseq.data.unreadable import check_share
+from mert_fairseq.data.clip_dataset import check_unreadable_share
+from mert_fairseq.data.epoch_iterator import BatchLimits, ClipBatchIterator
 
 ITERATOR_OPTIONS = (
     "seed",
@@ -25,7 +25,7 @@ ITERATOR_OPTIONS = (
 
 
 class EpochTask(FairseqTask):
-    """Makes the batches of a training epoch anew, so that a resume can continue in its middle."""
+    """Makes new batches for each training epoch, so that a run can resume in the middle of one."""
 
     _training_iterator: ClipBatchIterator | None = None
 
@@ -37,7 +37,7 @@ class EpochTask(FairseqTask):
         required_batch_size_multiple: int = 1,
         **options: Any,
     ) -> EpochBatchIterator:
-        """Batches of an epoch; the workers of the training epoch before it end."""
+        """The batches of an epoch. In training, first stops the workers of the previous epoch."""
         if dataset.can_reuse_epoch_itr_across_epochs:
             return super().get_batch_iterator(
                 dataset,
@@ -56,7 +56,7 @@ class EpochTask(FairseqTask):
 
 
 class ClipTask(EpochTask):
-    """Feeds data sets of clips; ``cfg`` has train_subset and max_unreadable_share."""
+    """A task on data sets of clips; ``cfg`` has train_subset and max_unreadable_share."""
 
     cfg: Any
     _unreadable = 0
@@ -65,7 +65,7 @@ class ClipTask(EpochTask):
         return sys.maxsize, sys.maxsize
 
     def filter_indices_by_size(self, indices: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
-        """The data set crops, so no clip is too long."""
+        """Returns all indices: the data set crops clips, so none is too long."""
         return indices
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
@@ -73,28 +73,30 @@ class ClipTask(EpochTask):
         self._unreadable = 0
 
     def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """A step that also logs how many clips stand for tracks that could not be read."""
+        """A training step that also logs the number of clips that replace unreadable tracks."""
         loss, sample_size, logging_output = super().train_step(sample, *args, **kwargs)
         return loss, sample_size, {**logging_output, "unreadable": sample.get("unreadable", 0)}
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: FairseqCriterion) -> None:
-        """Count unreadable tracks over all ranks, which then stop together.
+        """Count unreadable tracks over all ranks, so that all ranks stop together.
 
         Raises:
-            TooManyUnreadableError: if more than task.max_unreadable_share of the epoch's tracks failed.
+            TooManyUnreadableError: if more than task.max_unreadable_share of the epoch's tracks are unreadable.
         """
         super().reduce_metrics(logging_outputs, criterion)
         if unreadable := int(sum(log.get("unreadable", 0) for log in logging_outputs)):
             self._unreadable += unreadable
             metrics.log_scalar_sum("unreadable", unreadable)
-            check_share(self._unreadable, len(self.datasets[self.cfg.train_subset]), self.cfg.max_unreadable_share)
+            check_unreadable_share(
+                self._unreadable, len(self.datasets[self.cfg.train_subset]), self.cfg.max_unreadable_share
+            )
 
 
 def existing_folder(option: str, path: str) -> Path:
-    """A folder that is there.
+    """The absolute path of a folder.
 
     Raises:
-        FileNotFoundError: naming the option and the absolute path.
+        FileNotFoundError: if the folder does not exist; the message names the option and the absolute path.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Task ``mert_pretraining``: manifests and frame labels to batches, for fairseq's trainer."""
+"""Task ``mert_pretraining``: opens manifests and frame labels, checks them, and makes the data sets of a training."""
 
 import logging
 from itertools import pairwise
@@ -17,12 +17,11 @@ from mert_fairseq.data.checks import (
     check_sample_rate,
     usable_tracks,
 )
-from mert_fairseq.data.code_classes import ClassTable
-from mert_fairseq.data.mert_dataset import MERTDataset
+from mert_fairseq.data.mert_dataset import ClassTable, MERTDataset
 from mert_fairseq.data.sampling import shard_of_epoch
 from mert_fairseq.frames import hop_samples
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, MemoryLabels, open_labels
-from mert_fairseq.labels.families import expand_family
+from mert_fairseq.labels.label_folder import expand_family
 from mert_fairseq.labels.provenance import Provenance
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
@@ -31,9 +30,9 @@ from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
 from mert_fairseq.tasks.pretraining_config import (
     MERTPretrainingConfig,
     check_config,
+    check_folders_after_chdir,
     check_mixture,
     label_list,
-    refuse_moved_folders,
 )
 
 logger = logging.getLogger(__name__)
@@ -43,15 +42,15 @@ logger = logging.getLogger(__name__)
 class MERTPretrainingTask(ClipTask):
     """Masked prediction of frame labels.
 
-    Checkpoints carry the dictionaries as plain lists in the task's state, and which labels each family of task.labels
-    stood for, so that models load without the label folder and without trusting pickled objects.
+    The task's state in a checkpoint holds the dictionaries as plain lists, and the labels of each family in
+    task.labels. Models therefore load without the label folder and without trusting pickled objects.
     """
 
     cfg: MERTPretrainingConfig
 
     def __init__(self, cfg: MERTPretrainingConfig) -> None:
         check_config(cfg)
-        refuse_moved_folders(cfg)
+        check_folders_after_chdir(cfg)
         super().__init__(cfg)
         self._label_origins: dict[str, Provenance] = {}  # of the splits opened so far
         self.state.add_factory("label_families", lambda: self._expanded(label_list(self.cfg.labels)))
@@ -71,19 +70,19 @@ class MERTPretrainingTask(ClipTask):
 
     @property
     def dictionaries(self) -> list[Dictionary]:
-        """fairseq's dictionaries, one a label; a published checkpoint brings its own."""
+        """fairseq's dictionaries, one per label; a published checkpoint contains its own."""
         if "dictionaries" in self.state.state_dict:
             return self.state.dictionaries
         return [_fairseq_dictionary(symbols, counts) for symbols, counts in self.state.label_symbols]
 
     @property
     def label_names(self) -> list[str]:
-        """Labels, one a codebook, families replaced by their members; those of a checkpoint stay as they were."""
-        asked = label_list(self.cfg.labels)
+        """Label names, one per codebook. Families are expanded; a checkpoint keeps the expansion of its training."""
+        names = label_list(self.cfg.labels)
         families = self.state.label_families
-        if missing := [name for name in asked if name not in families]:
+        if missing := [name for name in names if name not in families]:
             families.update(self._expanded(missing))
-        return [member for name in asked for member in families[name]]
+        return [member for name in names for member in families[name]]
 
     def _expanded(self, names: list[str]) -> dict[str, list[str]]:
         return {name: expand_family(name, self._label_dir) for name in names}
@@ -101,10 +100,10 @@ class MERTPretrainingTask(ClipTask):
         return existing_folder("task.data", self.cfg.data)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model; one that a checkpoint fills asks for no other weights to start from.
+        """Build the model. When a checkpoint is loaded into it, ignore the option pretrained_weights.
 
         Raises:
-            ValueError: if the task has a mixture option that the model contradicts.
+            ValueError: if a mixture option of the task contradicts the model.
         """
         check_mixture(self.cfg, cfg)
         if from_checkpoint and hasattr(cfg, "pretrained_weights"):
@@ -112,14 +111,15 @@ class MERTPretrainingTask(ClipTask):
         return super().build_model(cfg, from_checkpoint)
 
     def has_sharded_data(self, split: str) -> bool:
-        """Whether fairseq loads the training split anew for each epoch; it asks by the name train, whatever it is."""
+        """Whether fairseq reloads the training split for each epoch. fairseq asks for "train", whatever its name is."""
         return self.cfg.sharding_data > 0 and split in ("train", self.cfg.train_subset)
 
     def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
-        """Open a split, or an epoch's shard of it, and check it against its labels.
+        """Open a split, or its shard for an epoch, and check it against its labels.
 
         Raises:
-            FileNotFoundError, ValueError: for what is missing or wrong; the message says where and the remedy.
+            FileNotFoundError: if a file or folder is missing.
+            ValueError: if the data or labels are wrong; the message says where, and the remedy.
         """
         training = split == self.cfg.train_subset
         split_file = split
@@ -130,12 +130,12 @@ class MERTPretrainingTask(ClipTask):
         self.datasets[split].set_epoch(epoch)
 
     def _shard(self, split: str, epoch: int) -> str:
-        """The name of an epoch's shard; all of them must be there, or a run would end when it first meets one."""
+        """The name of the shard for an epoch. Checks that all shards exist, so that a later epoch does not fail."""
         cfg, folder = self.cfg, existing_folder("task.data", self.cfg.data)
         names = [shard_name(split, shard, cfg.sharding_data) for shard in range(cfg.sharding_data)]
         if missing := [name for name in names if not (folder / f"{name}.tsv").is_file()]:
             raise FileNotFoundError(
-                f"{folder}: found no {missing[0]}.tsv, expected {len(names)} shards of {split}, {len(missing)} are "
+                f"{folder}: found no {missing[0]}.tsv, expected {len(names)} shards of {split}; {len(missing)} are "
                 f"missing. Make them (preprocess/make_shards.py {cfg.data} {len(names)} --split {split}), or correct "
                 f"task.sharding_data."
             )
@@ -174,26 +174,26 @@ class MERTPretrainingTask(ClipTask):
         )
 
     def _check_dictionaries(self, dictionaries: list[LabelDictionary]) -> None:
-        """Compare with those the model was built on, which a checkpoint may have brought."""
+        """Compare with the dictionaries that the model was built on, which may come from a checkpoint."""
         if len(dictionaries) != len(self.dictionaries):
             raise LabelError(
                 f"task.labels: found {len(dictionaries)} labels ({', '.join(self.label_names)}), expected "
-                f"{len(self.dictionaries)}, as many as the checkpoint was trained on. Name those."
+                f"{len(self.dictionaries)}, as many as the checkpoint was trained on. List those labels."
             )
         for dictionary, known in zip(dictionaries, self.dictionaries, strict=True):
             symbols = list(dictionary.symbols)
             if known.symbols[-len(symbols) :] != symbols or len(known) != dictionary.classes:
                 raise LabelError(
                     f"{dictionary.path}: found {len(symbols)} codes that are not those of the checkpoint "
-                    f"({len(known)} classes). Train with the dictionaries that the checkpoint was trained with."
+                    f"({len(known)} classes). Use the dictionaries that the checkpoint was trained with."
                 )
 
 
 def crop_schedule(cfg: MERTPretrainingConfig, training: bool) -> list[tuple[int, int | None]]:
-    """Longest clip in samples from each epoch on; validation keeps one length, so that its losses compare.
+    """The longest clip in samples from each epoch on. Validation has one length, so that its losses are comparable.
 
     Raises:
-        ValueError: if the lists do not match, epochs do not ascend from 1, or a clip would give no encoder frame.
+        ValueError: if the lists do not match, epochs do not ascend from 1, or a clip is shorter than a frame.
     """
     seconds = number_list("task.dynamic_crops", cfg.dynamic_crops)
     epochs = number_list("task.dynamic_crops_epoches", cfg.dynamic_crops_epoches)
@@ -209,7 +209,7 @@ def crop_schedule(cfg: MERTPretrainingConfig, training: bool) -> list[tuple[int,
     if (found := min([shortest if first is None else first, *(length for _, length in crops)])) < shortest:
         raise ValueError(
             f"task.max_sample_size or task.dynamic_crops: found clips of {found} samples, expected at least "
-            f"{shortest}: shorter ones give no encoder frame. 5 s at 24 kHz are 120000; null crops nothing."
+            f"{shortest}: shorter clips have no encoder frame. 120000 is 5 s at 24 kHz; null does not crop."
         )
     if not training:
         return [(0, first if first or not crops else crops[-1][1])]

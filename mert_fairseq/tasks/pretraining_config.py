@@ -1,6 +1,6 @@
 """Options of the task ``mert_pretraining``, with the published names and defaults."""
 
-# fairseq makes command-line arguments of the fields and understands typing's List and Optional only.
+# fairseq turns the fields into command-line arguments and understands only List and Optional of typing.
 # ruff: noqa: UP045
 
 import ast
@@ -20,44 +20,44 @@ from mert_fairseq.options import option, require_defaults
 @dataclass
 class MERTPretrainingConfig(FairseqDataclass):
     data: str = option(MISSING, "folder of the manifests {split}.tsv")
-    labels: Any = field(  # a list, or text: fairseq-train's arguments, and a family alone
+    labels: Any = field(  # a list, or text: an argument of fairseq-train, or a single family
         default_factory=lambda: ["ltr"],
         metadata={
             "help": "label names, one per codebook: files {split}.{label}, or packed, and dict.{label}.txt; a family "
-            "such as rvq stands for rvq_0, rvq_1, ..., as many as there are in the label folder"
+            "such as rvq means rvq_0, rvq_1, ..., all that the label folder contains"
         },
     )
     label_dir: Optional[str] = option(None, "folder of labels and dictionaries; task.data if not set")
-    label_rate: float = option(-1.0, "labels a second, in Hz; 75 for EnCodec at 24 kHz")
-    sample_rate: int = option(16_000, "of the audio files, in Hz; they are not resampled while training")
-    normalize: bool = option(False, "bring each clip to zero mean and unit variance")
-    pad_audio: bool = option(False, "pad a batch's shorter clips to its longest; else cut all to the shortest")
-    enable_padding: bool = option(False, "the same as pad_audio")
-    max_keep_size: Optional[int] = option(None, "leave out tracks longer than this, in samples")
+    label_rate: float = option(-1.0, "labels per second, in Hz; 75 for EnCodec at 24 kHz")
+    sample_rate: int = option(16_000, "sample rate of the audio files, in Hz; training does not resample")
+    normalize: bool = option(False, "scale each clip to zero mean and unit variance")
+    pad_audio: bool = option(False, "pad a batch to its longest clip; otherwise cut all clips to the shortest")
+    enable_padding: bool = option(False, "same as pad_audio")
+    max_keep_size: Optional[int] = option(None, "skip tracks longer than this, in samples")
     max_sample_size: Optional[int] = option(None, "crop longer tracks to this, in samples; 120000 is 5 s at 24 kHz")
-    min_sample_size: Optional[int] = option(None, "leave out tracks shorter than this, in samples")
-    random_crop: bool = option(True, "draw where a crop starts, on a label; else crop from the beginning")
-    dynamic_crops: str = option("[]", "crop lengths in seconds, such as '[5, 10]', in place of max_sample_size")
-    dynamic_crops_epoches: str = option("[]", "epochs from which on they hold, such as '[1, 20]'")
+    min_sample_size: Optional[int] = option(None, "skip tracks shorter than this, in samples")
+    random_crop: bool = option(True, "start crops at a random label boundary; otherwise at the beginning of the track")
+    dynamic_crops: str = option("[]", "crop lengths in seconds, such as '[5, 10]', instead of max_sample_size")
+    dynamic_crops_epoches: str = option("[]", "first epoch of each length in dynamic_crops, such as '[1, 20]'")
     crops_per_epoch: str = option(
         "by_track",
-        "by_track: one crop of each track, whatever its length, as published; by_seconds: as many as fit into it, so "
-        "that albums and hour-long mixes are heard in full",
+        "by_track: one crop per track, whatever its length, as published; by_seconds: as many crops as fit into the "
+        "track, so that an epoch covers albums and hour-long mixes completely",
     )
-    sharding_data: int = option(-1, "n: epoch e trains on {split}_{i}_{n}.tsv and its labels alone; -1: no shards")
-    load_random_data_shard: bool = option(True, "draw each epoch's shard; else take them in order")
-    store_labels: bool = option(False, "hold all labels in memory, 2 bytes a code; for slow disks")
-    numpy_memmap_label: bool = option(False, "read {split}.{label}.npy, one row a track, padded with -1")
+    sharding_data: int = option(-1, "n: an epoch trains on one shard {split}_{i}_{n}.tsv and its labels; -1: no shards")
+    load_random_data_shard: bool = option(True, "choose the shard of each epoch at random; otherwise in order")
+    store_labels: bool = option(False, "keep all labels in memory, 2 bytes per code; for slow disks")
+    numpy_memmap_label: bool = option(False, "read {split}.{label}.npy, one row per track, padded with -1")
     max_unreadable_share: float = option(
         0.01,
-        "stop once more than this share of an epoch's tracks could not be read and was replaced by others; a file or "
-        "two go bad in any large corpus, but 1 percent means that a disk or a conversion failed",
+        "stop when more than this share of an epoch's tracks is unreadable (they are replaced by others); any large "
+        "corpus has a few bad files, but 1 percent means that a disk or a conversion failed",
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
-    # Accepted at their defaults only.
-    fine_tuning: bool = option(False, "not supported: the genre task covers fine-tuning")
-    single_target: bool = option(False, "not supported: the genre task covers fine-tuning")
+    # Only the defaults of these are accepted.
+    fine_tuning: bool = option(False, "not supported: use the task genre_audio for fine-tuning")
+    single_target: bool = option(False, "not supported: use the task genre_audio for fine-tuning")
     augmentation_effects: str = option("[]", "not supported: had no effect in the published code")
     augmentation_probs: str = option("[]", "not supported: had no effect in the published code")
     inbatch_noise_augment_len_range: str = option("[8000, 24000]", "set model.inbatch_noise_augment_len_range instead")
@@ -70,8 +70,8 @@ CROPS_PER_EPOCH = ("by_track", "by_seconds")
 REMEDIES = {
     "fine_tuning": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
     "single_target": "Fine-tune with the task genre_audio (config/genre/mert_finetune.yaml).",
-    "augmentation_effects": "The published code never applied it; leave it out.",
-    "augmentation_probs": "The published code never applied it; leave it out.",
+    "augmentation_effects": "The published code never applied it; remove the option.",
+    "augmentation_probs": "The published code never applied it; remove the option.",
     "cqt_loss_bin_dataloader": "The model computes the CQT: set model.audio_cqt_loss_m and model.audio_cqt_bins.",
 }
 
@@ -79,28 +79,29 @@ REMEDIES = {
 MIXTURE = ("inbatch_noise_augment_len_range", "inbatch_noise_augment_number_range", "inbatch_noise_augment_volume")
 
 
-def refuse_moved_folders(cfg: MERTPretrainingConfig) -> None:
-    """Refuse relative folders after Hydra has changed the working directory, before fairseq stumbles over them.
+def check_folders_after_chdir(cfg: MERTPretrainingConfig) -> None:
+    """Refuse relative folders that no longer exist because Hydra changed the working directory.
 
     Raises:
-        FileNotFoundError: naming the option, and the folder that was meant.
+        FileNotFoundError: the message names the option and the intended folder.
     """
     if not HydraConfig.initialized():
         return
     for name in ("data", "label_dir"):
-        path, called_from = getattr(cfg, name), Path(get_original_cwd())
-        if path and not Path(path).is_dir() and (called_from / path).is_dir():
+        path, original_dir = getattr(cfg, name), Path(get_original_cwd())
+        if path and not Path(path).is_dir() and (original_dir / path).is_dir():
             raise FileNotFoundError(
-                f"task.{name}={path}: no such folder in {Path.cwd()}, where Hydra moved to from {called_from}. "
-                f"Give {called_from / path}, or set hydra.job.chdir=false."
+                f"task.{name}={path}: no such folder in {Path.cwd()}, the working directory that Hydra set; the "
+                f"command started in {original_dir}. "
+                f"Give {original_dir / path}, or set hydra.job.chdir=false."
             )
 
 
 def check_config(cfg: MERTPretrainingConfig) -> None:
-    """Refuse what this task does not do.
+    """Refuse unsupported options and values.
 
     Raises:
-        ValueError: naming the option, what was found and the remedy.
+        ValueError: the message names the option, the value and the remedy.
     """
     defaults = MERTPretrainingConfig()
     require_defaults(
@@ -108,8 +109,8 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
     )
     if cfg.label_rate <= 0:
         raise ValueError(
-            f"task.label_rate: found {cfg.label_rate:g} Hz, expected the labels a second of frame labels, such as 75. "
-            f"Labels of whole tracks belong to the task genre_audio."
+            f"task.label_rate: found {cfg.label_rate:g} Hz, expected the number of labels per second, such as 75. "
+            f"For labels of whole tracks use the task genre_audio."
         )
     if cfg.crops_per_epoch not in CROPS_PER_EPOCH:
         raise ValueError(
@@ -118,20 +119,20 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
     if cfg.crops_per_epoch == "by_seconds" and cfg.max_sample_size is None and cfg.dynamic_crops == "[]":
         raise ValueError(
             "task.crops_per_epoch: by_seconds needs the length of a crop. Set task.max_sample_size, such as 120000 "
-            "(5 s at 24 kHz), or leave by_track."
+            "(5 s at 24 kHz), or use by_track."
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
     labels = label_list(cfg.labels)
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(
-            f"task.labels: found {labels}, expected at least one name, each once, such as [encodec_0, encodec_1], or "
-            f"encodec for all of them."
+            f"task.labels: found {labels}, expected at least one name and no name twice, such as [encodec_0, "
+            f"encodec_1], or encodec for all of them."
         )
 
 
 def label_list(labels: Any) -> list[str]:
-    """Label names and families: of a list, of its text such as ``['rvq_0', 'rvq_1']``, or of one name.
+    """Label names and families from a list, from text such as ``['rvq_0', 'rvq_1']``, or from one name.
 
     Raises:
         ValueError: if it is anything else.
@@ -150,17 +151,19 @@ def label_list(labels: Any) -> list[str]:
 
 
 def check_mixture(cfg: MERTPretrainingConfig, model: Any) -> None:
-    """Refuse mixture options that differ from the model's, which mixes; fairseq-train writes its one flag into both.
+    """Refuse mixture options of the task that differ from the model's: the model mixes.
+
+    fairseq-train has one flag for both and writes its value into both.
 
     Args:
         cfg: the task's options.
         model: the model's options.
 
     Raises:
-        ValueError: naming the option, what was found and the remedy.
+        ValueError: the message names the option, the value and the remedy.
     """
     defaults = MERTPretrainingConfig()
     for name in MIXTURE:
         found = getattr(cfg, name)
         if found not in (getattr(defaults, name), getattr(model, name, None)):
-            raise ValueError(f"task.{name} is {found!r}, but the model mixes. Set model.{name} instead.")
+            raise ValueError(f"task.{name} is {found!r}, but the model does the mixing. Set model.{name} instead.")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mert_fairseq.teachers.batched import in_clips
+from mert_fairseq.teachers.chunking import in_clips
 from mert_fairseq.teachers.cqt_gather import GatherPlan, gather_cqt, gather_plan, to_device
 from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, cqt_geometry
 

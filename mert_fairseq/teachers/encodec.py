@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mert_fairseq.teachers.chunking import windows
 from mert_fairseq.teachers.streaming import State, StreamingEncoder, take_rows
-from mert_fairseq.teachers.windowing import windows
 
 SAMPLE_RATE = 24_000
 LABEL_RATE_HZ = 75.0

@@ -1,7 +1,7 @@
-"""Frame features to cluster: log-mel, MFCC and chroma, one row a label.
+"""Frame features to cluster: log-mel, MFCC and chroma, one row per label.
 
-Row i describes samples i x hop to (i + 1) x hop and is centred on their middle; a last, partial hop counts, so a track
-has as many rows as frames.num_label_frames says. All float32, computed without gradients on the wave's device.
+Row i describes samples i x hop to (i + 1) x hop and is centred on their middle. A last, partial hop has a row too, so a
+track has ``frames.num_label_frames`` rows. Everything is float32, without gradients, on the wave's device.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,33 +15,33 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mert_fairseq.frames import hop_samples
+from mert_fairseq.teachers.chunking import windows
 from mert_fairseq.teachers.cqt import CQTTeacher
 from mert_fairseq.teachers.cqt_plan import whole_octaves
-from mert_fairseq.teachers.mel import mel_filters, power_spectrum
-from mert_fairseq.teachers.windowing import windows
+from mert_fairseq.teachers.logmel import mel_filters, power_spectrum
 
 DEFAULT_WIDTH = {"logmel": 128, "mfcc": 13, "chroma": 12}
 FFT_SAMPLES = 2048
 FMIN_HZ = 32.7  # C1, so that chroma 0 is C
 FLOOR = 1e-5
 MFCC_BANDS = 40
-DELTA_REACH = 2  # frames on either side of a difference
+DELTA_REACH = 2  # frames on either side for a delta
 CHROMA_OCTAVES = 7  # fewer below 8.3 kHz, whose Nyquist frequency is lower
-CHROMA_BINS = 36  # of an octave, before folding
-CHROMA_FLOOR = 0.1  # added to a row's length, so that near silence fades to 0 and is not blown up
-CORE_FRAMES = 1024  # of a window: 14 s at 75 Hz
+CHROMA_BINS = 36  # per octave, before folding
+CHROMA_FLOOR = 0.1  # added to the norm of a row, so that near silence fades to 0 instead of being amplified
+CORE_FRAMES = 1024  # per window: 14 s at 75 Hz
 
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """One kind of features on one clock.
+    """One kind of features at one label rate.
 
     Args:
-        kind: "logmel" (logarithms of mel power), "mfcc" (cepstra with their first and second differences, as HuBERT's
-            first iteration clusters) or "chroma" (CQT magnitudes folded into one octave, of unit length).
+        kind: "logmel" (logarithms of mel power), "mfcc" (cepstra with their deltas and delta-deltas, as in
+            HuBERT's first iteration) or "chroma" (CQT magnitudes folded into one octave, scaled to unit norm).
         sample_rate: of the wave, in Hz.
-        label_rate_hz: rows a second; must divide the sample rate.
-        width: mel bands, cepstra or chroma bins (a divisor of 36); 0 takes 128, 13 or 12.
+        label_rate_hz: rows per second; must divide the sample rate.
+        width: number of mel bands, cepstra or chroma bins (a divisor of 36); 0 means 128, 13 or 12.
 
     Raises:
         ValueError: if the kind is unknown, or the width or the rates do not fit.
@@ -54,14 +54,14 @@ class FrameFeatures:
 
     def __post_init__(self) -> None:
         if self.kind not in DEFAULT_WIDTH:
-            raise ValueError(f"features: no kind {self.kind!r}; there are {', '.join(DEFAULT_WIDTH)}.")
+            raise ValueError(f"features: found kind {self.kind!r}, expected one of {', '.join(DEFAULT_WIDTH)}.")
         object.__setattr__(self, "width", self.width or DEFAULT_WIDTH[self.kind])
         if self.kind == "chroma" and (self.width < 1 or CHROMA_BINS % self.width):
             raise ValueError(
-                f"features: chroma of width {self.width}; expected 12 or another divisor of {CHROMA_BINS}."
+                f"features: found chroma of width {self.width}, expected 12 or another divisor of {CHROMA_BINS}."
             )
         if self.kind == "mfcc" and not 1 <= self.width <= MFCC_BANDS:
-            raise ValueError(f"features: {self.width} cepstra; expected 1 to {MFCC_BANDS}.")
+            raise ValueError(f"features: found {self.width} cepstra, expected 1 to {MFCC_BANDS}.")
         hop_samples(self.sample_rate, self.label_rate_hz)
         if self.kind == "chroma":
             _ = self._cqt
@@ -70,7 +70,7 @@ class FrameFeatures:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that is needed to make the features again: ``FrameFeatures(**settings)``."""
+        """Values that make the same features again: ``FrameFeatures(**settings)``."""
         return asdict(self)
 
     @property
@@ -80,7 +80,7 @@ class FrameFeatures:
 
     @property
     def dim(self) -> int:
-        """Length of a row."""
+        """Numbers per row."""
         return self.width * (3 if self.kind == "mfcc" else 1)
 
     @property
@@ -90,11 +90,11 @@ class FrameFeatures:
 
     @property
     def context_samples(self) -> int:
-        """How far beyond its own hop a row looks, in whole hops."""
+        """How far a row depends on samples beyond its own hop, rounded up to whole hops."""
         hop = self.hop_samples
         reach = self._cqt.geometry.context_samples if self.kind == "chroma" else FFT_SAMPLES // 2
-        differences = 2 * DELTA_REACH if self.kind == "mfcc" else 0
-        return (-(-reach // hop) + differences) * hop
+        delta_frames = 2 * DELTA_REACH if self.kind == "mfcc" else 0
+        return (-(-reach // hop) + delta_frames) * hop
 
     @torch.no_grad()
     def __call__(self, wave: Tensor) -> Tensor:
@@ -110,18 +110,18 @@ class FrameFeatures:
             logmel = (power @ self._filters(wave.device) + FLOOR).log()
             if self.kind == "logmel":
                 return logmel
-            cepstra = logmel @ cosines(MFCC_BANDS, self.width).to(wave.device)
-            first = differences(cepstra)
-            return torch.cat([cepstra, first, differences(first)], 1)
+            cepstra = logmel @ dct_basis(MFCC_BANDS, self.width).to(wave.device)
+            delta = deltas(cepstra)
+            return torch.cat([cepstra, delta, deltas(delta)], 1)
 
     def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The rows of a track of any length in bounded memory, equal to those of the whole wave.
+        """Compute the rows of a track of any length in bounded memory; they equal those of the whole wave.
 
         Args:
             blocks: (n,) float32 each, end to end.
 
         Yields:
-            (rows, dim) float32, CORE_FRAMES rows and at last what remains.
+            (rows, dim) float32: CORE_FRAMES rows each, the last with the rest.
         """
         hop, context = self.hop_samples, self.context_samples
         for window in windows(blocks, CORE_FRAMES * hop, context, context):
@@ -139,16 +139,16 @@ class FrameFeatures:
         return mel_filters(FFT_SAMPLES, self.sample_rate, bands, FMIN_HZ, self.sample_rate / 2, device)
 
 
-def cosines(bands: int, cepstra: int) -> Tensor:
-    """(bands, cepstra) float32: the orthonormal cosine transform of type II."""
+def dct_basis(bands: int, cepstra: int) -> Tensor:
+    """(bands, cepstra) float32: the orthonormal discrete cosine transform of type II."""
     phases = torch.pi / bands * (torch.arange(bands)[:, None] + 0.5) * torch.arange(cepstra)
     basis = phases.cos() * (2 / bands) ** 0.5
     basis[:, 0] /= 2**0.5
     return basis
 
 
-def differences(rows: Tensor) -> Tensor:
-    """Slope over DELTA_REACH rows on either side by least squares, (F, D); the end rows are repeated outward."""
+def deltas(rows: Tensor) -> Tensor:
+    """(F, D) least-squares slopes over DELTA_REACH rows on either side; the end rows are repeated at the edges."""
     frames = rows.shape[0]
     ends = [rows[:1]] * DELTA_REACH, [rows[-1:]] * DELTA_REACH
     wide = torch.cat([*ends[0], rows, *ends[1]])
@@ -158,7 +158,7 @@ def differences(rows: Tensor) -> Tensor:
 
 
 def _fold_octaves(magnitudes: Tensor, width: int) -> Tensor:
-    """(F, bins) CQT magnitudes to (F, width) chroma; a bin's share of an octave is centred on its note."""
+    """(F, bins) CQT magnitudes to (F, width) chroma; each chroma bin is centred on its note."""
     frames = magnitudes.shape[0]
     octave = magnitudes.view(frames, -1, CHROMA_BINS).sum(1)
     share = CHROMA_BINS // width

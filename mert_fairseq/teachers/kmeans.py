@@ -1,4 +1,4 @@
-"""K-means: draw a sample from a stream, fit centroids with scikit-learn, find the nearest ones fast."""
+"""K-means: draw a sample from a stream, fit centroids with scikit-learn, find the nearest centroid fast."""
 
 from collections.abc import Iterable
 
@@ -10,49 +10,52 @@ ROWS_AT_ONCE = 4096
 
 
 def sample_rows(stream: Iterable[np.ndarray], max_rows: int, seed: int) -> np.ndarray:
-    """A uniform sample of all rows of a stream that is read once (reservoir sampling).
+    """Draw a uniform sample of the rows of a stream, which is read once (reservoir sampling).
 
     Args:
         stream: (rows, D) float32 each.
-        max_rows: most rows to keep; memory is that of this many.
+        max_rows: keep at most this many rows, which take most of the memory.
         seed: of the draw.
 
     Returns:
         (min(rows of the stream, max_rows), D) float32.
 
     Raises:
-        ValueError: if the stream holds no row, or a value that is not finite.
+        ValueError: if the stream is empty, or a value is not finite.
     """
     generator = np.random.default_rng(seed)
     kept: np.ndarray | None = None
     seen = 0
     for rows in stream:
         if not np.isfinite(rows).all():
-            raise ValueError(f"K-means: found NaN or infinity in row {seen} to {seen + len(rows)} of the features.")
+            raise ValueError(
+                f"K-means: found NaN or infinity in row {seen} to {seen + len(rows)} of the features, expected finite "
+                f"values."
+            )
         if kept is None:
             kept = np.empty((max_rows, rows.shape[1]), dtype=np.float32)
         direct = max(0, min(max_rows - seen, len(rows)))
         kept[seen : seen + direct] = rows[:direct]
-        # Row number n replaces a random one of the kept with probability max_rows / n.
+        # Row n replaces a random kept row with probability max_rows / n.
         places = generator.integers(0, np.arange(seen + direct, seen + len(rows)) + 1)
         chosen = np.flatnonzero(places < max_rows)
         for place, row in zip(places[chosen], rows[direct:][chosen], strict=True):
             kept[place] = row
         seen += len(rows)
     if kept is None or seen == 0:
-        raise ValueError("K-means: the features hold no row to fit on. Give at least one track.")
+        raise ValueError("K-means: found no row of features to fit on, expected at least one. Give at least one track.")
     return kept[:seen]
 
 
-def refuse_few(rows: np.ndarray, classes: int) -> None:
-    """Refuse rows of which no such number of classes can be made.
+def check_distinct_rows(rows: np.ndarray, classes: int) -> None:
+    """Check that there are enough distinct rows for a number of classes.
 
     Args:
         rows: (N, D) float32.
-        classes: wanted.
+        classes: number of clusters.
 
     Raises:
-        ValueError: if there are fewer rows, or fewer that differ, than classes.
+        ValueError: if there are fewer distinct rows than classes.
     """
     distinct: set[bytes] = set()
     for row in rows:
@@ -60,16 +63,16 @@ def refuse_few(rows: np.ndarray, classes: int) -> None:
         if len(distinct) >= classes:
             return
     raise ValueError(
-        f"K-means: {len(rows)} frames, {len(distinct)} of them distinct, cannot make {classes} classes. Fit on more "
-        f"audio that is not silent (--hours, --max-frames), or ask for fewer classes."
+        f"K-means: found {len(rows)} frames, {len(distinct)} of them distinct, expected {classes} or more, one per "
+        f"class. Fit on more audio that is not silent (--hours, --max-frames), or ask for fewer classes."
     )
 
 
 def fit_kmeans(rows: np.ndarray, classes: int, seed: int) -> np.ndarray:
-    """Centroids by scikit-learn's MiniBatchKMeans, started by k-means++.
+    """Fit centroids with scikit-learn's MiniBatchKMeans, started by k-means++.
 
-    On one thread: sums do not depend on the machine's number of cores, and where other jobs use the cores, OpenMP's
-    threads wait for each other (20 times slower was seen).
+    Runs on one thread, so that sums do not depend on the number of cores. When other jobs use the cores, OpenMP's
+    threads also wait for each other (20 times slower was seen).
 
     Args:
         rows: (N, D) float32.
@@ -78,7 +81,6 @@ def fit_kmeans(rows: np.ndarray, classes: int, seed: int) -> np.ndarray:
 
     Returns:
         (classes, D) float32.
-
     """
     estimator = MiniBatchKMeans(
         n_clusters=classes,
@@ -94,7 +96,7 @@ def fit_kmeans(rows: np.ndarray, classes: int, seed: int) -> np.ndarray:
 
 
 def nearest(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Number of the nearest centroid of each row, the lower of two as near.
+    """Number of the nearest centroid of each row; of two equally near, the lower number.
 
     Numpy's argmax is ten times as fast as torch's here, and argmax is half the work.
 
@@ -107,8 +109,9 @@ def nearest(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """
     half_squares = np.square(centroids).sum(1) / 2
     codes = np.empty(len(rows), dtype=np.int64)
-    for at in range(0, len(rows), ROWS_AT_ONCE):
-        score = rows[at : at + ROWS_AT_ONCE] @ centroids.T
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        score = rows[some] @ centroids.T
         score -= half_squares
-        codes[at : at + ROWS_AT_ONCE] = score.argmax(1)
+        codes[some] = score.argmax(1)
     return codes

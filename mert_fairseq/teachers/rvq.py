@@ -1,6 +1,6 @@
-"""Residual K-means: each codebook clusters what the codebooks before it left over; no weights needed from anybody.
+"""Residual K-means: each codebook clusters the residual of the codebooks before it; needs no pretrained weights.
 
-With one codebook it is the K-means teacher of HuBERT and MERT-v0.
+With one codebook this is the K-means teacher of HuBERT and MERT-v0.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.archives import load_npz, save_npz
-from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, fit_kmeans, nearest, refuse_few, sample_rows
+from mert_fairseq.teachers.kmeans import ROWS_AT_ONCE, check_distinct_rows, fit_kmeans, nearest, sample_rows
 
 FORMAT = {"format": "mert_fairseq residual K-means", "version": 1}
 FIT_ONE = "Fit one: preprocess/extract_rvq_labels.py fit or kmeans_labels.py fit."
 MAX_CODES = 1 << 16
-CONSTANT = 1e-6  # a dimension that varies less is not stretched to unit variance
+CONSTANT = 1e-6  # dimensions that vary less are not scaled to unit variance
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class ResidualKMeans:
         centroids: (Q, K, D) float32, of standardised features.
         mean: (D,) float32, and
         scale: (D,) float32, standardise a frame: (frame - mean) / scale.
-        about: what JSON holds, kept with the quantiser: the features, the seed, what it was fitted on.
+        metadata: JSON values stored with the quantiser: the features, the seed, what it was fitted on.
     """
 
     centroids: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
-    about: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -43,34 +43,34 @@ class ResidualKMeans:
         codes: int = 1024,
         seed: int = 0,
         max_frames: int = 200_000,
-        about: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
         progress: Callable[[int], None] = lambda codebook: None,
     ) -> "ResidualKMeans":
-        """Fit all codebooks on a uniform sample of a stream that is read once.
+        """Fit all codebooks on a uniform sample of a stream, which is read once.
 
         Args:
-            stream: (frames, D) float32 arrays; memory stays near ``max_frames`` x D floats.
+            stream: (frames, D) float32 arrays; takes about ``max_frames`` x D floats of memory.
             codebooks: Q.
             codes: K of each codebook, 2 to 65,536.
             seed: the same stream and seed give the same codebooks.
             max_frames: size of the sample.
-            about: kept with the result.
+            metadata: stored with the result.
             progress: called with the number of codebooks done.
 
         Raises:
-            ValueError: if there are fewer frames than codes, or fewer that differ; all are alike; a value is not
-                finite; or a number is out of range.
+            ValueError: if there are fewer distinct frames than codes, all frames are alike, a value is not finite, or
+                a number is out of range.
         """
         check_sizes(codebooks, codes, max_frames)
         residual = sample_rows(stream, max_frames, seed)
-        refuse_few(residual, codes)
+        check_distinct_rows(residual, codes)
         mean = residual.mean(0, dtype=np.float64).astype(np.float32)
         residual -= mean
         scale = np.sqrt(squares(residual) / len(residual)).astype(np.float32)
         if (scale < CONSTANT).all():
             raise ValueError(
-                f"residual K-means: the {len(residual)} frames are alike within {CONSTANT:g}, as silence is. Fit on "
-                f"other audio."
+                f"residual K-means: found {len(residual)} frames that differ by less than {CONSTANT:g}, as in silence, "
+                f"expected frames that vary. Fit on other audio."
             )
         scale[scale < CONSTANT] = 1
         residual /= scale
@@ -78,12 +78,13 @@ class ResidualKMeans:
         for q in range(codebooks):
             centroids[q] = fit_kmeans(residual, codes, seed + q)
             best = nearest(residual, centroids[q])
-            for at in range(0, len(residual), ROWS_AT_ONCE):
-                residual[at : at + ROWS_AT_ONCE] -= centroids[q][best[at : at + ROWS_AT_ONCE]]
+            for start in range(0, len(residual), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                residual[rows] -= centroids[q][best[rows]]
             progress(q + 1)
         share = float(squares(residual).sum() / residual.size)
         fitted = {"seed": seed, "fitted_on_frames": len(residual), "residual_share": share}
-        return cls(centroids, mean, scale, {**(about or {}), **fitted})
+        return cls(centroids, mean, scale, {**(metadata or {}), **fitted})
 
     @property
     def codebook_sizes(self) -> list[int]:
@@ -100,7 +101,7 @@ class ResidualKMeans:
             (F, Q) uint16.
 
         Raises:
-            ValueError: if D is not that of the codebooks.
+            ValueError: if D differs from that of the codebooks.
         """
         dim = self.centroids.shape[2]
         if frames.ndim != 2 or frames.shape[1] != dim:
@@ -117,9 +118,9 @@ class ResidualKMeans:
         return codes
 
     def save(self, path: str | Path) -> None:
-        """Write one .npz without pickled objects; the same quantiser gives the same bytes."""
+        """Write one .npz without pickled objects; the same quantiser always makes the same bytes."""
         arrays = {"centroids": self.centroids, "mean": self.mean, "scale": self.scale}
-        save_npz(path, "header", {**FORMAT, **self.about}, arrays)
+        save_npz(path, "header", {**FORMAT, **self.metadata}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "ResidualKMeans":
@@ -127,7 +128,7 @@ class ResidualKMeans:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no such file of this version.
+            ValueError: if it is not such a file, or of another version.
         """
         header, arrays = load_npz(path, "header", ("centroids", "mean", "scale"), "K-means teacher", FIT_ONE)
         if {name: header.pop(name, None) for name in FORMAT} != FORMAT:
@@ -143,22 +144,23 @@ class ResidualKMeans:
 
 
 def check_sizes(codebooks: int, codes: int, max_frames: int) -> None:
-    """Refuse numbers out of range before any audio is read.
+    """Check the numbers before any audio is read.
 
     Raises:
-        ValueError: if there is no codebook, they are too small or large, or fewer frames than codes are to be taken.
+        ValueError: if there is no codebook, codebooks are too small or large, or ``max_frames`` is below ``codes``.
     """
     if codebooks < 1 or not 2 <= codes <= MAX_CODES:
         raise ValueError(
-            f"residual K-means: {codebooks} codebooks of {codes} codes; expected 1 or more of 2 to {MAX_CODES}."
+            f"residual K-means: found {codebooks} codebooks of {codes} codes, expected 1 or more of 2 to {MAX_CODES}. "
+            f"Correct --codebooks and --codes."
         )
     if max_frames < codes:
         raise ValueError(
             f"residual K-means: found at most {max_frames} frames to cluster, expected {codes} or more, as many as "
-            f"codes. Raise --max-frames."
+            f"codes. Increase --max-frames."
         )
 
 
 def squares(rows: np.ndarray) -> np.ndarray:
-    """Sums of squares of the columns of (N, D) float32, in float64 without a copy: (D,)."""
+    """(D,) sums of squares of the columns of (N, D) float32, in float64, without a copy."""
     return np.einsum("nd,nd->d", rows, rows, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, and a run goes on from the last whole one of its model."""
+"""Checkpoints are complete or absent, and a run continues from the last valid one."""
 
 import errno
 import resource
@@ -14,8 +14,8 @@ from fairseq.models import BaseFairseqModel
 from torch import nn
 
 from mert_fairseq.checkpointing import saving
-from mert_fairseq.checkpointing.examining import CheckpointError, examine, last_good
-from mert_fairseq.checkpointing.loading import falling_back, place
+from mert_fairseq.checkpointing.checkpoint_search import CheckpointError, check_checkpoint, find_last_valid
+from mert_fairseq.checkpointing.resuming import add_resume_position, load_with_fallback
 
 
 class Model(BaseFairseqModel):
@@ -34,8 +34,8 @@ def checkpoint(updates: int, width: int = 3, ranks: int = 1) -> dict:
 
 
 @contextmanager
-def files_of_at_most(size_bytes: int):
-    """Writing beyond fails, as on a full disk."""
+def limit_file_size(size_bytes: int):
+    """Writing more than ``size_bytes`` to a file fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -44,31 +44,31 @@ def files_of_at_most(size_bytes: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(tmp_path):
+def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_no_partial_file(tmp_path):
     path = tmp_path / "checkpoint_last.pt"
     saving.write_checkpoint({"a": torch.zeros(10)}, str(path))
-    with files_of_at_most(100_000), pytest.raises(OSError, match="File too large"):
+    with limit_file_size(100_000), pytest.raises(OSError, match="File too large"):
         saving.write_checkpoint({"a": torch.zeros(1_000_000)}, str(path))
     assert torch.equal(torch.load(path)["a"], torch.zeros(10))
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_copy_that_finds_no_room_leaves_the_old_one(tmp_path):
+def test_a_copy_on_a_full_disk_keeps_the_old_file(tmp_path):
     new, last = tmp_path / "checkpoint_1_8.pt", tmp_path / "checkpoint_last.pt"
     last.write_bytes(b"old")
     new.write_bytes(b"x" * 200_000)
-    with files_of_at_most(100_000), pytest.raises(OSError, match="File too large"):
+    with limit_file_size(100_000), pytest.raises(OSError, match="File too large"):
         saving.SafePathManager.copy(str(new), str(last), overwrite=True)
     assert last.read_bytes() == b"old"
     assert saving.SafePathManager.copy(str(new), str(last), overwrite=True)
     assert last.read_bytes() == new.read_bytes()
 
 
-def test_a_failed_save_is_loud_and_only_the_last_one_fails_the_run(caplog):
+def test_a_failed_save_is_logged_and_only_the_last_one_fails_the_run(caplog):
     faults = [OSError(errno.ENOSPC, "No space left on device"), None, OSError(errno.EIO, "Input/output error")]
 
     def save(*args):
@@ -77,20 +77,20 @@ def test_a_failed_save_is_loud_and_only_the_last_one_fails_the_run(caplog):
         return "saved"
 
     trainer, cfg = SimpleNamespace(get_num_updates=lambda: 8), SimpleNamespace(save_dir="exp")
-    surviving = saving.surviving_save(save)
-    assert surviving(cfg, trainer, None, None) is None
+    save_or_log = saving.save_or_log(save)
+    assert save_or_log(cfg, trainer, None, None) is None
     assert "NOT SAVED at update 8" in caplog.text
     assert "Free some space" in caplog.text
-    assert surviving(cfg, trainer, None, None) == "saved"
+    assert save_or_log(cfg, trainer, None, None) == "saved"
     saving.raise_if_unsaved()
-    surviving(cfg, trainer, None, None)
+    save_or_log(cfg, trainer, None, None)
     with pytest.raises(OSError, match="the last checkpoint was not saved"):
         saving.raise_if_unsaved()
-    saving._unsaved.clear()
+    saving._failed_save.clear()
 
 
 class Trainer:
-    """What fairseq's save_checkpoint needs of a trainer."""
+    """The part of a trainer that fairseq's save_checkpoint uses."""
 
     data_parallel_rank, checkpoint_suffix, task = 0, "", None
     should_save_checkpoint_on_current_rank, always_call_state_dict_during_save_checkpoint = True, False
@@ -123,23 +123,23 @@ class Epoch:
 
 
 def save_all(folder: Path, **options) -> list[str]:
-    """Save at each of 12 updates that calls for it; gives the files that are left."""
+    """Train 12 updates, save every second one; returns the files that remain."""
     cfg = CheckpointConfig(save_dir=str(folder), save_interval_updates=2, **options)
     trainer = Trainer()
     for trainer.updates in range(2, 13, 2):
-        save = saving.saving_by_updates(checkpoint_utils.save_checkpoint)
+        save = saving.keep_update_files(checkpoint_utils.save_checkpoint)
         assert save(cfg, trainer, Epoch(trainer.updates), None)
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_an_update_to_be_saved_has_its_file_where_an_epoch_ends(tmp_path):
+def test_an_update_to_be_saved_also_has_its_file_at_the_end_of_an_epoch(tmp_path):
     options = {"no_epoch_checkpoints": True, "keep_interval_updates": 1, "keep_interval_updates_pattern": 8}
     assert save_all(tmp_path, **options) == ["checkpoint_2_8.pt", "checkpoint_3_12.pt", "checkpoint_last.pt"]
-    place = torch.load(tmp_path / "checkpoint_2_8.pt")["train_iterator"]
-    assert place == {"epoch": 3, "iterations_in_epoch": 0}  # a resume starts the next epoch
+    position = torch.load(tmp_path / "checkpoint_2_8.pt")["train_iterator"]
+    assert position == {"epoch": 3, "iterations_in_epoch": 0}  # a resume starts the next epoch
 
 
-def test_checkpoints_of_epochs_are_written_beside_those_of_updates(tmp_path):
+def test_checkpoints_of_epochs_and_of_updates_are_both_written(tmp_path):
     names = save_all(tmp_path, save_interval=2)
     by_updates = [
         f"checkpoint_{epoch}_{updates}.pt" for epoch, updates in ((1, 2), (1, 4), (2, 6), (2, 8), (3, 10), (3, 12))
@@ -147,15 +147,15 @@ def test_checkpoints_of_epochs_are_written_beside_those_of_updates(tmp_path):
     assert names == sorted(["checkpoint2.pt", *by_updates, "checkpoint_last.pt"])
 
 
-def test_a_cut_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, caplog):
+def test_a_truncated_checkpoint_is_skipped_for_the_one_before_it(tmp_path, caplog):
     for name, updates in (("checkpoint_1_4", 4), ("checkpoint_1_8", 8), ("checkpoint_last", 9), ("checkpoint2", 6)):
         torch.save(checkpoint(updates), tmp_path / f"{name}.pt")
-    assert last_good(tmp_path, Model()).updates == 9
-    cut(tmp_path / "checkpoint_last.pt")
-    assert last_good(tmp_path, Model()).path.name == "checkpoint_1_8.pt"
-    assert "cannot go on from the last checkpoint" in caplog.text
-    cut(tmp_path / "checkpoint_1_8.pt")
-    assert last_good(tmp_path, Model()).path.name == "checkpoint2.pt"
+    assert find_last_valid(tmp_path, Model()).updates == 9
+    truncate(tmp_path / "checkpoint_last.pt")
+    assert find_last_valid(tmp_path, Model()).path.name == "checkpoint_1_8.pt"
+    assert "cannot continue from the last checkpoint" in caplog.text
+    truncate(tmp_path / "checkpoint_1_8.pt")
+    assert find_last_valid(tmp_path, Model()).path.name == "checkpoint2.pt"
 
 
 @pytest.mark.parametrize(
@@ -165,35 +165,35 @@ def test_a_cut_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, caplog)
         ({"model": {}}, "lacks optimizer_history, extra_state, cfg"),
         (checkpoint(4) | {"extra_state": {"epoch": 1}}, "lacks train_iterator"),
         (checkpoint(4, width=5), r"another model: layer.weight has shape \(2, 5\), expected \(2, 3\)"),
-        ({"model": Path}, "damaged, or no fairseq checkpoint, or one with objects whose code would have to be trusted"),
+        ({"model": Path}, "damaged, not a fairseq checkpoint, or it holds objects that could run code when loaded"),
     ],
 )
-def test_a_foreign_checkpoint_is_named_and_never_overwritten_by_a_new_start(tmp_path, found, message):
+def test_an_invalid_checkpoint_is_named_and_never_overwritten_by_a_new_training(tmp_path, found, message):
     torch.save(found, tmp_path / "checkpoint_last.pt")
     with pytest.raises(ValueError, match=message):
-        examine(tmp_path / "checkpoint_last.pt", Model())
-    with pytest.raises(CheckpointError, match="Move them away to start anew"):
-        last_good(tmp_path, Model())
+        check_checkpoint(tmp_path / "checkpoint_last.pt", Model())
+    with pytest.raises(CheckpointError, match="Move them away to start a new training"):
+        find_last_valid(tmp_path, Model())
 
 
-def test_an_empty_folder_is_a_new_start(tmp_path):
-    assert last_good(tmp_path, Model()) is None
+def test_an_empty_folder_starts_a_new_training(tmp_path):
+    assert find_last_valid(tmp_path, Model()) is None
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "steps"), [(1, 1, 7), (1, 2, 3), (2, 1, 14), (4, 2, 14), (2, 4, 3), (3, 2, 10)]
+    ("saved_ranks", "ranks", "steps"), [(1, 1, 7), (1, 2, 3), (2, 1, 14), (4, 2, 14), (2, 4, 3), (3, 2, 10)]
 )
-def test_the_place_in_an_epoch_counts_batches_not_steps(then, now, steps):
+def test_the_position_in_an_epoch_counts_batches_not_steps(saved_ranks, ranks, steps):
     """For fairseq's own iterator, which counts steps of one rank."""
     state = {"iterations_in_epoch": 7, "epoch": 3}
-    place(state, {"distributed_training": {"distributed_world_size": then}}, now, [1, 2])
+    add_resume_position(state, {"distributed_training": {"distributed_world_size": saved_ranks}}, ranks, [1, 2])
     assert state["iterations_in_epoch"] == steps
     assert state["update_freq"] == 2
 
 
-def test_rank_0_looks_and_the_stock_loader_gets_what_it_found(tmp_path):
+def test_fairseqs_loader_gets_the_checkpoint_that_rank_0_finds(tmp_path):
     torch.save(checkpoint(8, ranks=4), tmp_path / "checkpoint_1_8.pt")
-    (tmp_path / "checkpoint_last.pt").write_bytes(b"cut")
+    (tmp_path / "checkpoint_last.pt").write_bytes(b"truncated")
     (tmp_path / ".checkpoint_1_12.pt.partial").write_bytes(b"of a killed run")
     trainer = SimpleNamespace(
         checkpoint_suffix="",
@@ -215,7 +215,7 @@ def test_rank_0_looks_and_the_stock_loader_gets_what_it_found(tmp_path):
         assert chosen.finetune_from_model is None
         return chosen.restore_file, trainer.load_checkpoint(chosen.restore_file)
 
-    path, extra_state = falling_back(load)(cfg, trainer)
+    path, extra_state = load_with_fallback(load)(cfg, trainer)
     assert path == str(tmp_path / "checkpoint_1_8.pt")
     assert extra_state["train_iterator"]["iterations_in_epoch"] == 12  # 3 steps of 4 ranks
     assert not list(tmp_path.glob(".*"))

@@ -1,4 +1,4 @@
-"""model.pretrained_weights starts a model from a checkpoint's conv stack and Transformer, under new heads."""
+"""model.pretrained_weights starts a model from the conv stack and Transformer of a checkpoint, with new heads."""
 
 import logging
 from pathlib import Path
@@ -26,7 +26,7 @@ def equal(one: torch.nn.Module, other: torch.nn.Module, names: list[str]) -> lis
     return [torch.equal(states[0][name], states[1][name]) for name in names]
 
 
-def test_conv_stack_and_transformer_are_taken_under_heads_of_other_sizes(donor, caplog):
+def test_conv_stack_and_transformer_are_loaded_under_heads_of_other_sizes(donor, caplog):
     theirs, path = donor
     torch.manual_seed(1)
     with caplog.at_level(logging.INFO):
@@ -36,19 +36,19 @@ def test_conv_stack_and_transformer_are_taken_under_heads_of_other_sizes(donor, 
     assert sum(name.startswith("encoder.layers.") for name in body) == 3 * 16
     assert all(equal(model, theirs, body))
     report = caplog.text
-    assert f"model.pretrained_weights {path}: took {len(body)} of {len(names)} tensors" in report
+    assert f"model.pretrained_weights {path}: loaded {len(body)} of {len(names)} tensors" in report
     assert "heads 0 of 5" in report
     assert "label_embs_concat (found (40, 16), expected (40, 6))" in report
     assert "encoder_cqt_model.fc.weight (found (84, 16), expected (336, 16))" in report
 
 
-def test_heads_of_the_same_labels_are_taken_too(donor):
+def test_heads_of_the_same_labels_are_loaded_too(donor):
     theirs, path = donor
     model = tiny_mert(pretrained_weights=path)
     assert all(equal(model, theirs, list(model.state_dict())))
 
 
-def test_more_layers_start_from_those_that_there_are(donor, caplog):
+def test_a_deeper_model_starts_from_the_layers_of_the_checkpoint(donor, caplog):
     theirs, path = donor
     with caplog.at_level(logging.INFO):
         model = tiny_mert(pretrained_weights=path, encoder_layers=4)
@@ -74,7 +74,7 @@ def test_more_layers_start_from_those_that_there_are(donor, caplog):
         ),
     ],
 )
-def test_a_checkpoint_whose_body_does_not_fit_is_refused_by_name(donor, options, message):
+def test_a_checkpoint_whose_conv_stack_or_transformer_does_not_fit_is_refused_by_name(donor, options, message):
     _, path = donor
     with pytest.raises(ValueError, match=rf"model\.pretrained_weights .*donor\.pt: {message}"):
         tiny_mert(pretrained_weights=path, **options)
@@ -83,13 +83,13 @@ def test_a_checkpoint_whose_body_does_not_fit_is_refused_by_name(donor, options,
 def test_a_truncated_checkpoint_is_refused_by_name(donor):
     _, path = donor
     Path(path).write_bytes(Path(path).read_bytes()[:5_000])
-    with pytest.raises(ValueError, match=r"donor\.pt: damaged, or no fairseq checkpoint"):
+    with pytest.raises(ValueError, match=r"donor\.pt: damaged, not a fairseq checkpoint"):
         tiny_mert(pretrained_weights=path)
 
 
 @pytest.mark.parametrize(("label", "new"), [("rvq_0", False), ("mfcc_8", True)])
-def test_heads_of_other_labels_are_new_though_they_have_the_same_size(tmp_path, caplog, label, new):
-    """Code 3 of another teacher is another sound."""
+def test_heads_of_other_labels_are_new_even_if_they_have_the_same_size(tmp_path, caplog, label, new):
+    """The same code of another teacher means a different sound."""
     donor = write_checkpoint(tmp_path / "donor.pt")
     (tmp_path / f"dict.{label}.txt").write_text("".join(f"{code} 1\n" for code in range(8)))
     options = {"data": str(tmp_path), "labels": [label], "label_rate": 75.0, "sample_rate": 24_000}
@@ -101,4 +101,4 @@ def test_heads_of_other_labels_are_new_though_they_have_the_same_size(tmp_path, 
     assert torch.equal(model.encoder.layers[1].fc1.weight, theirs["encoder.layers.1.fc1.weight"])
     assert torch.equal(model.label_embs_concat, theirs["label_embs_concat"]) != new
     assert torch.equal(model.final_proj.weight, theirs["final_proj.weight"]) != new
-    assert ("learnt the labels ['rvq_0']: the heads of the codes are new" in caplog.text) == new
+    assert ("was trained on the labels ['rvq_0']: the heads of the codes are new" in caplog.text) == new

@@ -1,4 +1,4 @@
-"""task.crops_per_epoch=by_seconds: an epoch hears all of a long track."""
+"""task.crops_per_epoch=by_seconds: an epoch covers long tracks completely."""
 
 import numpy as np
 import pytest
@@ -43,10 +43,10 @@ def test_crops_are_the_same_after_a_resume_and_others_in_the_next_epoch(corpus):
     assert len(set(before)) == len(before)
 
 
-def test_by_track_draws_what_it_always_drew(corpus):
+def test_by_track_has_the_clip_seeds_of_the_first_release(corpus):
     dataset = load(corpus)
     assert len(dataset) == len(LENGTHS)
-    assert dataset[0].clip_seed == 520615826334810394  # of the first release
+    assert dataset[0].clip_seed == 520615826334810394
 
 
 def test_validation_keeps_one_crop_of_each_track(corpus):

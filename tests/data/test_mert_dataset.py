@@ -1,4 +1,4 @@
-"""Clips and labels belong together, and are the same whatever the workers, ranks and resumes."""
+"""Labels match their samples, and clips do not depend on workers, ranks or resumes."""
 
 import logging
 import traceback
@@ -9,10 +9,9 @@ import soundfile
 import torch
 from numbered_corpus import CODES, COLUMNS, HOP, LABEL_RATE_HZ, SAMPLE_RATE, codes_of, write_corpus
 
-from mert_fairseq.data.code_classes import ClassTable
-from mert_fairseq.data.iterators import BatchLimits, ClipBatchIterator
-from mert_fairseq.data.mert_dataset import MERTDataset
-from mert_fairseq.data.unreadable import TooManyUnreadableError
+from mert_fairseq.data.clip_dataset import TooManyUnreadableError
+from mert_fairseq.data.epoch_iterator import BatchLimits, ClipBatchIterator
+from mert_fairseq.data.mert_dataset import ClassTable, MERTDataset
 from mert_fairseq.labels import LabelDictionary, LabelError, open_labels
 from mert_fairseq.manifest import Manifest
 
@@ -45,7 +44,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory", "ignore:This Data
 
 
 def batches_of(dataset, epoch=1, workers=0, offset=0, rank=0, ranks=1, max_tokens=150_000):
-    """All batches of an epoch as fairseq's trainer gets them, from a batch on."""
+    """The batches of an epoch as fairseq's trainer gets them, from ``offset`` on."""
     options = {"seed": 7, "num_workers": workers, "epoch": epoch, "num_shards": ranks, "shard_id": rank}
     iterator = ClipBatchIterator(dataset, BatchLimits(max_tokens, None), **options)
     iterator.load_state_dict({"epoch": epoch, "iterations_in_epoch": offset, "shuffle": True})
@@ -67,7 +66,7 @@ def clips_of(batches):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("pad_audio", [False, True])
 @pytest.mark.parametrize("crop", [CROP, 40_100, None])
-def test_labels_are_those_of_the_samples_beside_them(tmp_path, packed, pad_audio, crop):
+def test_labels_match_their_samples(tmp_path, packed, pad_audio, crop):
     folder = write_corpus(tmp_path, LENGTHS, packed=packed)
     dataset = open_dataset(folder, crops=[(0, crop)], pad_audio=pad_audio)
     for batch in batches_of(dataset, max_tokens=200_000):
@@ -83,7 +82,7 @@ def test_labels_are_those_of_the_samples_beside_them(tmp_path, packed, pad_audio
             assert (source[row, lengths[row] :] == 0).all()
 
 
-def test_a_batch_is_what_the_model_asks_for(corpus):
+def test_a_batch_has_the_fields_shapes_and_types_of_the_models_input(corpus):
     dataset = open_dataset(corpus)
     batch = dataset.collater([dataset[0], dataset[5]])
     assert batch["net_input"]["source"].shape == (2, CROP)
@@ -97,7 +96,7 @@ def test_a_batch_is_what_the_model_asks_for(corpus):
     assert dataset.collater([]) == {}
 
 
-def test_padding_is_marked_and_only_where_there_is_some(corpus):
+def test_the_padding_mask_marks_padding_and_is_absent_without(corpus):
     dataset = open_dataset(corpus, pad_audio=True)
     batch = dataset.collater([dataset[0], dataset[4]])
     assert batch["net_input"]["padding_mask"].sum(1).tolist() == [0, CROP - 32_000]
@@ -111,7 +110,7 @@ def test_without_padding_all_are_cut_to_the_shortest(corpus):
     assert batch["target_list"].shape == (3, 2, 100)
 
 
-def test_normalised_clips_are_those_of_layer_norm(corpus):
+def test_normalised_clips_equal_layer_norm(corpus):
     dataset, raw = open_dataset(corpus, normalize=True), open_dataset(corpus)
     source = dataset.collater([dataset[0]])["net_input"]["source"]
     wave = raw.collater([raw[0]])["net_input"]["source"].float() / 32768
@@ -126,19 +125,19 @@ def test_without_random_crops_tracks_are_read_from_their_beginning(corpus):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_workers_change_nothing(corpus, workers):
+def test_batches_do_not_depend_on_the_number_of_workers(corpus, workers):
     alone, together = batches_of(open_dataset(corpus)), batches_of(open_dataset(corpus), workers=workers)
     assert [batch["id"].tolist() for batch in alone] == [batch["id"].tolist() for batch in together]
     assert clips_of(alone) == clips_of(together)
 
 
-def test_a_resume_in_the_third_epoch_goes_on_with_its_batches(corpus):
+def test_a_resume_in_the_third_epoch_continues_with_its_batches(corpus):
     dataset = open_dataset(corpus)
     for epoch in (1, 2, 3):
-        undisturbed = batches_of(dataset, epoch)
+        uninterrupted = batches_of(dataset, epoch)
     resumed = batches_of(open_dataset(corpus), epoch=3, offset=2)
-    assert [batch["id"].tolist() for batch in resumed] == [batch["id"].tolist() for batch in undisturbed[2:]]
-    assert clips_of(resumed) == clips_of(undisturbed[2:])
+    assert [batch["id"].tolist() for batch in resumed] == [batch["id"].tolist() for batch in uninterrupted[2:]]
+    assert clips_of(resumed) == clips_of(uninterrupted[2:])
 
 
 def test_two_ranks_see_the_clips_of_one(corpus):
@@ -155,7 +154,7 @@ def test_the_global_generators_are_neither_used_nor_touched(corpus):
     assert np.random.get_state()[1].tolist() == state
 
 
-def test_epochs_and_seeds_draw_other_clips(corpus):
+def test_clips_differ_by_epoch_and_seed(corpus):
     first, second = clips_of(batches_of(open_dataset(corpus), 1)), clips_of(batches_of(open_dataset(corpus), 2))
     other = clips_of(batches_of(open_dataset(corpus, seed=8), 1))
     assert first.keys() == second.keys() == other.keys()
@@ -248,7 +247,7 @@ def test_each_epoch_counts_unreadable_tracks_anew(tmp_path):
 
 
 @pytest.mark.parametrize(("rate", "samples"), [(16_000, 48_000), (24_000, 1000)])
-def test_files_of_another_rate_or_cut_since_count_as_unreadable(tmp_path, rate, samples):
+def test_files_of_another_rate_or_truncated_count_as_unreadable(tmp_path, rate, samples):
     folder = write_corpus(tmp_path, LENGTHS)
     soundfile.write(folder / "audio/train002.wav", np.zeros(samples, dtype=np.int16), rate)
     clip = open_dataset(folder, max_unreadable_share=0.2)[2]
@@ -259,7 +258,7 @@ def test_files_of_another_rate_or_cut_since_count_as_unreadable(tmp_path, rate, 
 
 def test_a_clip_longer_than_a_batch_may_be_is_refused(corpus):
     dataset = open_dataset(corpus)
-    with pytest.raises(ValueError, match=r"max_tokens: found 40000 samples a batch, expected at least 48000"):
+    with pytest.raises(ValueError, match=r"max_tokens: found 40000 samples per batch, expected at least 48000"):
         dataset.batch_by_size(dataset.ordered_indices(), max_tokens=40_000)
 
 

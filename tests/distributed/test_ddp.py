@@ -1,4 +1,4 @@
-"""Layer drop under PyTorch's DDP: what trains, and what is refused before it starts."""
+"""Layer drop under PyTorch's DDP: options that train, and options that are refused before the start."""
 
 import pytest
 import torch
@@ -7,22 +7,22 @@ from omegaconf import OmegaConf
 from tiny_mert import tiny_mert
 from torch.nn.parallel import DistributedDataParallel
 
-from mert_fairseq.distributed.ddp import check_ddp, unused_parameters
+from mert_fairseq.distributed.config_checks import check_ddp, unused_parameters
 from mert_fairseq.distributed.launch import call_main
 from mert_fairseq.distributed.rank_layout import LayoutError
 
 
 @pytest.fixture
 def process_group(tmp_path):
-    """A group of one rank; DDP looks for unused parameters there too."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", world_size=1, rank=0)
+    """A group of one rank, in which DDP also checks for unused parameters."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", world_size=1, rank=0)
     yield
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("checkpoint_activations", [False, True])
 @pytest.mark.parametrize("gradient_as_bucket_view", [False, True])
-def test_layer_drop_trains_under_ddp_that_looks_for_unused_parameters(
+def test_layer_drop_trains_under_ddp_that_finds_unused_parameters(
     process_group, checkpoint_activations, gradient_as_bucket_view
 ):
     torch.manual_seed(0)
@@ -35,8 +35,8 @@ def test_layer_drop_trains_under_ddp_that_looks_for_unused_parameters(
 
 
 @pytest.mark.parametrize("options", [{}, {"random_codebook": 1, "untie_final_proj": True}, {"feature_grad_mult": 0.0}])
-def test_what_is_refused_is_what_ddp_cannot_train(process_group, options):
-    """The refusal and DDP's own failure agree, for layer drop and for other options that leave parameters unused."""
+def test_refused_options_fail_under_ddp(process_group, options):
+    """Layer drop and other options that leave parameters unused: each is refused here, and DDP fails with it."""
     layerdrop = 0.0 if options else 0.5
     cfg = {"_name": "mert", "encoder_layerdrop": layerdrop, **options}
     assert unused_parameters(OmegaConf.create({"model": cfg}))
@@ -45,7 +45,7 @@ def test_what_is_refused_is_what_ddp_cannot_train(process_group, options):
         steps(DistributedDataParallel(model))
 
 
-def test_what_is_not_refused_trains(process_group):
+def test_other_options_train_under_ddp(process_group):
     cfg = {"_name": "mert", "encoder_layerdrop": 0.0, "audio_cqt_loss_m": True}
     assert not unused_parameters(OmegaConf.create({"model": cfg, "criterion": {"_name": "mert", "cqt_weight": 1.0}}))
     steps(DistributedDataParallel(tiny_mert(encoder_layerdrop=0.0, checkpoint_activations=True).train()))
@@ -65,9 +65,12 @@ def steps(model: torch.nn.Module, number: int = 6) -> None:
     ("options", "reason"),
     [
         ({"model": {"encoder_layerdrop": 0.05}}, r"model\.encoder_layerdrop=0\.05 drops layers"),
-        ({"model": {"random_codebook": 2}}, r"model\.random_codebook=2 leaves heads out"),
-        ({"criterion": {"cqt_weight": 0.0}}, r"criterion\.cqt_weight=0 leaves the CQT head out"),
-        ({"criterion": {"pred_masked_weight": 0.0}}, r"criterion\.pred_masked_weight=0 leaves the heads of the codes"),
+        ({"model": {"random_codebook": 2}}, r"model\.random_codebook=2 does not use all heads"),
+        ({"criterion": {"cqt_weight": 0.0}}, r"criterion\.cqt_weight=0 does not use the CQT head"),
+        (
+            {"criterion": {"pred_masked_weight": 0.0}},
+            r"criterion\.pred_masked_weight=0 does not use the heads of",
+        ),
     ],
 )
 def test_ddp_that_would_fail_in_the_second_update_is_refused_at_the_start(monkeypatch, options, reason):
@@ -87,17 +90,15 @@ def test_ddp_that_would_fail_in_the_second_update_is_refused_at_the_start(monkey
     remedy = r"Set distributed_training\.find_unused_parameters=true, or .*ddp_backend=legacy_ddp"
     with pytest.raises(LayoutError, match=f"{reason}.*{remedy}"):
         call_main(OmegaConf.merge(cfg, options), lambda cfg: pytest.fail("it started"))
-    for mended in ({"find_unused_parameters": True}, {"ddp_backend": "legacy_ddp"}):
-        check_ddp(OmegaConf.merge(cfg, options, {"distributed_training": mended}), world_size=2)
+    for remedy_options in ({"find_unused_parameters": True}, {"ddp_backend": "legacy_ddp"}):
+        check_ddp(OmegaConf.merge(cfg, options, {"distributed_training": remedy_options}), world_size=2)
     check_ddp(OmegaConf.merge(cfg, options), world_size=1)
 
 
-@pytest.mark.parametrize(("recipe", "looks_for_unused"), [("mert_95m", True), ("mert_330m", False)])
-def test_the_recipes_overlap_communication_and_look_for_unused_parameters_where_layers_drop(
-    repo_root, recipe, looks_for_unused
-):
+@pytest.mark.parametrize(("recipe", "finds_unused"), [("mert_95m", True), ("mert_330m", False)])
+def test_the_recipes_overlap_communication_and_find_unused_parameters_if_layers_drop(repo_root, recipe, finds_unused):
     with initialize_config_dir(str(repo_root / "config/pretrain"), version_base="1.1"):
         cfg = compose(recipe)
     training = cfg.distributed_training
     assert (training.ddp_backend, training.gradient_as_bucket_view) == ("pytorch_ddp", True)
-    assert training.find_unused_parameters == bool(unused_parameters(cfg)) == looks_for_unused
+    assert training.find_unused_parameters == bool(unused_parameters(cfg)) == finds_unused

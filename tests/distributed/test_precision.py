@@ -1,4 +1,4 @@
-"""A step that overflows: skipped in fp16, an error that names the terms in bf16 and float32; validation goes on."""
+"""A step that overflows: skipped in fp16, an error that names the terms in bf16 and float32; validation continues."""
 
 import math
 from types import SimpleNamespace
@@ -9,11 +9,11 @@ from fairseq.logging import metrics
 from tiny_mert import tiny_mert
 from tiny_trainer import config, make_trainer, mert_criterion, mert_sample
 
-from mert_fairseq.distributed.training_stats import finite_validate
+from mert_fairseq.distributed.training_stats import ignore_nonfinite_losses
 
 
 def _overflowing_in(model, forward_pass: int) -> None:
-    """Let the encoder's output pass float16's largest number, 65,504, in one forward pass."""
+    """Let the encoder's output exceed float16's largest number, 65,504, in one forward pass."""
     passes = []
 
     def overflow(module, inputs, output):
@@ -64,7 +64,7 @@ def test_a_loss_that_is_not_finite_ends_other_precisions_and_names_the_terms(tra
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-def test_gradients_that_are_not_finite_below_a_finite_loss_are_called_so(trainer_of):
+def test_gradients_that_are_not_finite_with_a_finite_loss_are_named(trainer_of):
     trainer = trainer_of("float32", 0)
     trainer.get_model().mask_emb.register_hook(lambda gradient: gradient * math.nan)
     with pytest.raises(FloatingPointError, match="the gradients are not finite at update 0, although all terms"):
@@ -91,14 +91,14 @@ def test_a_loss_scale_at_its_minimum_ends_fp16_and_names_the_terms(trainer_of):
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "float32"])
-def test_a_validation_whose_loss_is_not_finite_is_logged_and_goes_on(trainer_of, precision):
+def test_a_validation_loss_that_is_not_finite_is_logged_and_validation_continues(trainer_of, precision):
     trainer = trainer_of(precision, 1)
     assert math.isnan(trainer.valid_step(mert_sample())["loss"])
     assert math.isfinite(trainer.valid_step(mert_sample())["loss"])
 
 
-def test_a_validation_whose_loss_is_not_finite_is_never_the_best(caplog):
+def test_a_validation_loss_that_is_not_finite_is_never_the_best(caplog):
     trainer = SimpleNamespace(get_num_updates=lambda: 7)
-    validate = finite_validate(lambda *args: [math.nan, 1.5, None])
+    validate = ignore_nonfinite_losses(lambda *args: [math.nan, 1.5, None])
     assert validate(None, trainer) == [None, 1.5, None]
     assert "the validation loss at update 7 is nan: training continues" in caplog.text

@@ -1,4 +1,4 @@
-"""The clips of ranks are disjoint and complete, also with a rest, and after a resume on another number of ranks."""
+"""Ranks use each clip once: also if the number does not divide, and after a resume on another number of ranks."""
 
 from collections import Counter
 from itertools import chain
@@ -8,7 +8,7 @@ from fairseq import tasks
 from numbered_corpus import COLUMNS, write_corpus
 from omegaconf import OmegaConf
 
-from mert_fairseq.checkpointing.loading import place
+from mert_fairseq.checkpointing.resuming import add_resume_position
 from mert_fairseq.tasks.pretraining_config import MERTPretrainingConfig
 
 CLIPS = 11  # in batches of two: five and a rest of one
@@ -24,7 +24,7 @@ def folder(tmp_path):
 def clips_of(
     folder, rank: int, ranks: int, epoch: int = 1, state: dict | None = None, max_tokens: int = 48_000, **options
 ) -> list[list[int]]:
-    """Track numbers by step, of one rank in one epoch."""
+    """The track numbers of each step of one rank in one epoch."""
     settings = {
         "_name": "mert_pretraining", "data": str(folder), "labels": list(COLUMNS), "label_rate": 75.0,
         "sample_rate": 24_000, "max_sample_size": 24_000, "seed": 7, "train_subset": "train", **options,
@@ -42,24 +42,26 @@ def clips_of(
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4, 5])
-def test_each_clip_belongs_to_one_rank_and_all_ranks_make_as_many_steps(folder, ranks):
-    everyone = [clips_of(folder, rank, ranks) for rank in range(ranks)]
-    assert Counter(clip for steps in everyone for step in steps for clip in step) == Counter(range(CLIPS))
-    assert {len(steps) for steps in everyone} == {-(-6 // ranks)}  # six batches
+def test_each_clip_belongs_to_one_rank_and_all_ranks_make_the_same_number_of_steps(folder, ranks):
+    by_rank = [clips_of(folder, rank, ranks) for rank in range(ranks)]
+    assert Counter(clip for steps in by_rank for step in steps for clip in step) == Counter(range(CLIPS))
+    assert {len(steps) for steps in by_rank} == {-(-6 // ranks)}  # six batches
 
 
-@pytest.mark.parametrize(("then", "now"), [(2, 2), (2, 1), (1, 2), (2, 4), (4, 2), (2, 3)])
+@pytest.mark.parametrize(("saved_ranks", "ranks"), [(2, 2), (2, 1), (1, 2), (2, 4), (4, 2), (2, 3)])
 @pytest.mark.parametrize("max_tokens", [48_000, 72_000, 24_000])
-def test_a_resume_on_other_ranks_or_with_other_batches_uses_each_clip_once(folder, then, now, max_tokens):
-    done = 1 if then > 1 else 2  # steps
-    before = [clip for rank in range(then) for step in clips_of(folder, rank, then)[:done] for clip in step]
+def test_a_resume_on_other_ranks_or_with_other_batches_uses_each_clip_once(folder, saved_ranks, ranks, max_tokens):
+    done = 1 if saved_ranks > 1 else 2  # steps
+    before = [
+        clip for rank in range(saved_ranks) for step in clips_of(folder, rank, saved_ranks)[:done] for clip in step
+    ]
     state = {"epoch": 1, "iterations_in_epoch": done}
-    cfg = {"distributed_training": {"distributed_world_size": then}, "dataset": {"max_tokens": 48_000}}
-    place(state, cfg, now, [1])
+    cfg = {"distributed_training": {"distributed_world_size": saved_ranks}, "dataset": {"max_tokens": 48_000}}
+    add_resume_position(state, cfg, ranks, [1])
     after = [
         clip
-        for rank in range(now)
-        for step in clips_of(folder, rank, now, state=dict(state), max_tokens=max_tokens)
+        for rank in range(ranks)
+        for step in clips_of(folder, rank, ranks, state=dict(state), max_tokens=max_tokens)
         for clip in step
     ]
     assert Counter(before + after) == Counter(range(CLIPS))

@@ -1,4 +1,4 @@
-"""config/pretrain/run and its link beside the genre configs compose into what submitit takes."""
+"""config/pretrain/run, and its link in config/genre, compose into a configuration of submitit."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -13,7 +13,7 @@ def composed(folder, name, *overrides):
 
 @pytest.mark.parametrize("recipe", ["mert_95m", "mert_330m", "tiny"])
 @pytest.mark.parametrize(("run", "nodes", "tasks"), [("slurm", 1, 1), ("slurm_8x8", 8, 8)])
-def test_slurm_runs_ask_for_nodes_tasks_and_srun_k(repo_root, recipe, run, nodes, tasks):
+def test_slurm_runs_request_nodes_tasks_and_srun_k(repo_root, recipe, run, nodes, tasks):
     launcher, cfg = composed(repo_root / "config/pretrain", recipe, f"+run={run}", "hydra.launcher.partition=gpu")
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.nodes, launcher.tasks_per_node, launcher.gpus_per_node) == (nodes, tasks, tasks)
@@ -22,7 +22,7 @@ def test_slurm_runs_ask_for_nodes_tasks_and_srun_k(repo_root, recipe, run, nodes
     assert cfg.hydra.callbacks.ranks._target_ == "mert_fairseq.distributed.callback.StartRanks"
 
 
-def test_every_job_of_a_sweep_has_a_folder_of_its_own(repo_root):
+def test_every_job_of_a_sweep_has_its_own_folder(repo_root):
     for run in ("slurm", "local"):
         _, cfg = composed(repo_root / "config/pretrain", "tiny", f"+run={run}", "hydra.sweep.dir=exp/here")
         save_dir = OmegaConf.to_container(cfg.checkpoint, resolve=False)["save_dir"]

@@ -1,4 +1,4 @@
-"""What an update logs: what fairseq alone would log, in one collective and one read, and the signals travel with it."""
+"""Updates log the same values as fairseq alone, with one collective and one read, which also carry stop signals."""
 
 import math
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ INTERVAL = 4
 
 
 def _logged(monkeypatch, tmp_path, patched: bool) -> list[dict]:
-    """What fairseq prints after 4 and 8 updates, and the means of the epoch after 10."""
+    """fairseq's log after 4 and 8 updates, and the means of the epoch after 10."""
     metrics.reset()
     with monkeypatch.context() as patch:
         torch.manual_seed(0)
@@ -38,7 +38,7 @@ def _logged(monkeypatch, tmp_path, patched: bool) -> list[dict]:
         return [*printed, metrics.get_smoothed_values("train"), metrics.get_smoothed_values("train_inner")]
 
 
-def test_the_log_is_what_fairseq_logs_that_reads_every_update(monkeypatch, tmp_path):
+def test_the_log_equals_that_of_fairseq_which_reads_every_update(monkeypatch, tmp_path):
     read_late, read_at_once = (_logged(monkeypatch, tmp_path, patched) for patched in (True, False))
     clocks = ("ups", "wps", "train_wall")
     for late, at_once in zip(read_late, read_at_once, strict=True):
@@ -51,7 +51,7 @@ def test_the_log_is_what_fairseq_logs_that_reads_every_update(monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
-def test_an_update_reads_the_norm_and_nothing_else_from_the_device(monkeypatch, tmp_path, precision):
+def test_an_update_reads_only_the_norm_from_the_device(monkeypatch, tmp_path, precision):
     """Forward, criterion, backward and optimizer in fake tensors, where reading any value is an error."""
     metrics.reset()
     model = tiny_mert(encoder_layerdrop=0.0, skip_nomask=True)
@@ -71,7 +71,7 @@ def test_an_update_reads_the_norm_and_nothing_else_from_the_device(monkeypatch, 
     assert len(norms) == len(trainer.unread) == 3
 
 
-def test_logs_are_read_together_and_other_values_stay():
+def test_scalars_are_read_together_and_other_values_are_unchanged():
     logs = [[{"a": torch.tensor(3), "b": 2, "c": torch.tensor([1.0, 2.0])}], [{"a": torch.tensor(0.5)}] * 2]
     first, second = training_stats.read_logs(logs)
     assert (first[0]["a"], first[0]["b"]) == (3.0, 2)
@@ -81,7 +81,7 @@ def test_logs_are_read_together_and_other_values_stay():
 
 @pytest.fixture
 def two_ranks(monkeypatch):
-    """A trainer whose other rank always says the same."""
+    """A trainer of two ranks; the second one always has the same values."""
     for owner, name, replacement in fairseq_patches.TRAINING:
         monkeypatch.setattr(owner, name, replacement)
     collectives = []
@@ -113,40 +113,40 @@ def test_logs_numbers_and_signals_of_all_ranks_are_summed_in_one_collective(two_
     assert collectives == [2 + 2 + 2 + 1]
 
 
-def test_a_rank_without_a_batch_adds_nothing_but_its_votes(two_ranks):
+def test_a_rank_without_a_batch_adds_only_its_stop_flags(two_ranks):
     trainer, _ = two_ranks
     training_stats.STOP.signal = SIGNALS[0]
     summed, extra = trainer._aggregate_logging_outputs([{"n": 5, "loss": torch.tensor(math.nan)}], 0.0, ignore=True)
     assert extra == [0.0]
     assert (summed[0]["n"], summed[0]["loss"].item()) == (0.0, 0.0)
-    assert training_stats.STOP.agreed(SimpleNamespace(data_parallel_world_size=2)) == SIGNALS[0]
+    assert training_stats.STOP.agreed_signal(SimpleNamespace(data_parallel_world_size=2)) == SIGNALS[0]
 
 
 def test_ranks_agree_to_stop_with_the_next_sums_and_not_before(two_ranks):
     trainer, _ = two_ranks
-    stop, many = training_stats.STOP, SimpleNamespace(data_parallel_world_size=2)
+    stop, two = training_stats.STOP, SimpleNamespace(data_parallel_world_size=2)
     for signals, expected in (((), 0), (SIGNALS[:1], SIGNALS[0]), (SIGNALS, max(SIGNALS))):
-        stop.count([float(number in signals) for number in SIGNALS])
-        assert stop.agreed(many) == expected
-    stop.count([0.0, 0.0])
+        stop.set_summed_flags([float(number in signals) for number in SIGNALS])
+        assert stop.agreed_signal(two) == expected
+    stop.set_summed_flags([0.0, 0.0])
     stop.signal = SIGNALS[1]
-    assert stop.agreed(many) == 0, "other ranks do not know yet"
-    assert stop.agreed(SimpleNamespace(data_parallel_world_size=1)) == SIGNALS[1]
+    assert stop.agreed_signal(two) == 0, "other ranks do not know yet"
+    assert stop.agreed_signal(SimpleNamespace(data_parallel_world_size=1)) == SIGNALS[1]
     trainer._aggregate_logging_outputs([], 1.0)
-    assert stop.agreed(many) == SIGNALS[1]
+    assert stop.agreed_signal(two) == SIGNALS[1]
 
 
-def test_an_epoch_s_end_and_a_checkpoint_leave_nothing_unread(monkeypatch, tmp_path):
+def test_all_values_are_read_before_a_checkpoint_and_at_the_end_of_an_epoch(monkeypatch, tmp_path):
     metrics.reset()
     cfg = config("float32", common__log_interval=100)
     trainer = make_trainer(monkeypatch, tmp_path, cfg, Layers(), Square())
     for wrapped, args in (
-        (training_stats.flushing_save(lambda *_: "saved"), (None, trainer, None, None)),
-        (training_stats.flushing_validate_and_save(lambda *_: ([None], True)), (None, trainer, None, None, [], False)),
-        (training_stats.flushing_validate_and_save(lambda *_: ([None], False)), (None, trainer, None, None, [], True)),
+        (training_stats.flush_before_save(lambda *_: "saved"), (None, trainer, None, None)),
+        (training_stats.flush_after_epoch(lambda *_: ([None], True)), (None, trainer, None, None, [], False)),
+        (training_stats.flush_after_epoch(lambda *_: ([None], False)), (None, trainer, None, None, [], True)),
     ):
         train(trainer, range(3))
         assert len(trainer.unread) >= 2
         wrapped(*args)
         assert not trainer.unread
-    training_stats.flushing_validate_and_save(lambda *_: ([None], False))(None, trainer, None, None, [], False)
+    training_stats.flush_after_epoch(lambda *_: ([None], False))(None, trainer, None, None, [], False)

@@ -3,14 +3,17 @@
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hf.tiny_pretraining import save_pretraining
 from music_files import make_music
 from tiny_checkpoint import write_checkpoint
 
 from mert_fairseq.extraction.cli import main as extract
+from mert_fairseq.hf import export_command, import_command, onnx_command
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +80,30 @@ def test_features_of_another_kind_are_refused(neighbours, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_the_readmes_exports_run_one_after_the_other(repo_root, tmp_path, monkeypatch, capsys):
+    text = (repo_root / "examples/use/README.md").read_text()
+    commands = re.findall(r"^(?:    |`)((?:mert-export|mert-import|python examples/use/onnx)[^`\n]*)", text, re.M)
+    assert [command.split()[0] for command in commands] == [
+        "mert-export-hf", "mert-import-hf", "mert-export-onnx", "python"
+    ]  # fmt: skip
+    mains = {"mert-export-hf": export_command, "mert-import-hf": import_command, "mert-export-onnx": onnx_command}
+    save_pretraining(tmp_path / "demo/run/checkpoint_last.pt")
+    make_music(tmp_path / "demo/music/disc_01/bells.flac", 2.0, rate=24_000, channels=1)
+    monkeypatch.chdir(tmp_path)
+    for command in commands[:-1]:
+        name, *arguments = shlex.split(command)
+        assert mains[name].main(arguments) == 0, capsys.readouterr().err
+    script, *arguments = shlex.split(commands[-1])[1:]
+    subprocess.run([sys.executable, repo_root / script, *arguments], check=True)
+    assert sorted(np.load("demo/bells.npz")) == ["layer_2", "layer_3"]
+
+
 def test_the_readmes_commands_parse_and_its_python_runs(neighbours, repo_root, tmp_path, monkeypatch):
     text = (repo_root / "examples/use/README.md").read_text()
-    commands = [shlex.split(line) for line in re.findall(r"^    ((?:mert-extract|python examples).*)$", text, re.M)]
+    commands = [
+        shlex.split(line)
+        for line in re.findall(r"^    ((?:mert-extract|python examples/use/neighbours).*)$", text, re.M)
+    ]
     assert len(commands) >= 3
     from mert_fairseq.extraction.cli import parser
 

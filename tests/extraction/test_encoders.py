@@ -42,6 +42,21 @@ def test_chosen_layers_are_those_of_all(tmp_path):
             torch.testing.assert_close(encoder.layers(noise(8_000), chosen), every[:, chosen])
 
 
+@pytest.mark.parametrize("path", ["mert.pt", "hubert"])
+def test_layers_that_are_not_needed_do_not_run(path, tmp_path):
+    save_twins(tmp_path)
+    encoder = load_encoder(tmp_path / path, "cpu")
+    ran = []
+    for number, layer in enumerate(encoder.model.encoder.layers, 1):
+        layer.register_forward_pre_hook(lambda module, args, number=number: ran.append(number))
+    encoder.layers(noise(800), [1])
+    assert 1 in ran
+    assert 3 not in ran
+    ran.clear()
+    encoder.layers(noise(800))
+    assert ran == [1, 2, 3]
+
+
 def test_an_encoder_states_its_clock_and_weights(tmp_path):
     save_twins(tmp_path)
     for path, weights in (("mert.pt", "mert.pt"), ("hubert", "hubert/model.safetensors")):

@@ -236,6 +236,23 @@ def test_files_and_folders_are_named_from_their_common_parent(checkpoint, music,
     assert [row["file"] for row in table(tmp_path / "index.tsv")] == [*FILES[:3], "short.wav"]
 
 
+@pytest.mark.parametrize("form", ["npy", "safetensors"])
+def test_a_second_command_adds_its_files(form, checkpoint, music, frames, tmp_path):
+    for name in ("one.mp3", "two.ogg"):
+        assert extract(checkpoint, music / "album" / name, "--out", tmp_path, *LONG, "--format", form) == 0
+    assert [row["file"] for row in table(tmp_path / "index.tsv")] == ["one.mp3", "two.ogg"]
+    if form == "safetensors":
+        assert sorted(read_collection(tmp_path, form)) == ["one.mp3", "two.ogg"]
+
+
+def test_a_hugging_face_folder_gives_the_features_of_its_checkpoint(music, tmp_path):
+    save_twins(tmp_path)
+    for model in ("mert.pt", "hubert"):
+        assert extract(tmp_path / model, music / "short.wav", "--out", tmp_path / f"{model}.out") == 0
+    found, expected = (np.load(tmp_path / f"{model}.out/short.wav.npy") for model in ("hubert", "mert.pt"))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_bfloat16_states_its_error(checkpoint, music, frames, tmp_path, capsys):
     assert extract(checkpoint, music, "--out", tmp_path, *LONG, "--bf16", "--json") == 0
     summary = json.loads(capsys.readouterr().out)

@@ -7,6 +7,7 @@ import torch
 from hf.tiny_pretraining import random_wave, save_pretraining
 from transformers import AutoFeatureExtractor, AutoModel, pipeline
 
+from mert_fairseq.extraction import load_encoder
 from mert_fairseq.hf import export as export_module
 from mert_fairseq.hf.card import Statement
 from mert_fairseq.hf.export import export_hf
@@ -220,6 +221,18 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch, layer, name):
     with pytest.raises(ValueError, match=f"{name} differs from the checkpoint by .* of its scale"):
         exported(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mert.pt"]
+
+
+def test_extraction_runs_no_model_file_and_says_what_to_do(tmp_path):
+    _, folder = exported(tmp_path, layout="mert", deepnorm=True)
+    with pytest.raises(ValueError, match=r"code is not run here. Import it first \(mert-import-hf"):
+        load_encoder(folder, "cpu")
+
+
+def test_extraction_takes_the_hubert_layout(tmp_path):
+    model, folder = exported(tmp_path, layer_norm_first=True)
+    wave = random_wave()
+    assert_close(load_encoder(folder, "cpu").layers(wave, [LAYERS])[:, 0], states_of(model, wave)[-1])
 
 
 def test_wrong_input_is_said_in_one_line(tmp_path, capsys):

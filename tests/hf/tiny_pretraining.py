@@ -40,6 +40,7 @@ def save_pretraining(
             "metrics": {"train": [(0, "loss", "AverageMeter", meter)], "valid": [(0, "loss", "AverageMeter", meter)]},
         },
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(state, path)
     return model.eval()
 

@@ -40,8 +40,8 @@ def write_teacher(folder: Path, codebooks: int = 2, codes: int = 8, seed: int = 
     rng = np.random.default_rng(seed)
     tracks = [noise(rng, SAMPLE_RATE).astype(np.float32) for _ in range(20)]
     path = folder / f"teacher{seed}.npz"
-    about = {"features": features.settings}
-    ResidualKMeans.fit(features.stream(tracks), codebooks, codes, seed, about=about).save(path)
+    metadata = {"features": features.settings}
+    ResidualKMeans.fit(features.stream(tracks), codebooks, codes, seed, metadata=metadata).save(path)
     return path
 
 

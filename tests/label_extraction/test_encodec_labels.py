@@ -11,8 +11,8 @@ import soundfile
 import torch
 from label_corpus import label_files, write_audio
 
-from mert_fairseq.label_extraction import LabelJob, Shard, TeacherSource, run_shard
-from mert_fairseq.label_extraction.label_part import track_groups
+from mert_fairseq.label_extraction import LabelJob, Part, TeacherSource, run_part
+from mert_fairseq.label_extraction.run_parts import track_groups
 from mert_fairseq.labels import open_labels
 from mert_fairseq.preprocessing.checks.cli import main as check_data
 from mert_fairseq.teachers.encodec import load_encodec
@@ -47,7 +47,7 @@ def test_labels_are_those_of_the_package_one_track_at_a_time(labelled: Path, wei
             np.testing.assert_array_equal(labels.codes(track), expected)
 
 
-def test_the_sidecar_names_weights_versions_and_how_codes_are_used(labelled: Path, weights: Path) -> None:
+def test_the_sidecar_names_weights_versions_and_code_usage(labelled: Path, weights: Path) -> None:
     sidecar = json.loads((labelled / "train.encodec.json").read_text())
     assert sidecar["job"]["teacher"] == "encodec"
     assert sidecar["job"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -64,15 +64,15 @@ def test_the_data_check_accepts_the_labels(labelled: Path) -> None:
     assert check_data([str(labelled), "--decode", "all", "--workers", "1"]) == 0
 
 
-def test_shards_of_batches_are_merged_into_the_same_codes(
+def test_parts_encoded_in_batches_are_merged_into_the_same_codes(
     labelled: Path, tmp_path: Path, run_command: Callable[..., int], weights: Path
 ) -> None:
     words = [labelled, *teacher_words(weights), "--batch", 2, "--label-dir", tmp_path, "--splits", "train"]
-    for shard in ("1/2", "0/2"):
-        assert run_command("extract_rvq_labels", "apply", *words, "--shard", shard, "--workers", 1) == 0
+    for part in ("1/2", "0/2"):
+        assert run_command("extract_rvq_labels", "apply", *words, "--shard", part, "--workers", 1) == 0
     assert run_command("extract_rvq_labels", "merge", *words) == 0
     for name, content in label_files(tmp_path).items():
-        if name != "train.encodec.json":  # which says how many went side by side
+        if name != "train.encodec.json":  # which records the batch size
             assert content == (labelled / name).read_bytes()
 
 
@@ -86,15 +86,15 @@ def test_wrong_weights_are_a_clear_error(
     assert "no such EnCodec weights. Give the file, or the folder" in capsys.readouterr().err
 
 
-def test_a_group_is_the_same_whatever_is_done_already(labelled: Path, tmp_path: Path, weights: Path) -> None:
+def test_groups_do_not_depend_on_finished_tracks(labelled: Path, tmp_path: Path, weights: Path) -> None:
     source = TeacherSource("encodec", str(weights), batch=3)
     job = LabelJob(labelled / "train.tsv", tmp_path, "encodec", source)
-    groups = [[task.track for task in group] for group in track_groups(job, Shard(0, 1))]
+    groups = [[task.track for task in group] for group in track_groups(job, Part(0, 1))]
     assert groups == [[0, 2, 1], [3]]
     good = (labelled / "audio/train002.wav").read_bytes()
     (labelled / "audio/train002.wav").write_bytes(good[:1000])
     try:
-        assert len(run_shard(job).refused) == 1  # its neighbours keep their codes
+        assert len(run_part(job).rejects) == 1  # its neighbours keep their codes
     finally:
         (labelled / "audio/train002.wav").write_bytes(good)
-    assert run_shard(job).labelled == 1
+    assert run_part(job).labelled == 1

@@ -1,4 +1,4 @@
-"""Fitting a teacher on a manifest: wrong tracks are named, senseless requests refused before they cost time."""
+"""Fit a teacher on a manifest: errors name wrong tracks, and impossible requests fail before any work."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,7 @@ import pytest
 import soundfile
 from label_corpus import LABEL_RATE_HZ, SAMPLE_RATE, write_audio
 
-from mert_fairseq.label_extraction import LabelJobError, fit_teacher
-from mert_fairseq.label_extraction import cli as command
+from mert_fairseq.label_extraction import LabelJobError, cli, fit_teacher
 from mert_fairseq.teachers.features import FrameFeatures
 
 FEATURES = FrameFeatures("logmel", SAMPLE_RATE, LABEL_RATE_HZ, 16)
@@ -32,7 +31,7 @@ def overwrite(manifest: Path, wave: np.ndarray) -> None:
 def test_a_wrong_track_is_named(tmp_path: Path, wave: np.ndarray, message: str) -> None:
     manifest = write_audio(tmp_path, [8000] * 3)
     overwrite(manifest, wave)
-    with pytest.raises(LabelJobError, match=f"train001.wav: .*{message}.*Mend the file or make the manifest again"):
+    with pytest.raises(LabelJobError, match=f"train001.wav: .*{message}.*Repair the file, or make the manifest again"):
         fit_teacher(manifest, FEATURES, 2, 8)
 
 
@@ -40,23 +39,25 @@ def test_silence_makes_no_teacher(tmp_path: Path) -> None:
     manifest = write_audio(tmp_path, [8000] * 2)
     for track in range(2):
         soundfile.write(tmp_path / f"audio/train00{track}.wav", np.zeros(8000), SAMPLE_RATE)
-    with pytest.raises(ValueError, match="100 frames, 1 of them distinct, cannot make 8 classes. .* not silent"):
+    with pytest.raises(
+        ValueError, match="found 100 frames, 1 of them distinct, expected 8 or more, one per class. .* not silent"
+    ):
         fit_teacher(manifest, FEATURES, 2, 8)
 
 
-def test_fewer_frames_than_codes_are_refused_before_a_file_is_opened(tmp_path: Path) -> None:
+def test_fewer_frames_than_codes_are_an_error_before_any_file_is_opened(tmp_path: Path) -> None:
     manifest = write_audio(tmp_path, [8000])
     (tmp_path / "audio/train000.wav").unlink()
     with pytest.raises(ValueError, match="at most 5 frames to cluster, expected 8 or more"):
         fit_teacher(manifest, FEATURES, 2, 8, max_frames=5)
 
 
-def test_an_interrupted_fit_does_not_promise_to_go_on(
+def test_an_interrupted_fit_says_that_it_starts_anew(
     tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "fit_teacher", interrupt)
+    monkeypatch.setattr(cli, "fit_teacher", interrupt)
     assert run_command("extract_rvq_labels", "fit", tmp_path, "--teacher", tmp_path / "t.npz") == 130
     assert "fit: interrupted; nothing was saved, and the same command starts anew" in capsys.readouterr().err

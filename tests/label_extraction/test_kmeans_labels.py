@@ -1,4 +1,4 @@
-"""K-means labels from the command: MERT-v0's two label sets and HuBERT's first iteration, on a small corpus."""
+"""K-means labels from the command: MERT-v0's two label sets and HuBERT's two iterations, on a small corpus."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tone_corpus import make_tone_corpus
 from mert_fairseq.labels import LabelDictionary, open_labels
 from mert_fairseq.models.layer_features import LayerFeatures
 from mert_fairseq.preprocessing.checks.cli import main as check_data
-from mert_fairseq.teachers.labellers import FeatureLabeller
+from mert_fairseq.teachers.code_teachers import KMeansTeacher
 from mert_fairseq.teachers.rvq import ResidualKMeans
 
 SETS = {"logmel": 12, "chroma": 6, "mfcc": 10}
@@ -36,14 +36,14 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, run_command: Callable[...
 @pytest.mark.parametrize("kind", SETS)
 def test_labels_are_the_classes_that_scikit_learn_predicts(labelled: Path, kind: str) -> None:
     name = f"{kind}_{SETS[kind]}"
-    teacher = FeatureLabeller.load(labelled / f"{kind}.npz")
+    teacher = KMeansTeacher.load(labelled / f"{kind}.npz")
     reference = KMeans(SETS[kind], init=teacher.quantiser.centroids[0], n_init=1, max_iter=1)
     reference.fit(teacher.quantiser.centroids[0])
     wave = soundfile.read(labelled / "audio/train_3.wav", dtype="float32")[0]
     rows = (teacher.features(torch.from_numpy(wave)).numpy() - teacher.quantiser.mean) / teacher.quantiser.scale
     labels = open_labels(labelled, "train", [name]).codes(3)[:, 0]
     assert len(labels) == 75
-    assert (labels == reference.predict(rows.astype(np.float32))).mean() > 0.98  # what is left are ties
+    assert (labels == reference.predict(rows.astype(np.float32))).mean() > 0.98  # the rest are ties
 
 
 def test_label_sets_have_their_own_files_and_dictionaries(labelled: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_data_check_accepts_all_label_sets(labelled: Path) -> None:
 
 
 def test_chroma_classes_follow_the_note_and_not_the_octave(labelled: Path, tmp_path: Path) -> None:
-    teacher = FeatureLabeller.load(labelled / "chroma.npz")
+    teacher = KMeansTeacher.load(labelled / "chroma.npz")
     seconds = np.arange(24_000) / 24_000
     low, high = (
         np.concatenate(list(teacher.codes([(0.3 * np.sin(2 * np.pi * hz * seconds)).astype(np.float32)])))
@@ -71,19 +71,19 @@ def test_chroma_classes_follow_the_note_and_not_the_octave(labelled: Path, tmp_p
     assert (low == high)[10:-10].mean() > 0.9
 
 
-def test_shards_are_merged_and_a_missing_one_is_refused(
+def test_parts_are_merged_and_a_missing_part_is_an_error(
     labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [labelled, "--teacher", labelled / "chroma.npz", "--label-dir", tmp_path, "--splits", "train"]
     assert run_command("kmeans_labels", "apply", *words, "--shard", "1/2", "--workers", 1) == 0
     assert run_command("kmeans_labels", "merge", *words) == 1
-    assert "missing 0/2 of 2 shards. Run each (apply --shard i/2)" in capsys.readouterr().err
+    assert "missing 0/2 of 2 parts. Run each (apply --shard i/2)" in capsys.readouterr().err
     assert run_command("kmeans_labels", "apply", *words, "--shard", "0/2", "--workers", 1) == 0
     assert run_command("kmeans_labels", "merge", *words) == 0
     assert (tmp_path / "train.chroma_6").read_bytes() == (labelled / "train.chroma_6").read_bytes()
 
 
-def test_a_senseless_shard_is_told_what_was_expected(
+def test_an_impossible_part_says_what_was_expected(
     labelled: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -97,11 +97,14 @@ def test_too_little_music_is_a_clear_error(
 ) -> None:
     words = [labelled, "--teacher", tmp_path / "t.npz", "--classes", 5000, "--workers", 1]
     assert run_command("kmeans_labels", "fit", *words) == 1
-    assert "600 frames, 600 of them distinct, cannot make 5000 classes. Fit on more" in capsys.readouterr().err
+    assert (
+        "found 600 frames, 600 of them distinct, expected 5000 or more, one per class. Fit on more"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "t.npz").exists()
 
 
-def test_a_teacher_of_several_codebooks_is_sent_to_the_other_command(
+def test_a_teacher_of_several_codebooks_names_the_other_command(
     labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     npz = tmp_path / "rvq.npz"
@@ -119,11 +122,11 @@ def test_a_teacher_of_several_codebooks_is_sent_to_the_other_command(
         ({"kind": "logmel", "colour": 1}, "settings that are not those of logmel .*'colour'.*Fit the teacher again"),
     ],
 )
-def test_features_that_are_not_made_here_are_refused(settings: dict, message: str, tmp_path: Path) -> None:
+def test_unknown_features_are_an_error(settings: dict, message: str, tmp_path: Path) -> None:
     zeros = np.zeros((1, 2, 4), np.float32)
     ResidualKMeans(zeros, zeros[0, 0], zeros[0, 0], {"features": settings}).save(tmp_path / "t.npz")
     with pytest.raises(ValueError, match=f"t.npz: found {message}"):
-        FeatureLabeller.load(tmp_path / "t.npz")
+        KMeansTeacher.load(tmp_path / "t.npz")
 
 
 def test_a_second_iteration_clusters_a_layer_of_the_first_model(

@@ -75,6 +75,19 @@ def test_a_run_equals_a_plain_training_loop_in_torch():
     torch.testing.assert_close(predict(Group([run], "cpu"), trained.heads, train)[0], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_half_precision_learns_the_same_and_its_outputs_differ_by_rounding():
+    train, valid = rows(60), rows(30, seed=1)
+    runs = [Run(2, 1e-2, seed) for seed in (1, 2)]
+    full, half = (
+        train_runs(runs, train, valid, ClassObjective(CLASSES), small(precision=precision, max_epochs=1))
+        for precision in ("float32", "bfloat16")
+    )
+    for name, value in full.heads.items():
+        assert half.heads[name].dtype == torch.float32
+        torch.testing.assert_close(half.heads[name], value, atol=0.03, rtol=0.1)
+        assert not torch.equal(half.heads[name], value)
+
+
 def test_the_search_finds_the_layer_that_tells_the_classes(tmp_path):
     splits = {"train": rows(60), "valid": rows(30, seed=1), "test": rows(30, seed=2)}
     found = search(splits, ClassObjective(CLASSES), small(), tmp_path, key="k")
@@ -125,7 +138,7 @@ def test_one_class_only_is_an_error(tmp_path):
 
 def test_adam_equals_torchs_with_a_rate_for_each_run():
     torch.manual_seed(0)
-    heads = start_heads([1, 2, 3], 300, 4, hidden=256)  # w1 is large enough for the run-by-run way
+    heads = start_heads([1, 2, 3], 30, 4, hidden=8)
     alone = [
         {name: value.detach()[run].clone().requires_grad_(True) for name, value in heads.items()} for run in range(3)
     ]
@@ -133,7 +146,7 @@ def test_adam_equals_torchs_with_a_rate_for_each_run():
     ours = BatchedAdam(heads, torch.tensor(rates))
     theirs = [torch.optim.Adam(each.values(), rate) for each, rate in zip(alone, rates, strict=True)]
     for _ in range(5):
-        features = torch.randn(3, 6, 300)
+        features = torch.randn(3, 6, 30)
         apply_heads(ours.heads, features).square().sum().backward()
         ours.step()
         for run, (each, optimizer) in enumerate(zip(alone, theirs, strict=True)):

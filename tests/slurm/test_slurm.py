@@ -13,7 +13,7 @@ import torch
 from label_extraction.label_corpus import label_files, write_audio, write_teacher
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
-from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_shards, run_shard
+from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_parts, run_part
 
 pytestmark = pytest.mark.slurm
 TRAIN, TORCHRUN = "examples/slurm/train.sbatch", "examples/slurm/torchrun.sbatch"
@@ -105,7 +105,7 @@ def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(sbatch, wait
     wait(ours.ended, lambda: ours.output)
     assert ours.state == "COMPLETED", ours.output
     assert "SIGTERM: saving update" in ours.output
-    assert f"queueing job {ours.number} again" in ours.output
+    assert f"requeueing job {ours.number}" in ours.output
     assert "Loaded checkpoint" in ours.output
     check_as_undisturbed(tmp_path / "ours", undisturbed)
 
@@ -168,7 +168,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, lo
     wait(lambda: was_sent(signal.SIGUSR2, rank), output)
     with contextlib.suppress(ProcessLookupError):
         os.kill(rank, signal.SIGCONT)
-    wait(lambda: "queued again through submitit" in output(), output)
+    wait(lambda: "requeued through submitit" in output(), output)
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
     assert sweep.wait(400) == 0, output()
     assert "SIGUSR2: saving update" in output()
@@ -192,8 +192,8 @@ def test_labels_of_a_lost_node_equal_those_made_here(slurm, wait, repo_root, tmp
     manifest = write_audio(tmp_path, [24_000 + 97 * track for track in range(400)])
     teacher = write_teacher(tmp_path)
     here = LabelJob(manifest, tmp_path, "rvq", TeacherSource(str(teacher)), "both")
-    run_shard(here)
-    merge_shards(here)
+    run_part(here)
+    merge_parts(here)
     there = tmp_path / "there"
     command = subprocess.Popen(
         [sys.executable, f"{repo_root}/preprocess/extract_rvq_labels.py", "apply", tmp_path, "--teacher", teacher,

@@ -1,4 +1,4 @@
-"""The task: checks of a data folder, shards, and what a checkpoint carries."""
+"""The task: checks of a data folder, shards, and the content of a checkpoint."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from numbered_corpus import CODES, COLUMNS, write_corpus
 from omegaconf import OmegaConf
 from pretraining_task import load, make_task
 
-from mert_fairseq.data.unreadable import TooManyUnreadableError
+from mert_fairseq.data.clip_dataset import TooManyUnreadableError
 from mert_fairseq.labels import LabelError, write_dictionary, write_padded
 from mert_fairseq.labels.convert import convert_labels
 from mert_fairseq.manifest import Manifest
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["pad_audio", "enable_padding"])
-def test_both_names_of_padding_pad(folder, option):
+def test_both_options_for_padding_pad(folder, option):
     dataset = load(folder, max_sample_size=70_000, **{option: True})
     assert dataset.collater([dataset[0], dataset[2]])["net_input"]["padding_mask"].sum() == 70_000 - 48_000
 
@@ -51,7 +51,7 @@ def test_labels_are_the_same_from_every_source(folder, options):
     np.testing.assert_array_equal(clip.classes[:, 1], (clip.wave[::320] + 1) % CODES + 4)
 
 
-def test_labels_may_live_in_another_folder(folder, tmp_path):
+def test_labels_may_be_in_another_folder(folder, tmp_path):
     labels = tmp_path / "labels"
     labels.mkdir()
     for path in [*folder.glob("train.rvq_*"), *folder.glob("dict.*")]:
@@ -74,19 +74,19 @@ def test_a_label_file_of_another_manifest_is_refused(folder):
 
 
 @pytest.mark.parametrize("rate", [50.0, 150.0])
-def test_a_label_rate_that_is_off_names_line_found_and_expected(folder, rate):
+def test_a_wrong_label_rate_names_line_found_and_expected(folder, rate):
     needed = round(96_000 * rate / 24_000)
     with pytest.raises(
         LabelError,
-        match=rf"train\.rvq_0:1: train000\.wav has 300 codes, but its 96000 samples at {rate:g} labels a second "
-        rf"need {needed}; so do 4 of 4 tracks.*task\.label_rate \(these come at 75 a second\)",
+        match=rf"train\.rvq_0:1: train000\.wav has 300 codes, but its 96000 samples at {rate:g} labels per second "
+        rf"need {needed}; 4 of 4 tracks disagree.*task\.label_rate \(these labels have 75 per second\)",
     ):
         load(folder, label_rate=rate)
 
 
 def test_a_packed_file_of_another_rate_is_refused(tmp_path):
     write_corpus(tmp_path, LENGTHS, packed=True)
-    with pytest.raises(LabelError, match="was made at 75 labels a second, expected 150"):
+    with pytest.raises(LabelError, match="was made at 75 labels per second, expected 150"):
         load(tmp_path, label_rate=150.0)
 
 
@@ -140,7 +140,7 @@ def test_files_of_another_rate_are_found_without_a_sidecar(folder):
 def test_a_folder_without_audio_is_found_at_once(folder):
     for path in (folder / "audio").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match=r"none of 4 tracks that were tried can be read\. The first: .*no such file"):
+    with pytest.raises(ValueError, match=r"none of the 4 tracks tried can be read\. The first: .*no such file"):
         load(folder)
 
 
@@ -151,7 +151,7 @@ def test_a_missing_folder_is_named_with_its_absolute_path(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("option", ["data", "label_dir"])
-def test_a_relative_folder_that_hydra_moved_away_from_is_refused_with_what_it_meant(
+def test_a_relative_folder_after_hydra_changed_directory_is_refused_and_the_intended_one_named(
     folder, tmp_path, monkeypatch, option
 ):
     hydra = OmegaConf.create({"hydra": {"runtime": {"cwd": str(folder.parent)}}})
@@ -170,7 +170,7 @@ def test_a_relative_folder_that_hydra_moved_away_from_is_refused_with_what_it_me
 
 
 def record(folder, split, teacher="a", packed=False):
-    """Note teacher and manifest of rvq_0 ... rvq_2 as a label job does: in a sidecar, or in the packed header."""
+    """Record teacher and manifest of rvq_0 ... rvq_2 as a label job does: in a sidecar, or in the packed header."""
     manifest = Manifest.read(folder / f"{split}.tsv")
     job = {
         "teacher": "k-means", "sha256": teacher * 64, "sample_rate": 24_000, "label_rate_hz": 75,
@@ -201,7 +201,7 @@ def recorded(tmp_path, request):
     return tmp_path, note, {"numpy_memmap_label": request.param == "padded"}
 
 
-def test_labels_of_one_teacher_and_this_manifest_are_taken(recorded):
+def test_labels_of_one_teacher_and_this_manifest_are_accepted(recorded):
     folder, note, options = recorded
     task = make_task(folder, **options)
     for split in ("train", "valid"):
@@ -245,7 +245,7 @@ def test_labels_without_a_record_stay_usable(recorded):
 
 
 @pytest.mark.parametrize("labels", ["rvq", ["rvq"], "['rvq']", ["rvq_0", "rvq_1", "rvq_2"]])
-def test_a_family_stands_for_its_members(folder, labels):
+def test_a_family_expands_to_its_members(folder, labels):
     task = make_task(folder, labels=labels)
     assert task.label_names == ["rvq_0", "rvq_1", "rvq_2"]
     assert [len(each) for each in task.dictionaries] == [CODES + 4] * 3
@@ -253,7 +253,7 @@ def test_a_family_stands_for_its_members(folder, labels):
     np.testing.assert_array_equal(task.dataset("train")[0].classes, load(folder)[0].classes)
 
 
-def test_a_family_and_a_label_may_stand_together(folder):
+def test_families_and_labels_can_be_combined(folder):
     write_corpus(folder, LENGTHS, columns=["logmel_300"])
     assert make_task(folder, labels=["logmel_300", "rvq"]).label_names == ["logmel_300", "rvq_0", "rvq_1", "rvq_2"]
 
@@ -264,12 +264,12 @@ def test_a_family_with_gaps_lists_what_was_found(folder):
         load(folder, labels="rvq")
 
 
-def test_an_unknown_family_lists_what_there_is(folder):
+def test_an_unknown_family_lists_the_labels_found(folder):
     with pytest.raises(LabelError, match=r"dict\.mfcc\.txt: no such dictionary, .*the labels rvq_0, rvq_1, rvq_2\."):
         load(folder, labels="mfcc")
 
 
-def test_a_checkpoint_knows_the_members_of_its_families(folder, tmp_path):
+def test_a_checkpoint_stores_the_members_of_its_families(folder, tmp_path):
     task = make_task(folder, labels="rvq")
     assert len(task.dictionaries) == 3
     torch.save(task.state_dict(), tmp_path / "state.pt")
@@ -316,7 +316,7 @@ def test_each_epoch_loads_its_shard(sharded):
     assert len(set(drawn)) > 1
 
 
-def test_each_epochs_shard_is_compared(sharded):
+def test_each_epochs_shard_is_checked(sharded):
     for shard in range(3):
         record(sharded, f"train_{shard}_3", "abc"[shard])
     task = make_task(sharded, sharding_data=3, load_random_data_shard=False)
@@ -325,7 +325,7 @@ def test_each_epochs_shard_is_compared(sharded):
         task.load_dataset("train", epoch=2)
 
 
-def test_a_missing_shard_is_told_in_the_first_epoch(sharded):
+def test_a_missing_shard_is_reported_in_the_first_epoch(sharded):
     (sharded / "train_2_3.tsv").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"found no train_2_3\.tsv, expected 3 shards .*make_shards\.py .* 3 --split train\)"
@@ -347,7 +347,7 @@ def test_fairseq_reloads_training_shards_and_nothing_else(sharded, name):
 # What fairseq sees
 
 
-def test_dictionaries_are_fairseqs(folder):
+def test_dictionaries_equal_those_of_fairseq(folder):
     found = make_task(folder).dictionaries
     expected = [Dictionary.load(str(folder / f"dict.{name}.txt")) for name in COLUMNS]
     assert [(each.symbols, each.count, len(each)) for each in found] == [
@@ -355,7 +355,7 @@ def test_dictionaries_are_fairseqs(folder):
     ]
 
 
-def test_a_checkpoint_brings_its_dictionaries_as_plain_values(folder, tmp_path):
+def test_a_checkpoint_stores_dictionaries_as_plain_values(folder, tmp_path):
     task = make_task(folder)
     assert len(task.dictionaries) == 3
     torch.save(task.state_dict(), tmp_path / "state.pt")
@@ -364,7 +364,7 @@ def test_a_checkpoint_brings_its_dictionaries_as_plain_values(folder, tmp_path):
     assert [len(each) for each in elsewhere.dictionaries] == [CODES + 4] * 3
 
 
-def test_a_published_checkpoint_brings_dictionary_objects(tmp_path):
+def test_a_published_checkpoint_may_hold_dictionary_objects(tmp_path):
     task, dictionary = make_task(tmp_path), Dictionary()
     task.load_state_dict({"dictionaries": [dictionary] * 3})
     assert task.dictionaries == [dictionary] * 3
@@ -380,7 +380,7 @@ def test_dictionaries_that_differ_from_the_checkpoints_are_refused(folder):
         task.load_dataset("train")
 
 
-def test_the_trainers_iterator_is_made_anew_each_epoch_and_kept_for_validation(folder):
+def test_each_training_epoch_has_a_new_iterator_and_validation_keeps_one(folder):
     task = make_task(folder)
     for split in ("train", "valid"):
         task.load_dataset(split)

@@ -1,4 +1,4 @@
-"""The task's options: what is refused, how crops are scheduled, and what the model must agree with."""
+"""The task's options: refused values, the crop schedule, and agreement with the model."""
 
 import pytest
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(("field", "value", "remedy"), [
     ("fine_tuning", True, "genre_audio"), ("single_target", True, "genre_audio"),
-    ("augmentation_effects", "['reverb']", "leave it out"), ("augmentation_probs", "[0.5]", "leave it out"),
+    ("augmentation_effects", "['reverb']", "remove the option"), ("augmentation_probs", "[0.5]", "remove the option"),
     ("cqt_loss_bin_dataloader", 84, "model.audio_cqt_bins"),
 ])  # fmt: skip
 def test_options_without_effect_are_refused_by_name(tmp_path, field, value, remedy):
@@ -28,10 +28,10 @@ def test_options_without_effect_are_refused_by_name(tmp_path, field, value, reme
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"label_rate": -1.0}, r"task\.label_rate: found -1 Hz, expected the labels a second"),
+    ({"label_rate": -1.0}, r"task\.label_rate: found -1 Hz, expected the number of labels per second"),
     ({"max_unreadable_share": 1.5}, r"task\.max_unreadable_share: found 1\.5, expected a share from 0 to 1"),
     ({"labels": []}, r"task\.labels: found \[\], expected at least one name"),
-    ({"labels": ["rvq_0", "rvq_1", "rvq_0"]}, r"task\.labels: found .*'rvq_0'\], expected .* each once"),
+    ({"labels": ["rvq_0", "rvq_1", "rvq_0"]}, r"task\.labels: found .*'rvq_0'\], expected .* no name twice"),
 ])  # fmt: skip
 def test_values_out_of_range_are_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
@@ -42,7 +42,7 @@ def test_values_out_of_range_are_refused(tmp_path, options, message):
     ("[5]", "[]"), ("[5, 10]", "[1, 1]"), ("[5, 10]", "[0, 3]"), ("[0]", "[1]"), ("[1]", "[1.5]"),
     ("__import__('os')", "[1]"),
 ])  # fmt: skip
-def test_crop_schedules_that_mean_nothing_are_refused(folder, crops, epochs):
+def test_invalid_crop_schedules_are_refused(folder, crops, epochs):
     with pytest.raises(ValueError, match=r"task\.dynamic_crops"):
         load(folder, dynamic_crops=crops, dynamic_crops_epoches=epochs)
 
@@ -56,7 +56,7 @@ def test_crops_too_short_for_a_frame_are_refused(folder, options):
         load(folder, **options)
 
 
-def test_crops_follow_their_schedule_and_validation_keeps_one(folder):
+def test_crops_follow_their_schedule_and_validation_has_one_length(folder):
     options = {"dynamic_crops": "[0.5, 1, 2]", "dynamic_crops_epoches": "[2, 4, 6]", "max_sample_size": 6000}
     assert [load(folder, epoch=epoch, **options).sizes.max() for epoch in (1, 2, 3, 4, 7)] == [
         6000,
@@ -83,7 +83,7 @@ def test_mixture_options_of_the_task_must_be_the_models(folder, field, value):
     task.build_model(OmegaConf.create({**TINY, field: value}))
 
 
-def test_the_command_line_sets_the_mixture_of_task_and_model_by_one_flag(folder):
+def test_one_command_line_flag_sets_the_mixture_of_task_and_model(folder):
     flags = ["--task=mert_pretraining", "--arch=mert", "--labels=['rvq_0']", "--label-rate=75"]
     mixture = "--inbatch-noise-augment-len-range=[2000, 4000]"
     parsed = parse_args_and_arch(get_training_parser(), [str(folder), *flags, mixture])
@@ -92,7 +92,7 @@ def test_the_command_line_sets_the_mixture_of_task_and_model_by_one_flag(folder)
     check_mixture(cfg.task, cfg.model)
 
 
-def test_a_checkpoint_loads_without_the_file_that_its_training_began_from(folder, tmp_path):
+def test_a_checkpoint_loads_without_the_pretrained_weights_of_its_training(folder, tmp_path):
     save_tiny_mert(tmp_path / "donor.pt")
     task, cfg = make_task(folder), OmegaConf.create({**TINY, "pretrained_weights": str(tmp_path / "donor.pt")})
     task.build_model(cfg)

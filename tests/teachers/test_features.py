@@ -6,8 +6,8 @@ import torch
 
 from mert_fairseq.frames import num_label_frames
 from mert_fairseq.teachers import features as features_module
-from mert_fairseq.teachers.features import FrameFeatures, cosines, differences
-from mert_fairseq.teachers.windowing import windows
+from mert_fairseq.teachers.chunking import windows
+from mert_fairseq.teachers.features import FrameFeatures, dct_basis, deltas
 
 KINDS = ("logmel", "mfcc", "chroma")
 
@@ -88,27 +88,27 @@ def test_cepstra_equal_torchaudio_but_for_the_place_of_their_frames() -> None:
     torch.testing.assert_close(found[:, 26:], functional.compute_deltas(first, 5).T, atol=1e-3, rtol=1e-4)
 
 
-def test_the_difference_of_a_ramp_is_its_slope() -> None:
+def test_the_delta_of_a_ramp_is_its_slope() -> None:
     ramp = 3.0 * torch.arange(9.0)[:, None]
-    assert differences(ramp)[2:-2].flatten().tolist() == [3.0] * 5
+    assert deltas(ramp)[2:-2].flatten().tolist() == [3.0] * 5
 
 
 def test_cosines_are_orthonormal() -> None:
-    basis = cosines(40, 40)
+    basis = dct_basis(40, 40)
     torch.testing.assert_close(basis.T @ basis, torch.eye(40), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "plp"}, "no kind 'plp'; there are logmel, mfcc, chroma"),
-        ({"kind": "chroma", "width": 7}, "chroma of width 7; expected 12 or another divisor of 36"),
-        ({"kind": "mfcc", "width": 41}, "41 cepstra; expected 1 to 40"),
+        ({"kind": "plp"}, "found kind 'plp', expected one of logmel, mfcc, chroma"),
+        ({"kind": "chroma", "width": 7}, "found chroma of width 7, expected 12 or another divisor of 36"),
+        ({"kind": "mfcc", "width": 41}, "found 41 cepstra, expected 1 to 40"),
         ({"label_rate_hz": 70}, "label_rate 70 Hz does not divide sample_rate 24000 Hz"),
         ({"width": 2000}, "lies between two lines"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(settings: dict, message: str) -> None:
+def test_settings_that_do_not_fit_are_an_error(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FrameFeatures(**settings)
 

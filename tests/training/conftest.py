@@ -1,4 +1,4 @@
-"""Running the stock ``fairseq-hydra-train`` in a process of its own, as users do."""
+"""Runs the unmodified ``fairseq-hydra-train`` in a separate process, as users do."""
 
 import json
 import os
@@ -40,13 +40,13 @@ SMALL = [
 
 
 def torchrun(ranks: int) -> list[str]:
-    """What starts a script so many times on this machine, at a port of its own."""
+    """The command that starts a script on several ranks of this machine, at a free port."""
     return [str(Path(sys.executable).parent / "torchrun"), "--standalone", f"--nproc_per_node={ranks}"]
 
 
 @dataclass
 class Run:
-    """What a training left behind."""
+    """The results of a training."""
 
     save_dir: Path
     output: str
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def losses(self) -> dict[int, float]:
-        """Loss by update, of the lines that fairseq logs while it trains."""
+        """Loss by update, from the lines that fairseq logs during training."""
         logs = [json.loads(line[line.index("{") :]) for line in self.output.splitlines() if "train_inner" in line]
         return {int(log["num_updates"]): float(log["loss"]) for log in logs}
 
@@ -67,7 +67,7 @@ def corpus_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def train(repo_root, corpus_dir, tmp_path):
-    """Train a few updates of a tiny MERT from a real recipe; more arguments override."""
+    """Train a tiny MERT for a few updates with a real recipe and overrides."""
 
     def run(*overrides: str, save_dir: str = "exp", launcher: Sequence[str] = (), config: str = "mert_95m", **options):
         folder = tmp_path / save_dir

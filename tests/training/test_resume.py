@@ -1,4 +1,4 @@
-"""A killed run goes on from its last checkpoint, with an undisturbed run's batches, masks, mixtures and dropout."""
+"""A killed run resumes from its last checkpoint with the same batches, masks, mixtures and dropout."""
 
 import re
 import signal
@@ -16,11 +16,11 @@ UPDATES = [
 
 
 @pytest.mark.slow
-def test_losses_after_sigkill_equal_those_of_the_undisturbed_run(train):
-    undisturbed = train(*UPDATES, save_dir="undisturbed")
-    assert undisturbed.status == 0, undisturbed.output
+def test_losses_after_sigkill_equal_those_of_the_uninterrupted_run(train):
+    uninterrupted = train(*UPDATES, save_dir="uninterrupted")
+    assert uninterrupted.status == 0, uninterrupted.output
 
-    # Four updates an epoch: the save at update 6 lies in the middle of epoch 2.
+    # Four updates per epoch: the save at update 6 is in the middle of epoch 2.
     dies_at_8 = [sys.executable, str(Path(__file__).with_name("train_and_die.py")), "8"]
     killed = train(*UPDATES, save_dir="killed", launcher=dies_at_8)
     assert killed.status == -signal.SIGKILL
@@ -29,11 +29,11 @@ def test_losses_after_sigkill_equal_those_of_the_undisturbed_run(train):
     resumed = train(*UPDATES, save_dir="killed")
     assert resumed.status == 0, resumed.output
     assert re.search(r"Loaded checkpoint .*checkpoint_last.pt \(epoch 2 @ 6 updates\)", resumed.output)
-    assert {u: resumed.losses[u] for u in range(7, 11)} == {u: undisturbed.losses[u] for u in range(7, 11)}
+    assert {u: resumed.losses[u] for u in range(7, 11)} == {u: uninterrupted.losses[u] for u in range(7, 11)}
 
 
 @pytest.mark.slow
-def test_mask_schedule_is_in_its_stage_after_a_resume(train):
+def test_the_mask_schedule_keeps_its_stage_after_a_resume(train):
     schedule = ["+model.mask_dynamic_prob='[0.1, 0.9]'", "+model.mask_dynamic_prob_step='[5]'"]
     first = train("optimization.max_update=6", *schedule)
     second = train("optimization.max_update=8", *schedule)
@@ -44,16 +44,16 @@ def test_mask_schedule_is_in_its_stage_after_a_resume(train):
 
 
 @pytest.mark.slow
-def test_a_resume_with_another_batch_size_uses_the_clips_that_are_left(train):
-    """Eight clips, two a batch: update 6 lies in the middle of epoch 2, and update 4 at the end of epoch 1."""
+def test_a_resume_with_another_batch_size_uses_the_remaining_clips(train):
+    """Eight clips, two per batch: update 4 ends epoch 1, and update 6 is in the middle of epoch 2."""
     first = train(*UPDATES, "optimization.max_update=6", "checkpoint.save_interval_updates=2")
     assert first.status == 0, first.output
     assert {"checkpoint_1_2.pt", "checkpoint_1_4.pt"} <= {path.name for path in first.save_dir.iterdir()}
     resumed = train(*UPDATES, "dataset.max_tokens=24000")
     assert resumed.status == 0, resumed.output
-    assert "epoch 2: continues after 4 of 8 clips, in batches of another size than before" in resumed.output
+    assert "epoch 2: continues after 4 of 8 clips, with batches of a different size" in resumed.output
     ends = re.findall(r'\[train\]\[INFO\] - \{"epoch": (\d).*"train_num_updates": "(\d+)"', resumed.output)
-    assert ends == [("2", "10")]  # four clips, one a batch
+    assert ends == [("2", "10")]  # four clips, one per batch
 
 
 @pytest.mark.slow

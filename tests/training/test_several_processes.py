@@ -26,6 +26,7 @@ ONE_LAW = [
     *ONE_BATCH,
     "optimization.max_update=5",
     "checkpoint.no_epoch_checkpoints=false",
+    "checkpoint.save_interval=1",
     "model.mask_prob=0.01",
     "model.mask_length=5",
     "+model.no_mask_overlap=true",

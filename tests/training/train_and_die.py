@@ -1,4 +1,4 @@
-"""``fairseq-hydra-train`` that kills itself with SIGKILL when an update is done.
+"""``fairseq-hydra-train`` that kills itself with SIGKILL after an update.
 
 train_and_die.py UPDATE COMMAND ARGUMENTS...
 """
@@ -14,7 +14,7 @@ set_num_updates = Trainer.set_num_updates
 
 
 def count_and_die(trainer: Trainer, num_updates: int) -> None:
-    """Die where the trainer would go on to the next update."""
+    """Kill the process before the trainer starts the next update."""
     set_num_updates(trainer, num_updates)
     if num_updates == last_update:
         os.kill(os.getpid(), signal.SIGKILL)

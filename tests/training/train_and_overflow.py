@@ -1,4 +1,4 @@
-"""``fairseq-hydra-train`` in which the CQT's head of one rank gives NaN in one update.
+"""``fairseq-hydra-train`` in which the CQT head of one rank returns NaN in one update.
 
 train_and_overflow.py UPDATE RANK COMMAND ARGUMENTS...
 """
@@ -14,7 +14,7 @@ set_num_updates = Trainer.set_num_updates
 
 
 def count_and_break(trainer: Trainer, num_updates: int) -> None:
-    """Break the head before the update."""
+    """Make the head return NaN from the next update on."""
     set_num_updates(trainer, num_updates)
     if num_updates == last_update and trainer.data_parallel_rank == rank:
         head: Any = trainer.get_model().encoder_cqt_model

@@ -1,4 +1,4 @@
-"""``fairseq-hydra-train`` in which a rank and its loader processes are signalled when an update is done.
+"""``fairseq-hydra-train`` in which a rank and its data-loading processes get a signal after an update.
 
 train_and_signal.py UPDATE SIGNAL RANK COMMAND ARGUMENTS...
 """
@@ -16,7 +16,7 @@ set_num_updates = Trainer.set_num_updates
 
 
 def count_and_signal(trainer: Trainer, num_updates: int) -> None:
-    """Signal where the trainer would go on to the next update."""
+    """Send the signal before the trainer starts the next update."""
     set_num_updates(trainer, num_updates)
     if num_updates == last_update and trainer.data_parallel_rank == rank:
         children = [child for each in Path("/proc/self/task").glob("*/children") for child in each.read_text().split()]

@@ -1,4 +1,4 @@
-"""``fairseq-hydra-train`` that is sent SIGTERM in the middle of its first validation after an update.
+"""``fairseq-hydra-train`` that gets SIGTERM in the middle of its first validation after an update.
 
 validate_and_signal.py COMMAND ARGUMENTS...
 """
@@ -14,7 +14,7 @@ begin_valid_epoch = Trainer.begin_valid_epoch
 
 
 def begin_and_signal(trainer: Trainer, epoch: int) -> None:
-    """Begin, and be signalled."""
+    """Start the validation, then send SIGTERM."""
     begin_valid_epoch(trainer, epoch)
     os.kill(os.getpid(), signal.SIGTERM)
 

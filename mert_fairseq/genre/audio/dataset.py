@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mert_fairseq.data.batches import MAX_PADDING
 from mert_fairseq.data.clip_dataset import ClipDataset
-from mert_fairseq.data.padding import pad_waves
-from mert_fairseq.data.sampling import clip_draw, crop_start
+from mert_fairseq.data.collate import pad_waves
+from mert_fairseq.data.sampling import MAX_PADDING, clip_draw, crop_start
 from mert_fairseq.manifest import Manifest
 
 
@@ -56,7 +55,7 @@ class GenreAudioDataset(ClipDataset):
         max_unreadable_share: of an epoch's training tracks; they are replaced. An unreadable test track is an error.
     """
 
-    longest_is = "all clips of a track. Raise it, or lower task.max_sample_size or task.test_clips"
+    longest_item = "all clips of a track. Raise it, or lower task.max_sample_size or task.test_clips"
 
     def __init__(
         self,
@@ -105,8 +104,8 @@ class GenreAudioDataset(ClipDataset):
         read, clip, replaced = self._read_or_replace(index, length, draw.crop)
         return TrackClips(int(self._tracks[read]), [clip], self._targets[read], replaced)
 
-    def _read(self, index: int, length: int, place: float) -> np.ndarray:
-        return self._cut(index, crop_start(place, int(self._usable[index]), length, hop=1), length)
+    def _read(self, index: int, length: int, position: float) -> np.ndarray:
+        return self._cut(index, crop_start(position, int(self._usable[index]), length, hop=1), length)
 
     def collater(self, tracks: Sequence[TrackClips]) -> dict[str, Any]:
         """Make a batch of B tracks and C clips of T samples.

@@ -7,7 +7,7 @@ import numpy as np
 
 from mert_fairseq.frames import lengths_agree, num_label_frames
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
-from mert_fairseq.labels.families import expand_family
+from mert_fairseq.labels.label_folder import expand_family
 from mert_fairseq.labels.provenance import LABEL_AGAIN
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, first_few, without_path

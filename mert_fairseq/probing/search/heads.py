@@ -48,7 +48,7 @@ def _start(seed: int, width: int, outputs: int, hidden: int, mixed_layers: int) 
     return found
 
 
-def apply_heads(heads: Parameters, features: Tensor, mask: Tensor | None = None) -> Tensor:
+def apply_heads(heads: Parameters, features: Tensor, mask: Tensor | None = None, precision: str = "float32") -> Tensor:
     """Outputs of all heads.
 
     Args:
@@ -56,13 +56,15 @@ def apply_heads(heads: Parameters, features: Tensor, mask: Tensor | None = None)
         features: (R, B, D).
         mask: (R, B, H), or (R, B, D) for linear heads: what dropout multiplies with; None without dropout. Dropout
             before or after the ReLU gives the same numbers.
+        precision: of the matrix products.
 
     Returns:
-        (R, B, K).
+        (R, B, K) float32.
     """
     hidden = features
-    if "w1" in heads:
-        hidden = torch.baddbmm(heads["b1"], features, heads["w1"]).relu()
-    if mask is not None:
-        hidden = hidden * mask
-    return torch.baddbmm(heads["b2"], hidden, heads["w2"])
+    with torch.autocast(features.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        if "w1" in heads:
+            hidden = torch.baddbmm(heads["b1"], features, heads["w1"]).relu()
+        if mask is not None:
+            hidden = hidden * mask
+        return torch.baddbmm(heads["b2"], hidden, heads["w2"]).float()

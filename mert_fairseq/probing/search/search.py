@@ -107,7 +107,7 @@ def _train_group(
         runs, splits["train"], splits["valid"], objective, protocol, crop_rows=crop_rows, device=device
     )
     cell = _best_cell(runs, trained.scores.numpy())
-    outputs = {split: _outputs(trained, splits[split], device) for split in ("valid", "test")}
+    outputs = {split: _outputs(trained, splits[split], device, protocol.precision) for split in ("valid", "test")}
     test = objective.monitor(outputs["test"], splits["test"]).double().cpu().numpy()
     return {
         "valid": trained.scores.numpy(),
@@ -118,8 +118,8 @@ def _train_group(
     }
 
 
-def _outputs(trained: Trained, rows: Rows, device: str) -> Tensor:
-    return predict(Group(trained.runs, device), trained.heads, rows)
+def _outputs(trained: Trained, rows: Rows, device: str, precision: str) -> Tensor:
+    return predict(Group(trained.runs, device), trained.heads, rows, precision)
 
 
 def _best_cell(runs: list[Run], valid: np.ndarray) -> list[int]:

@@ -83,14 +83,16 @@ def _mix(weights: Tensor, layers: Tensor) -> Tensor:
     return (weights.softmax(1) @ layers.flatten(1)).view(len(weights), *layers.shape[1:])
 
 
-def predict(group: Group, heads: Parameters, rows: Rows) -> Tensor:
+def predict(group: Group, heads: Parameters, rows: Rows, precision: str = "float32") -> Tensor:
     """(R, W, K) outputs on a split, on the CPU."""
     hidden = heads["w2"].shape[1]
     size = max(1, PREDICTED_ELEMENTS // (len(group.runs) * max(hidden, rows.states[0].shape[1])))
     with torch.no_grad():
         return torch.cat(
             [
-                apply_heads(heads, group.block_features(heads, rows, slice(start, start + size))).cpu()
+                apply_heads(
+                    heads, group.block_features(heads, rows, slice(start, start + size)), precision=precision
+                ).cpu()
                 for start in range(0, len(rows.states[0]), size)
             ],
             1,
@@ -135,8 +137,10 @@ def train_runs(
     scores = torch.full((len(runs),), -torch.inf, dtype=torch.float64)
     for epoch in range(1, protocol.max_epochs + 1):
         for batch in streams.epoch(train, protocol.batch_clips, crop_rows):
-            _update(group, optimizer, streams, train, batch, objective, protocol.dropout)
-        improved = progress.update(objective.monitor(predict(group, heads, valid), valid), optimizer.rates)
+            _update(group, optimizer, streams, train, batch, objective, protocol)
+        improved = progress.update(
+            objective.monitor(predict(group, heads, valid, protocol.precision), valid), optimizer.rates
+        )
         for name, value in heads.items():
             best[name][places[improved].to(device)] = value.detach()[improved.to(device)]
         epochs[places[improved]], scores[places] = epoch, progress.best
@@ -158,14 +162,14 @@ def _update(
     train: Rows,
     batch: Batch,
     objective: Objective,
-    dropout: float,
+    protocol: Protocol,
 ) -> None:
     heads = optimizer.heads
     features = group.batch_features(heads, train, batch)
     targets = torch.stack([train.targets_of(rows) for rows in batch.rows])[group.seed_of_run].to(group.device)
     weights = batch.weights[group.seed_of_run].to(group.device)
-    masks = streams.masks(batch, heads["w2"].shape[1], dropout)
+    masks = streams.masks(batch, heads["w2"].shape[1], protocol.dropout)
     mask = None if masks is None else masks[group.seed_of_run.to(group.device)]
-    losses = objective.loss(apply_heads(heads, features, mask), targets)
+    losses = objective.loss(apply_heads(heads, features, mask, protocol.precision), targets)
     ((losses * weights).sum(1) / weights.sum(1)).sum().backward()
     optimizer.step()

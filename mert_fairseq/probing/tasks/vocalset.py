@@ -132,13 +132,17 @@ class VocalSet(ProbeTask):
         }
         where = split_groups(by_index)[self.what]
         clips: dict[str, list[Clip]] = {"train": [], "valid": [], "test": []}
+        left_out: dict[str, str] = {}
         for technique in TECHNIQUES if self.what == "technique" else FOLDERS:
             for index, (name, singer, path) in enumerate(files[technique]):
                 held = self.what == "technique" and singer in TEST_SINGERS
                 split = "test" if held else where[index]
                 target = technique if self.what == "technique" else singer
-                clips[split] += _chunks(f"{technique}/{name}", data, path, target, starts[path])
-        return ProbeData(data, self.names, clips)
+                chunks = _chunks(f"{technique}/{name}", data, path, target, starts[path])
+                clips[split] += chunks
+                if not chunks:
+                    left_out[path] = "has no whole chunk of 3 s after its leading silence"
+        return ProbeData(data, self.names, clips, left_out)
 
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> ClassObjective:
         return ClassObjective(data.names)

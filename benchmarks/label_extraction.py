@@ -1,6 +1,6 @@
 """Labelling: EnCodec against its package one track at a time, its chunks and memory, residual K-means.
 
-    python benchmarks/labelling.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR]
+    python benchmarks/label_extraction.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR]
 
 Prints Markdown tables. Audio is synthetic (benchmarks/loading.py), 24 kHz FLAC. EnCodec has random weights and books
 of a fixed seed: speed and equality do not depend on what it has learnt. Ours are whole jobs, from starting two
@@ -43,16 +43,16 @@ def write_manifest(folder: Path, first: int, clips: int, times: int = 1) -> Path
 
 def label(manifest: Path, label_dir: Path, source: Any) -> float:
     """Run a whole job on two workers; gives its seconds."""
-    from mert_fairseq.label_extraction import LabelJob, merge_shards, run_shard
+    from mert_fairseq.label_extraction import LabelJob, merge_parts, run_part
 
     shutil.rmtree(label_dir, ignore_errors=True)
     label_dir.mkdir()
     start = time.perf_counter()
     job = LabelJob(manifest, label_dir, "rvq", source, "packed")
-    summary = run_shard(job, workers=2)
-    if summary.refused:
-        raise RuntimeError(str(summary.refused))
-    merge_shards(job)
+    summary = run_part(job, workers=2)
+    if summary.rejects:
+        raise RuntimeError(str(summary.rejects))
+    merge_parts(job)
     return time.perf_counter() - start
 
 
@@ -202,7 +202,7 @@ def fit(folder: Path) -> None:
 
     teacher = fit_teacher(folder / "train.tsv", FrameFeatures(), 8, 1024, hours=FIT_HOURS, workers=2)
     teacher.save(folder / "teacher.npz")
-    print(peak_mb(), teacher.about["fitted_on_frames"], teacher.about["residual_share"])
+    print(peak_mb(), teacher.metadata["fitted_on_frames"], teacher.metadata["residual_share"])
 
 
 def measure_apply(folder: Path, runs: int) -> None:

@@ -1,4 +1,4 @@
-"""What turns a track into codes: the interface that labelling works with, and features with their quantiser as one."""
+"""Teachers of discrete codes: the interface that label extraction uses, and K-means on frame features."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ FEATURES_KEY = "features"
 
 
 class Features(Protocol):
-    """What K-means clusters: rows of numbers on a clock."""
+    """Frame features that K-means can cluster: one row of numbers per label."""
 
     @property
     def name(self) -> str:
@@ -21,7 +21,7 @@ class Features(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Plain values, with the ``kind``, from which the features are made again."""
+        """Plain values, including ``kind``, from which the same features can be made again."""
 
     @property
     def sample_rate(self) -> int:
@@ -29,7 +29,7 @@ class Features(Protocol):
 
     @property
     def label_rate_hz(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
 
     @property
     def hop_samples(self) -> int:
@@ -43,16 +43,16 @@ MakeFeatures = Callable[[dict[str, Any]], Features]
 
 
 def frame_features(settings: dict[str, Any]) -> FrameFeatures:
-    """Log-mel, MFCC or chroma from their settings.
+    """Make log-mel, MFCC or chroma features from their settings.
 
     Raises:
-        ValueError: if they are of another kind, or do not fit.
+        ValueError: if the kind is another one, or the settings do not fit.
     """
     kind = settings.get("kind")
     if kind not in DEFAULT_WIDTH:
         raise ValueError(
-            f"found features of kind {kind!r}, expected {', '.join(DEFAULT_WIDTH)}. Features of a model's layer are "
-            f"labelled with preprocess/kmeans_labels.py."
+            f"found features of kind {kind!r}, expected {', '.join(DEFAULT_WIDTH)}. For features of a model's layer "
+            f"use preprocess/kmeans_labels.py."
         )
     try:
         return FrameFeatures(**settings)
@@ -60,12 +60,12 @@ def frame_features(settings: dict[str, Any]) -> FrameFeatures:
         raise ValueError(f"found settings that are not those of {kind} ({error}). Fit the teacher again.") from error
 
 
-class Labeller(Protocol):
+class CodeTeacher(Protocol):
     """A teacher of discrete codes.
 
     Attributes:
         sample_rate: of the audio that it takes, in Hz.
-        label_rate_hz: codes a second; it must divide the sample rate, and the last, partial code counts.
+        label_rate_hz: codes per second; must divide the sample rate. A last, partial hop has a code too.
         codebook_sizes: codes of each codebook.
     """
 
@@ -74,20 +74,20 @@ class Labeller(Protocol):
     codebook_sizes: list[int]
 
     def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-        """Codes of tracks in bounded memory; each track has those that it gets alone.
+        """Compute the codes of tracks in bounded memory; each track has the same codes as alone.
 
         Args:
-            tracks: of each its (n,) float32 mono blocks, end to end, at least one sample in all.
+            tracks: for each track its (n,) float32 mono blocks, end to end, at least one sample in all.
 
         Yields:
-            (place among the tracks, (frames, Q) uint16): parts of a track's codes, in their order; in all
-            ceil(samples x label_rate_hz / sample_rate) frames a track.
+            (index of the track, (frames, Q) uint16): the codes of a track piece by piece, in order; in all
+            ceil(samples x label_rate_hz / sample_rate) frames per track.
         """
         ...
 
 
-class FeatureLabeller:
-    """Features and the (residual) K-means fitted on them."""
+class KMeansTeacher:
+    """Frame features and the (residual) K-means that was fitted on them."""
 
     def __init__(self, features: Features, quantiser: ResidualKMeans):
         self.features = features
@@ -97,28 +97,31 @@ class FeatureLabeller:
         self.codebook_sizes = quantiser.codebook_sizes
 
     @classmethod
-    def load(cls, path: str | Path, make_features: MakeFeatures = frame_features) -> "FeatureLabeller":
-        """Read a fitted teacher; the file says which features it takes, ``make_features`` makes them.
+    def load(cls, path: str | Path, make_features: MakeFeatures = frame_features) -> "KMeansTeacher":
+        """Read a fitted teacher; ``make_features`` makes its features from the settings in the file.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no teacher, or was fitted on features that are not made here.
+            ValueError: if it is no teacher, or ``make_features`` cannot make its features.
         """
         quantiser = ResidualKMeans.load(path)
-        settings: dict[str, Any] | None = quantiser.about.get(FEATURES_KEY)
+        settings: dict[str, Any] | None = quantiser.metadata.get(FEATURES_KEY)
         if not isinstance(settings, dict):
-            raise ValueError(f"{path}: does not say which features it was fitted on. Fit the teacher again.")
+            raise ValueError(
+                f"{path}: found no settings of features, expected those that the teacher was fitted on. Fit the "
+                f"teacher again."
+            )
         try:
             return cls(make_features(settings), quantiser)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
     def codes_of_batch(self, tracks: Sequence[Iterable[np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-        """Codes of the tracks, one after the other: (place, (frames, Q) uint16) at a time."""
-        for place, blocks in enumerate(tracks):
-            yield from ((place, codes) for codes in self.codes(blocks))
+        """Codes of the tracks, one track after the other; see ``CodeTeacher.codes_of_batch``."""
+        for index, blocks in enumerate(tracks):
+            yield from ((index, codes) for codes in self.codes(blocks))
 
     def codes(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Codes of one track: (n,) float32 blocks to (frames, Q) uint16, some at a time."""
+        """Codes of one track, piece by piece: (n,) float32 blocks to (frames, Q) uint16."""
         for rows in self.features.stream(blocks):
             yield self.quantiser.encode(rows)

@@ -9,8 +9,8 @@ import pytest
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import GroupedIterator
 
-from mert_fairseq.data.batches import padded_batches
-from mert_fairseq.data.iterators import BatchLimits, ClipBatchIterator
+from mert_fairseq.data.epoch_iterator import BatchLimits, ClipBatchIterator
+from mert_fairseq.data.sampling import padded_batches
 
 CLIPS = 57
 SIZES = np.random.default_rng(0).integers(50, 101, CLIPS)
@@ -46,7 +46,7 @@ def iterator(limits: BatchLimits, rank: int = 0, ranks: int = 1, **options) -> C
 def train(
     limits: BatchLimits, ranks: int, update_freq: int, updates: int, state: dict | None = None
 ) -> tuple[list[list[int]], dict]:
-    """Batches of all ranks in so many updates, and what rank 0 saves then."""
+    """The batches of all ranks in a number of updates, and the state that rank 0 saves then."""
     batches, saved = [], {}
     for rank in range(ranks):
         epoch = iterator(limits, rank, ranks)
@@ -84,43 +84,43 @@ def test_a_resume_uses_every_clip_of_the_epoch_once(limits, ranks, update_freq):
     assert (end["epoch"], end["iterations_in_epoch"]) == (3, 0)
 
 
-def test_with_the_same_batches_the_resume_has_those_of_the_undisturbed_run():
-    undisturbed, _ = train(*FIRST, updates=99)
+def test_a_resume_with_the_same_batch_size_has_the_batches_of_an_uninterrupted_run():
+    uninterrupted, _ = train(*FIRST, updates=99)
     before, state = train(*FIRST, updates=1)
     after, _ = train(*FIRST, updates=99, state=state)
-    per_rank = len(undisturbed) // 2
+    per_rank = len(uninterrupted) // 2
     assert before + after == [
-        *undisturbed[:2], *undisturbed[per_rank : per_rank + 2],
-        *undisturbed[2:per_rank], *undisturbed[per_rank + 2 :],
+        *uninterrupted[:2], *uninterrupted[per_rank : per_rank + 2],
+        *uninterrupted[2:per_rank], *uninterrupted[per_rank + 2 :],
     ]  # fmt: skip
 
 
-def test_on_other_ranks_the_same_batches_follow_in_the_same_order():
-    undisturbed, _ = train(BatchLimits(500, None), 1, 1, updates=99)
+def test_a_resume_on_another_number_of_ranks_keeps_batches_and_order():
+    uninterrupted, _ = train(BatchLimits(500, None), 1, 1, updates=99)
     _, state = train(BatchLimits(500, None), 3, 1, updates=1)
     after, _ = train(BatchLimits(500, None), 1, 1, updates=99, state=state)
-    assert after == undisturbed[3:]
+    assert after == uninterrupted[3:]
 
 
 def test_several_resumes_with_other_batches_in_one_epoch_still_use_each_clip_once():
-    met, state = train(*FIRST, updates=1)
+    used, state = train(*FIRST, updates=1)
     for limits, ranks, update_freq in [
         (BatchLimits(200, None), 1, 3),
         (BatchLimits(300, None), 1, 1),
         (FIRST[0], 1, 1),
     ]:
         batches, state = train(limits, ranks, update_freq, updates=1, state=state)
-        met += batches
-    undisturbed, _ = train(FIRST[0], 1, 1, updates=99, state=state)
+        used += batches
+    uninterrupted, _ = train(FIRST[0], 1, 1, updates=99, state=state)
     again, later = train(FIRST[0], 1, 1, updates=2, state=state)  # killed once more, now with the same batches
     rest, _ = train(FIRST[0], 1, 1, updates=99, state=later)
-    assert again + rest == undisturbed
-    assert sorted(chain(*met, *undisturbed)) == list(range(CLIPS))
+    assert again + rest == uninterrupted
+    assert sorted(chain(*used, *uninterrupted)) == list(range(CLIPS))
 
 
 @pytest.mark.parametrize("max_tokens", [500, 200])
-def test_checkpoints_that_count_steps_continue_where_they_were(max_tokens):
-    """Saved by fairseq's own iterator: steps, and the options of the run that saved them."""
+def test_checkpoints_that_count_steps_continue_at_their_position(max_tokens):
+    """fairseq's own iterator saves steps; the checkpoint holds the options of its run."""
     before, state = train(*FIRST, updates=2)
     del state["clips"]
     state["checkpoint"] = {"steps": state["iterations_in_epoch"], "ranks": 2, "limits": [500, None, 1]}
@@ -135,7 +135,7 @@ def test_progress_is_counted_in_steps_of_the_new_batch_size():
     assert (resumed.iterations_in_epoch, len(resumed.next_epoch_itr())) == (10, 19)
 
 
-def test_other_data_than_the_checkpoints_start_the_epoch_anew_and_say_so(caplog):
+def test_changed_data_restart_the_epoch_with_a_warning(caplog):
     _, state = train(*FIRST, updates=1)
     resumed = ClipBatchIterator(Clips(SIZES[:50]), FIRST[0], seed=7)
     with caplog.at_level(logging.WARNING):
@@ -153,7 +153,7 @@ def test_the_epoch_after_a_resumed_one_has_all_clips():
     assert resumed.epoch == 3
 
 
-def test_groups_of_batches_for_all_ranks_are_shuffled_whole_and_none_is_lost():
+def test_grouped_shuffling_keeps_groups_of_ranks_and_loses_no_batch():
     epoch = iterator(BatchLimits(None, 5), ranks=5, grouped_shuffling=True)
     epoch.next_epoch_itr()
     assert sorted(chain(*epoch._batches)) == list(range(CLIPS))

@@ -1,4 +1,4 @@
-"""Is a checkpoint whole and of this model, and which of a folder's is the last such one?"""
+"""Checks that a checkpoint is complete and fits the model, and finds the last such checkpoint of a folder."""
 
 import logging
 import re
@@ -16,36 +16,38 @@ OTHERS = re.compile(r"checkpoint(\d+|_\d+_\d+|_best|\.best_.*)\.pt")
 
 
 class CheckpointError(ValueError):
-    """No checkpoint to go on from, although there are some."""
+    """No checkpoint can be used, although there are some."""
 
 
-class Found(NamedTuple):
-    """A checkpoint that can be loaded."""
+class ValidCheckpoint(NamedTuple):
+    """A complete checkpoint that fits the model."""
 
     path: Path
     updates: int
-    cfg: dict[str, Any]  # that it was trained with
-    criterion: str  # name of the class
+    cfg: dict[str, Any]  # of the run that saved it
+    criterion: str  # class name
 
 
-def examine(path: Path, model: nn.Module, mapped: bool = True) -> Found:
-    """Check that a checkpoint is whole and of this model.
+def check_checkpoint(path: Path, model: nn.Module, mapped: bool = True) -> ValidCheckpoint:
+    """Check that a checkpoint is complete and fits the model.
 
     Args:
         path: of the file.
-        model: that is to be loaded.
-        mapped: leave the weights on the disk; files of torch before 1.6 have to be read.
+        model: that will load it.
+        mapped: map the weights from disk instead of reading them; not possible for files of torch before 1.6.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: if it is damaged or does not fit; the message says what is wrong.
     """
     state = read_checkpoint(path, mapped)
     missing = [key for key in ("optimizer_history", "extra_state", "cfg") if not state.get(key)]
     if missing or "train_iterator" not in state["extra_state"]:
-        raise ValueError(f"{path}: lacks {', '.join(missing) or 'train_iterator'}: not the checkpoint of a training.")
+        raise ValueError(
+            f"{path}: lacks {', '.join(missing) or 'train_iterator'}. Give a checkpoint that a training saved."
+        )
     _check_weights(path, dict(state["model"]), model)
     last = state["optimizer_history"][-1]
-    return Found(path, last["num_updates"], state["cfg"], last.get("criterion_name", ""))
+    return ValidCheckpoint(path, last["num_updates"], state["cfg"], last.get("criterion_name", ""))
 
 
 def _check_weights(path: Path, weights: dict[str, Any], model: nn.Module) -> None:
@@ -58,43 +60,43 @@ def _check_weights(path: Path, weights: dict[str, Any], model: nn.Module) -> Non
     name = differing[0]
     advice = ""
     if option := getattr(model, "pretrained_weights_option", ""):
-        what = "Only its heads differ, as with other labels" if all(map(is_head, differing)) else "Its options differ"
+        cause = "Only its heads differ, as with other labels" if all(map(is_head, differing)) else "Its options differ"
         advice = (
-            f" {what}. To start from its conv stack and Transformer with new heads, set {option}={path} "
+            f" {cause}. To start from its conv stack and Transformer with new heads, set {option}={path} "
             f"and a new checkpoint.save_dir, without checkpoint.restore_file and checkpoint.finetune_from_model."
         )
     raise ValueError(
-        f"{path}: is of another model: {name} has shape {found.get(name)}, expected {expected.get(name)}.{advice}"
+        f"{path}: belongs to another model: {name} has shape {found.get(name)}, expected {expected.get(name)}.{advice}"
     )
 
 
-def last_good(save_dir: Path, model: nn.Module) -> Found | None:
-    """The last checkpoint of a folder that can be loaded; None if it holds none at all.
+def find_last_valid(save_dir: Path, model: nn.Module) -> ValidCheckpoint | None:
+    """The last checkpoint of a folder that can be loaded; None if the folder has no checkpoint.
 
     Raises:
-        CheckpointError: if there are checkpoints, but none can be loaded; a new start would overwrite them.
+        CheckpointError: if there are checkpoints, but none can be loaded. A new training would overwrite them.
     """
     others = [path for path in save_dir.glob("checkpoint*.pt") if OTHERS.fullmatch(path.name)]
     faults: list[str] = []
     if (last := save_dir / LAST).exists():
         try:
-            return examine(last, model)
+            return check_checkpoint(last, model)
         except ValueError as error:
             faults.append(str(error))
-            logger.error(f"cannot go on from the last checkpoint: {error}")
+            logger.error(f"cannot continue from the last checkpoint: {error}")
     good = []
     for path in others:
         try:
-            good.append(examine(path, model))
+            good.append(check_checkpoint(path, model))
         except ValueError as error:
             faults.append(str(error))
     if good:
         best = max(good, key=lambda found: found.updates)
-        logger.error(f"going on from {best.path}, update {best.updates}")
+        logger.error(f"continuing from {best.path}, update {best.updates}")
         return best
     if faults:
         raise CheckpointError(
-            f"{save_dir}: holds {len(faults)} checkpoint(s), but none to go on from. {faults[0]} Move them away to "
-            f"start anew, or train with the options that they were trained with."
+            f"{save_dir}: found {len(faults)} checkpoint(s), but none that this run can continue from. "
+            f"{faults[0]} Move them away to start a new training, or use the options that they were trained with."
         )
     return None
