@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq sets the root logger to DEBUG on import
 DPI = 110
 GRID_GREY = "0.9"
+C_HZ = {f"C{octave}": 261.626 * 2.0 ** (octave - 4) for octave in range(1, 8)}
 
 
 def draw_curves(
@@ -111,6 +112,16 @@ def draw_spectrograms(
         figure.colorbar(drawn, ax=ax, pad=0.01, label=value)
     axes[-1, 0].set_xlabel("seconds")
     return _save(figure, path)
+
+
+def note_ticks(cqt_hz: np.ndarray) -> dict[str, float]:
+    """The bins of the notes C1 to C7 by name and frequency; (bins,) Hz."""
+    return {f"{note}, {hz:.0f} Hz": int(np.abs(cqt_hz - hz).argmin()) for note, hz in C_HZ.items()}
+
+
+def log_magnitudes(magnitudes: np.ndarray) -> np.ndarray:
+    """log10 of CQT magnitudes, not below -2, so that silence does not use up the colours."""
+    return np.log10(np.maximum(magnitudes, 1e-2))
 
 
 def _legend(axes: Axes) -> None:
