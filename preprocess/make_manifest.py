@@ -17,8 +17,7 @@ from pathlib import Path
 from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.jobs.command import run_command
 from mert_fairseq.preprocessing import Split, build_manifests
-from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
-from mert_fairseq.preprocessing.examine_files import ExaminationBar
+from mert_fairseq.preprocessing.cli_options import ExaminationBar, add_conversion_options, conversion_settings
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,8 +18,7 @@ from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA, SPLITS, SUBSETS
 from mert_fairseq.fma.licences import CONDITIONS
 from mert_fairseq.jobs.command import run_command
-from mert_fairseq.preprocessing.cli_options import add_conversion_options, conversion_settings
-from mert_fairseq.preprocessing.examine_files import ExaminationBar
+from mert_fairseq.preprocessing.cli_options import ExaminationBar, add_conversion_options, conversion_settings
 from mert_fairseq.preprocessing.fma_pipeline import plan_fma, prepare_fma
 from mert_fairseq.preprocessing.fma_selection import Choice
 

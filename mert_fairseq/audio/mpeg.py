@@ -1,20 +1,19 @@
-"""MPEG audio as bytes: where it lies in a file, its frames, and what stands between them.
+"""MPEG audio (Layers II and III) as bytes: its place in a file, its frames, and the bytes between them.
 
-Layers II and III; a file holds the frames as they are, behind tags, or wrapped in a RIFF container.
+The frames may start the file, follow tags, or lie inside a RIFF container.
 """
 
 import io
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mert_fairseq.audio.spliced import SplicedFile
+from mert_fairseq.audio.spliced import SplicedFile, size_of
 
 VERSION_1, VERSION_2, VERSION_2_5 = 3, 2, 0
 LAYER_2, LAYER_3 = 2, 1
 SAMPLE_RATES = {VERSION_1: (44100, 48000, 32000), VERSION_2: (22050, 24000, 16000), VERSION_2_5: (11025, 12000, 8000)}
-KBITS = {  # by whether it is MPEG-1, and the layer
+KBITS = {  # by (is MPEG-1, layer)
     (True, LAYER_2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, LAYER_3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (False, LAYER_2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -22,14 +21,14 @@ KBITS = {  # by whether it is MPEG-1, and the layer
 }
 HEADER_BYTES = 4
 SYNC = 0x7FF
-SCAN_BYTES = 1 << 16  # of padding or rubbish before a frame
+SCAN_BYTES = 1 << 16  # padding or unknown bytes before a frame
 ID3V1_BYTES = 128
 ID3V2_HEADER_BYTES = 10
 RIFF_MPEG_FORMATS = (0x50, 0x55)  # WAVE_FORMAT_MPEG (Layers I and II) and WAVE_FORMAT_MPEGLAYER3
 
 
 class Frame(NamedTuple):
-    """A frame: its bytes with the header, its samples, its rate in Hz, its layer as the header has it."""
+    """A frame: size in bytes with its header, samples, sample rate in Hz, and the layer as coded in the header."""
 
     size_bytes: int
     samples: int
@@ -37,41 +36,41 @@ class Frame(NamedTuple):
     layer: int
 
 
-def riff_mpeg_span(path: str | Path) -> range | None:
-    """Where the MPEG audio of a RIFF file lies: a WAV of that encoding, or RIFF/RMP3; None if it is neither.
+def riff_mpeg_span(file: BinaryIO) -> range | None:
+    """Bytes of the MPEG audio in a RIFF file (a WAV of that encoding, or RIFF/RMP3); None for any other file.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] not in (b"WAVE", b"RMP3"):
-            return None
-        is_mpeg = head[8:] == b"RMP3"
-        size_bytes = Path(path).stat().st_size
-        while len(chunk := file.read(8)) == 8:
-            name, declared = struct.unpack("<4sI", chunk)
-            begin = file.tell()
-            if name == b"data":
-                return range(begin, min(begin + (declared or size_bytes), size_bytes)) if is_mpeg else None
-            if name == b"fmt ":
-                is_mpeg = int.from_bytes(file.read(2), "little") in RIFF_MPEG_FORMATS
-            file.seek(begin + declared + declared % 2)
+    size_bytes = size_of(file)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] not in (b"WAVE", b"RMP3"):
+        return None
+    is_mpeg = head[8:] == b"RMP3"
+    while len(chunk := file.read(8)) == 8:
+        name, declared = struct.unpack("<4sI", chunk)
+        begin = file.tell()
+        if name == b"data":
+            return range(begin, min(begin + (declared or size_bytes), size_bytes)) if is_mpeg else None
+        if name == b"fmt ":
+            is_mpeg = int.from_bytes(file.read(2), "little") in RIFF_MPEG_FORMATS
+        file.seek(begin + declared + declared % 2)
     return None
 
 
-def mpeg_span(path: str | Path) -> range:
-    """The bytes of a file of MPEG audio that hold tags and frames: all of them, or the audio of a RIFF file."""
-    return riff_mpeg_span(path) or range(Path(path).stat().st_size)
+def mpeg_span(file: BinaryIO) -> range:
+    """Bytes of a file of MPEG audio that hold tags and frames: the whole file, or the audio of a RIFF file."""
+    return riff_mpeg_span(file) or range(size_of(file))
 
 
-def open_mpeg(path: str | Path) -> io.BufferedReader:
-    """Open the bytes of `mpeg_span`, from 0 on."""
-    return io.BufferedReader(SplicedFile(path, [mpeg_span(path)]))
+def open_span(file: BinaryIO, span: range) -> io.BufferedReader:
+    """A view of some bytes of an open file, with positions from 0; ``file`` stays open when the view is closed."""
+    return io.BufferedReader(SplicedFile(file, [span]))
 
 
 def skip_id3v2(file: BinaryIO) -> int:
-    """Seek behind the ID3v2 tags, one or several, that begin here; returns the bytes skipped."""
+    """Seek past any ID3v2 tags that begin here; returns the number of bytes skipped."""
     begin = position = file.tell()
     while (start := file.read(ID3V2_HEADER_BYTES))[:3] == b"ID3" and len(start) == ID3V2_HEADER_BYTES:
         size = sum((byte & 127) << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True))
@@ -81,17 +80,18 @@ def skip_id3v2(file: BinaryIO) -> int:
     return position - begin
 
 
-def without_id3v2(path: str | Path) -> SplicedFile:
-    """A file, of whatever format, less the ID3v2 tags in front."""
-    with Path(path).open("rb") as file:
-        return SplicedFile(path, [range(skip_id3v2(file), Path(path).stat().st_size)])
+def without_id3v2(file: BinaryIO) -> SplicedFile:
+    """A file of any format without the ID3v2 tags at its start."""
+    file.seek(0)
+    begin = skip_id3v2(file)
+    return SplicedFile(file, [range(begin, size_of(file))])
 
 
 def seek_frame(file: BinaryIO) -> Frame | None:
-    """Seek to the next frame, behind tags and up to SCAN_BYTES of anything else; None if there is none.
+    """Seek to the next frame, past tags and up to SCAN_BYTES of other bytes; returns None if there is no frame.
 
-    Bytes that look like a header are believed if one of the same kind follows where the frame ends, or the file ends
-    there.
+    Bytes that look like a frame header count as one if the frame is followed by a header of the same kind, or by the
+    end of the file.
     """
     begin = file.tell()
     file.seek(begin + ID3V1_BYTES if file.read(3) == b"TAG" else begin)
@@ -111,7 +111,7 @@ def seek_frame(file: BinaryIO) -> Frame | None:
 
 
 def frames_from_here(file: BinaryIO) -> Iterator[Frame]:
-    """All frames up to the end of the file, across whatever `seek_frame` skips."""
+    """Iterate over all frames up to the end of the file, past the bytes that `seek_frame` skips."""
     while seek_frame(file):
         position = file.tell()
         while frame := parse_frame(file.read(HEADER_BYTES)):
@@ -123,7 +123,7 @@ def frames_from_here(file: BinaryIO) -> Iterator[Frame]:
 
 
 def parse_frame(start: bytes) -> Frame | None:
-    """The frame with this header; None if it is no header of Layer II or III, or its bit rate is free."""
+    """Read a frame header; returns None if it is not one of Layer II or III, or if its bit rate is free."""
     header = int.from_bytes(start, "big")
     version, layer = header >> 19 & 3, header >> 17 & 3
     rate_index, hz_index, padding = header >> 12 & 15, header >> 10 & 3, header >> 9 & 1

@@ -1,14 +1,13 @@
-"""How long MPEG audio is, where its decoder guesses or believes too soon.
+"""The length of MPEG audio, where libsndfile would guess it.
 
-MPEG audio has no length field. Encoders of MP3 put one into a first frame of their own (Xing, Info or VBRI). libsndfile
-knows the first two, in files that are not wrapped in a RIFF container. Elsewhere it takes the first frame's bit rate
-for that of the whole file, tags and pictures included, and never decodes beyond its guess: of a 30 s file of variable
-bit rate it gave 6 s. So such a file is handed to it behind a length frame that is made here, which states as many
-frames as there are. With a stated length libsndfile stops there, though a second song may have been appended.
+MPEG audio has no length field. MP3 encoders state the length in an extra first frame (Xing, Info or VBRI). libsndfile
+reads Xing and Info, and only in files without a RIFF container. For other files it applies the bit rate of the first
+frame to the whole file, including tags and pictures, and never decodes beyond that guess: it decoded 6 s of a 30 s file
+of variable bit rate. This module counts the frames of such a file and puts a first frame with that number in front.
+libsndfile stops at a stated length even if a second song follows.
 """
 
 import os
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mert_fairseq.audio.mpeg import (
@@ -18,16 +17,16 @@ from mert_fairseq.audio.mpeg import (
     Frame,
     frames_from_here,
     mpeg_span,
-    open_mpeg,
+    open_span,
     parse_frame,
     riff_mpeg_span,
     seek_frame,
 )
 from mert_fairseq.audio.spliced import Part, SplicedFile
 
-TAG_REACH_BYTES = 200  # from the first frame's start to the end of the length; side information comes before
-XING_HAS_FRAMES = 1  # the flag that says that a number of frames follows
-LARGEST_RATE_INDEX = 14  # a frame with room for the tag at every sample rate
+TAG_REACH_BYTES = 200  # from the start of the first frame to the end of the length, side information included
+XING_HAS_FRAMES = 1  # flag: a number of frames follows
+LARGEST_RATE_INDEX = 14  # its frame has room for the tag at every sample rate
 MONO = 3
 
 
@@ -35,9 +34,9 @@ class LengthTag(NamedTuple):
     """The length that a first frame states.
 
     Attributes:
-        frames: that follow it; 0 if it does not say.
-        is_vbri: whether it is Fraunhofer's tag, which libsndfile does not know.
-        place: of the number of frames in a Xing or Info tag, in bytes from the frame's start; None if it has none.
+        frames: number of frames that follow it; 0 if it is not stated.
+        is_vbri: whether it is Fraunhofer's tag, which libsndfile does not read.
+        place: byte of the number of frames in a Xing or Info tag, from the frame's start; None if it has none.
     """
 
     frames: int
@@ -45,60 +44,62 @@ class LengthTag(NamedTuple):
     place: int | None
 
 
-class Restated(NamedTuple):
-    """A file to decode in place of one whose length its decoder would guess.
+class Substitute(NamedTuple):
+    """Bytes to decode in place of a file.
 
     Attributes:
-        file: what libsndfile is given.
-        samples: per channel, counted frame by frame; None if ``file`` states them.
+        file: the bytes for libsndfile.
+        samples: per channel, counted frame by frame; None if ``file`` states its length.
     """
 
     file: SplicedFile
     samples: int | None
 
 
-def restated(path: str | Path) -> Restated | None:
-    """The MPEG audio of a file, so that its decoder knows its length and how to seek; None if it does already.
+def with_stated_length(raw: BinaryIO) -> Substitute | None:
+    """The MPEG audio of a file with its length stated, so that libsndfile decodes and seeks correctly.
 
-    It is taken out of a RIFF container, and gets a first frame that states the length where there is none that
-    libsndfile knows. Reads through the file in bounded memory to count its frames. Layer II has no such frame: there
-    the tags are left out, so that the guess is right if the bit rate is constant.
+    The audio is taken out of a RIFF container. If it has no first frame with a length that libsndfile reads, it gets
+    one; for this the file is read once in bounded memory and its frames counted. Layer II has no such frame: there the
+    tags are left out, so that libsndfile's guess is right if the bit rate is constant.
+
+    Returns:
+        The substitute, or None if the file can be decoded as it is.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    with open_mpeg(path) as file:
+    span, is_wrapped = mpeg_span(raw), riff_mpeg_span(raw) is not None
+    with open_span(raw, span) as file:
         if (first := seek_frame(file)) is None:
             return None
         start = file.tell()
         tag = _length_tag(file) if first.layer == LAYER_3 else None
         if tag and tag.frames and not tag.is_vbri:
-            if riff_mpeg_span(path) is None:
-                return None
-            return Restated(SplicedFile(path, [mpeg_span(path)[start:]]), None)
+            return Substitute(SplicedFile(raw, [span[start:]]), None) if is_wrapped else None
         head = file.read(first.size_bytes)
         if tag is None:
             file.seek(start)
         begin = file.tell()
         frames, samples, end = _count(file, begin)
     frames = tag.frames if tag and tag.frames else frames
-    parts: list[Part] = [mpeg_span(path)[begin:end]]
+    parts: list[Part] = [span[begin:end]]
     if first.layer == LAYER_3:
         parts.insert(0, _length_frame(head, first, tag, frames))
-    return Restated(SplicedFile(path, parts), None if first.layer == LAYER_3 else samples)
+    return Substitute(SplicedFile(raw, parts), None if first.layer == LAYER_3 else samples)
 
 
-def unreached_seconds(path: str | Path) -> float:
-    """Seconds of the frames that come after as many as the first one states; 0 if it states no length.
+def seconds_past_stated_length(raw: BinaryIO) -> float:
+    """Seconds of audio after the length that the first frame states; 0 if no length is stated.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    with open_mpeg(path) as file:
+    with open_span(raw, mpeg_span(raw)) as file:
         first = seek_frame(file)
         if first is None or first.layer != LAYER_3 or not ((tag := _length_tag(file)) and tag.frames):
             return 0.0
-        # the frame that states the length is no music
+        # the frame that states the length holds no music
         return sum(
             frame.samples / frame.sample_rate
             for number, frame in enumerate(frames_from_here(file))
@@ -107,7 +108,7 @@ def unreached_seconds(path: str | Path) -> float:
 
 
 def _count(file: BinaryIO, begin: int) -> tuple[int, int, int]:
-    """Frames and samples from here on, and where the last frame ends."""
+    """Count frames and samples from here; returns both, and the byte where the last frame ends."""
     frames, samples, end = 0, 0, begin
     for frame in frames_from_here(file):
         frames, samples, end = frames + 1, samples + frame.samples, file.tell()
@@ -115,7 +116,7 @@ def _count(file: BinaryIO, begin: int) -> tuple[int, int, int]:
 
 
 def _length_tag(file: BinaryIO) -> LengthTag | None:
-    """What the frame that begins here says of the length; None if it holds music."""
+    """Read the length that the frame at this position states; returns None if the frame holds music."""
     first = file.read(TAG_REACH_BYTES)
     file.seek(-len(first), os.SEEK_CUR)
     for name in (b"Xing", b"Info"):
@@ -128,16 +129,16 @@ def _length_tag(file: BinaryIO) -> LengthTag | None:
 
 
 def _length_frame(head: bytes, first: Frame, tag: LengthTag | None, frames: int) -> bytes:
-    """A frame that states the length: the file's own one with the number filled in, or a new one.
+    """A frame that states the length: the first frame of the file with the number filled in, or a new one.
 
     Args:
-        head: the first frame's bytes.
-        first: what its header says.
-        tag: what it states.
-        frames: that follow.
+        head: bytes of the first frame.
+        first: its header.
+        tag: the length tag in it.
+        frames: number of frames that follow.
     """
     number = frames.to_bytes(4, "big")
-    if tag is not None and tag.place is not None:  # keeps the encoder's delay and padding, which are behind it
+    if tag is not None and tag.place is not None:  # keeps the encoder's delay and padding, which follow it
         return head[: tag.place] + number + head[tag.place + 4 :]
     header = bytearray(head[:HEADER_BYTES])
     header[1] |= 1  # no checksum

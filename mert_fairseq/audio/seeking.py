@@ -1,7 +1,7 @@
-"""Where libsndfile must start decoding so that a span comes out as in a decode from the start, and in silence.
+"""Where libsndfile must start decoding so that a span equals the same span of a whole decode.
 
-WAV, FLAC and Opus can be entered anywhere. MP3 and Vorbis can't; each case below was seen with libsndfile 1.2.2 and is
-held by a test that compares spans with whole decodes.
+In WAV, FLAC and Opus decoding can start anywhere; in MP3 and Vorbis it cannot. Each case below was observed with
+libsndfile 1.2.2 and has a test that compares spans with whole decodes.
 """
 
 import os
@@ -17,11 +17,11 @@ MP3_NOISE = (b"[src/libmpg123", b"Note: ", b"Warning: Xing")
 
 
 def preroll_samples(path: str | Path, kind: str, sample_rate: int, channels: int, start_samples: int, end: int) -> int:
-    """Samples to decode and throw away before ``start_samples``.
+    """Samples to decode and discard before ``start_samples``.
 
     Args:
         path: the file.
-        kind: format and subtype as audio.probe gives them, such as ``OGG/VORBIS``.
+        kind: format and subtype as in audio.AudioInfo, such as ``OGG/VORBIS``.
         sample_rate: in Hz.
         channels: of the file.
         start_samples: first sample that is wanted.
@@ -37,8 +37,8 @@ def preroll_samples(path: str | Path, kind: str, sample_rate: int, channels: int
 def _mp3_preroll(sample_rate: int, channels: int) -> int:
     """How far back an MP3 frame can borrow bytes (the bit reservoir: 511 bytes, 255 below 32 kHz), in samples.
 
-    A decoder that was sent to a frame lacks those bytes. The sample position is right, but in VBR files at 24 kHz up to
-    9,600 samples were wrong. The bounds take the smallest legal frames, and two more for the overlap.
+    After a seek to a frame the decoder lacks those bytes. The sample position is right, but in VBR files at 24 kHz up
+    to 9,600 samples were wrong. The bounds assume the smallest legal frames, plus two frames for the overlap.
     """
     if sample_rate >= 32000:  # MPEG-1: 1152 samples a frame, 60 bytes of main data or more
         return 11 * 1152
@@ -47,10 +47,10 @@ def _mp3_preroll(sample_rate: int, channels: int) -> int:
 
 
 def _last_vorbis_entry(path: str | Path) -> int:
-    """Last sample before the final page, the last place from which Vorbis decodes at the right position.
+    """Last sample before the final page: the last place from which Vorbis decodes at the right position.
 
-    The final page states where the stream ends, not where its last packet does, and a seek into the page takes the one
-    for the other: 128 samples were off in a 24 kHz file.
+    The final page states the end of the stream, not the end of its last packet. A seek into that page confuses the two:
+    the position was off by 128 samples in a 24 kHz file.
     """
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
@@ -65,13 +65,13 @@ def _last_vorbis_entry(path: str | Path) -> int:
 
 
 @contextmanager
-def quiet_mpeg(is_mpeg: bool) -> Iterator[None]:
-    """Keep off the standard error what the MP3 decoder itself prints there about the bytes that it lacks after a seek.
+def suppress_mpeg_messages(is_mpeg: bool) -> Iterator[None]:
+    """Suppress what the MP3 decoder prints to standard error about bytes that it lacks after a seek.
 
-    They concern frames that are thrown away. What anything else writes meanwhile is passed on afterwards.
+    The messages concern frames that are discarded. Other output to standard error is printed when the block ends.
 
     Args:
-        is_mpeg: whether the file is decoded by it; nothing happens else.
+        is_mpeg: whether the file holds MPEG audio; if False, nothing is suppressed.
     """
     if not is_mpeg:
         yield

@@ -1,29 +1,34 @@
-"""Byte strings and spans of a file, read one after the other as if they were one file."""
+"""A read-only file made of byte strings and spans of another file, without a copy on disk."""
 
 import io
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-Part = bytes | range  # bytes as they are, or the bytes of the file with these positions
+Part = bytes | range  # bytes as they are, or positions of bytes in the file
+
+
+def size_of(file: BinaryIO) -> int:
+    """Bytes in an open file; the position moves to its end."""
+    return file.seek(0, os.SEEK_END)
 
 
 class SplicedFile(io.RawIOBase):
-    """A read-only file that is put together without a copy on disk; it goes to libsndfile in place of a path.
+    """Parts in sequence, read as one file; libsndfile opens it in place of a path.
+
+    Args:
+        file: the file that the spans refer to. It moves while this is read, and stays open when this is closed.
+        parts: in the order in which they are read.
 
     Attributes:
-        path: of the file that the spans are of.
-        failure: the first error of the system while reading. libsndfile takes such an error for the end of the file.
+        failure: the first OSError while reading. libsndfile takes such an error for the end of the file.
     """
 
-    def __init__(self, path: str | Path, parts: Sequence[Part]) -> None:
-        """Open ``path``, whose spans are read in the order of ``parts``."""
+    def __init__(self, file: BinaryIO, parts: Sequence[Part]) -> None:
         super().__init__()
-        self.path = Path(path)
-        self._file = self.path.open("rb")
+        self._file = file
         self._parts = [part for part in parts if len(part)]
         self._ends = list(accumulate(len(part) for part in self._parts))
         self._position = 0
@@ -54,7 +59,7 @@ class SplicedFile(io.RawIOBase):
         return filled
 
     def _chunk(self, most: int) -> bytes:
-        """Bytes from the position on, of one part."""
+        """Up to ``most`` bytes from the current position, all from one part."""
         number = bisect_right(self._ends, self._position)
         if number == len(self._parts):
             return b""
@@ -69,7 +74,3 @@ class SplicedFile(io.RawIOBase):
         except OSError as error:
             self.failure = self.failure or error
             return b""
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -14,7 +14,7 @@ from mert_fairseq.arguments import Help, default_workers, positive_float, positi
 from mert_fairseq.extraction.inputs import find_inputs
 from mert_fairseq.jobs.command import JobError, run_command
 from mert_fairseq.jobs.rejects import listed
-from mert_fairseq.preprocessing.rejects import Reject
+from mert_fairseq.preprocessing.reject_reasons import Reject
 
 if TYPE_CHECKING:
     from mert_fairseq.extraction.encoder import Encoder

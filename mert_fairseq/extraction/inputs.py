@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mert_fairseq.preprocessing.rejects import Reject
+from mert_fairseq.preprocessing.reject_reasons import Reject
 from mert_fairseq.preprocessing.scan import Source, scan_folder
 
 

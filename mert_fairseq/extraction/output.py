@@ -17,7 +17,7 @@ from mert_fairseq.extraction.windows import Windowing
 from mert_fairseq.files import escape
 from mert_fairseq.jobs.locks import FileLock
 from mert_fairseq.jobs.rejects import write_rejects
-from mert_fairseq.preprocessing.rejects import REJECTS_FILE, Reject
+from mert_fairseq.preprocessing.reject_reasons import REJECTS_FILE, Reject
 from mert_fairseq.preprocessing.scan import Source
 
 LOCK_FILE = ".lock"

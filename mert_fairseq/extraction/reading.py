@@ -16,9 +16,9 @@ from mert_fairseq.audio import (
     stream_blocks,
 )
 from mert_fairseq.extraction.windows import Window, Windowing
-from mert_fairseq.preprocessing.integrity.completeness import container_fault
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.integrity.signatures import DECODABLE, UNDECODABLE, content_of
+from mert_fairseq.preprocessing.completeness import container_fault
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
+from mert_fairseq.preprocessing.signatures import DECODABLE, UNDECODABLE, content_of
 
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
 
@@ -113,8 +113,9 @@ def _probed(path: Path) -> AudioInfo:
         if path.stat().st_size == 0:
             raise RejectedError(path, Reason.EMPTY, "0 bytes")
         info = probe(path)
-        container = content_of(path)
-        fault = container_fault(path, container) if container in DECODABLE else None
+        with path.open("rb") as stream:
+            container = content_of(stream)
+            fault = container_fault(path, stream, container) if container in DECODABLE else None
     except RejectedError:
         raise
     except AudioError as error:
@@ -151,6 +152,8 @@ def _rejected(path: Path, error: AudioError, otherwise: Reason) -> RejectedError
     detail = getattr(error.__cause__, "error_string", "") or str(error).removeprefix(f"{path}: ")
     if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR:
         return RejectedError(path, Reason.UNREADABLE, detail)
-    if otherwise == Reason.UNDECODABLE and content_of(path) in UNDECODABLE:
-        return RejectedError(path, Reason.NO_DECODER, detail)
+    if otherwise == Reason.UNDECODABLE:
+        with path.open("rb") as stream:
+            if content_of(stream) in UNDECODABLE:
+                return RejectedError(path, Reason.NO_DECODER, detail)
     return RejectedError(path, otherwise, detail)

@@ -21,8 +21,7 @@ from mert_fairseq.extraction.storage import FileFeatures
 from mert_fairseq.extraction.windows import Windowing
 from mert_fairseq.jobs.progress import AudioBar
 from mert_fairseq.jobs.worker_pool import Finished, WorkerCrashed, stream_tasks
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.rejects import Reject
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason, Reject
 from mert_fairseq.preprocessing.scan import Source
 
 WAITING_BATCHES = 2  # windows of odd lengths that wait for others, in batches

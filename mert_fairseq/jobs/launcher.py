@@ -21,8 +21,8 @@ DEFAULTS = {"timeout_min": 24 * 60, "stderr_to_stdout": True}
 
 def add_launch_options(options: argparse.ArgumentParser) -> None:
     """Add the options that say where the jobs run."""
-    options.add_argument("--launcher", choices=LAUNCHERS, help="run the shards as jobs through submitit, then merge")
-    options.add_argument("--shards", type=positive_int, default=1, help="of --launcher: jobs of the array")
+    options.add_argument("--launcher", choices=LAUNCHERS, help="run all parts as jobs through submitit, then merge")
+    options.add_argument("--shards", type=positive_int, default=1, help="for --launcher: number of parts, one job each")
     options.add_argument(
         "--job-options",
         nargs="+",

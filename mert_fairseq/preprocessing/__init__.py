@@ -1,6 +1,6 @@
-"""From any folder of music to a checked training set: scanning, inspecting, converting, splitting, and the data check.
+"""From a folder of music, or FMA, to a checked training set: scan, examine, convert, split, and the data check.
 
-No torch and no fairseq here; `build_manifests` is what preprocess/make_manifest.py calls.
+Uses neither torch nor fairseq. preprocess/make_manifest.py calls `build_manifests`.
 """
 
 from mert_fairseq.jobs.worker_pool import WorkerError
@@ -8,9 +8,8 @@ from mert_fairseq.preprocessing.audio_stats import Limits
 from mert_fairseq.preprocessing.examine_files import Progress
 from mert_fairseq.preprocessing.examine_track import Settings
 from mert_fairseq.preprocessing.folder_pipeline import Split, build_manifests
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.rejects import NoTracksError
-from mert_fairseq.preprocessing.summary import Summary
+from mert_fairseq.preprocessing.outputs import Summary
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, NoTracksError, Reason
 
 __all__ = [
     "REMEDIES",

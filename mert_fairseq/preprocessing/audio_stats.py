@@ -1,24 +1,24 @@
-"""What is measured while a file is decoded: level, clipping, values that are no numbers."""
+"""Statistics of decoded audio: level, clipping, NaN and infinity; and the limits for rejection."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from mert_fairseq.audio import AudioInfo
-from mert_fairseq.preprocessing.integrity.reasons import Reason
+from mert_fairseq.preprocessing.reject_reasons import Reason
 
 FULL_SCALE_16_BIT = 32767 / 32768
 FULL_SCALE_8_BIT = 127 / 128
-FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")  # values above 1.0 are kept there, so nothing is clipped
+FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")  # they keep values above 1.0, so nothing is clipped
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Which audio is refused.
+    """Which audio is rejected.
 
     Attributes:
-        min_seconds: shortest file.
-        silence_dbfs: loudest file that counts as silent, as half its swing from lowest to highest sample.
+        min_seconds: length of the shortest accepted file. silence_dbfs: a file below this level is silent. The level is
+        half the range from the lowest to the highest sample.
         max_clipped_share: largest share of samples at or above full scale.
     """
 
@@ -27,18 +27,18 @@ class Limits:
     max_clipped_share: float = 0.1
 
 
-class Meter:
-    """Level and faults of a stream of blocks.
+class AudioStats:
+    """Level and faults of a file, updated block by block.
 
     Attributes:
-        samples: seen so far, a channel.
+        samples: per channel so far.
         first_fault: index of the first NaN or infinite sample, or None.
     """
 
     def __init__(self, info: AudioInfo) -> None:
         self.container, _, subtype = info.format.partition("/")
         self.sample_rate = info.sample_rate
-        self.promised_samples = info.samples
+        self.stated_samples = info.samples
         self.ceiling = FULL_SCALE_8_BIT if subtype in ("PCM_U8", "PCM_S8") else FULL_SCALE_16_BIT
         self.can_clip = subtype not in FLOAT_SUBTYPES
         self.samples = 0
@@ -49,7 +49,7 @@ class Meter:
         self._mono_low, self._mono_high = np.inf, -np.inf
 
     def update(self, block: np.ndarray, mono: np.ndarray) -> None:
-        """Take a block: (n, channels) float32 as decoded, and (n,) its mean over channels; n >= 1."""
+        """Add a block: (n, channels) float32 as decoded, and (n,) its mean over channels; n >= 1."""
         low, high = float(block.min()), float(block.max())
         if not np.isfinite(low + high) and self.first_fault is None:
             self.first_fault = self.samples + int(np.argmin(np.isfinite(block).all(axis=1)))
@@ -63,8 +63,8 @@ class Meter:
 
     @property
     def missing_seconds(self) -> float:
-        """By how much the audio falls short of what its header promised."""
-        return max(0, self.promised_samples - self.samples) / self.sample_rate
+        """Difference between the length that the header states and the decoded length; at least 0."""
+        return max(0, self.stated_samples - self.samples) / self.sample_rate
 
     @property
     def clipped_share(self) -> float:
@@ -72,7 +72,7 @@ class Meter:
         return self._at_ceiling / max(1, self._values)
 
     def verdict(self, limits: Limits) -> tuple[Reason, str] | None:
-        """Why the audio is refused, as (reason, detail), or None."""
+        """Why the audio is rejected, as (reason, detail), or None."""
         if self.samples == 0:
             return Reason.EMPTY, "a header, but no samples"
         if self.first_fault is not None:

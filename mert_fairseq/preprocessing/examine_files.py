@@ -1,20 +1,27 @@
-"""Examine all files of a run in worker processes; what a killed run finished is not done again."""
+"""Examine all files of a run in worker processes, except those in the journal of an earlier run."""
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mert_fairseq.jobs.progress import AudioBar
 from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
-from mert_fairseq.manifest import check_root
 from mert_fairseq.preprocessing.examine_track import Settings, Track, examine
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.journal import Journal
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
+from mert_fairseq.preprocessing.track_journal import Journal
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a run after a file: files and source bytes done and in all, seconds of audio, files refused."""
+    """The state of a run.
+
+    Attributes:
+        files: done.
+        total_files: of the run.
+        done_bytes: of the sources done.
+        total_bytes: of all sources.
+        seconds: of audio done.
+        rejects: files rejected.
+    """
 
     files: int
     total_files: int
@@ -24,50 +31,29 @@ class Progress:
     rejects: int
 
 
-def check_settings(settings: Settings, workers: int) -> None:
-    """Refuse options that cannot work before the hours of decoding.
-
-    Raises:
-        ValueError: naming the option.
-    """
-    for name, value in (("--workers", workers), ("--sample-rate", settings.sample_rate)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected a positive number.")
-    if not 0 <= settings.limits.max_clipped_share <= 1:
-        raise ValueError(f"--max-clipped-share is {settings.limits.max_clipped_share:g}, expected a share from 0 to 1.")
-
-
-def resolve_folders(settings: Settings) -> Settings:
-    """Absolute folders.
-
-    Raises:
-        ValueError: if the folder of converted files is, or holds, that of the sources, or if a manifest cannot hold the
-            name of the folder that its paths will be relative to.
-    """
-    audio_dir = settings.audio_dir.resolve()
-    check_root((settings.convert_to or audio_dir).resolve())
-    if settings.convert_to is None:
-        return replace(settings, audio_dir=audio_dir)
-    convert_to = settings.convert_to.resolve()
-    if convert_to == audio_dir or convert_to in audio_dir.parents:
-        raise ValueError(
-            f"--convert-to {convert_to} is, or holds, the folder of sources {audio_dir}, and converted files would mix "
-            f"with them. Give another folder."
-        )
-    return replace(settings, audio_dir=audio_dir, convert_to=convert_to)
-
-
 def examine_all(
     planned: list[Track], settings: Settings, journal: Journal, workers: int, report: Callable[[Progress], None]
 ) -> tuple[list[Track], int]:
-    """All tracks with their outcome, in the order of their sources, and how many the journal knew."""
+    """Examine the planned tracks.
+
+    Args:
+        planned: tracks to examine; those with a reason are rejects already.
+        settings: of the examination.
+        journal: results of an earlier run; gets the new ones.
+        workers: processes.
+        report: called after each file.
+
+    Returns:
+        The examined tracks in the order of ``planned``, and how many of them were in the journal.
+    """
     done = {track.source.path: track for track in planned if track.reason}
-    unjudged = [track for track in planned if not track.reason]
-    known = journal.finished(unjudged)
-    waiting = [track for track in unjudged if track.source.path not in known]
-    waiting.sort(key=lambda track: (-track.source.size_bytes, track.source.path))  # so that no long file comes last
+    unexamined = [track for track in planned if not track.reason]
+    known = journal.finished(unexamined)
+    waiting = [track for track in unexamined if track.source.path not in known]
+    # largest first, so that no long file runs alone at the end
+    waiting.sort(key=lambda track: (-track.source.size_bytes, track.source.path))
     done |= known
-    progress = _Tally(planned, report)
+    progress = _ProgressCounter(planned, report)
     for track in done.values():
         progress.add(track)
     progress.show()
@@ -83,19 +69,8 @@ def examine_all(
     return [done[track.source.path] for track in planned], len(known)
 
 
-class ExaminationBar(AudioBar):
-    """The progress bar of the commands that examine files, over the bytes of the sources."""
-
-    def __init__(self) -> None:
-        super().__init__("examining", unit="B")
-
-    def __call__(self, progress: Progress) -> None:
-        files = f"{progress.files}/{progress.total_files} files"
-        self.show(progress.done_bytes, progress.total_bytes, progress.seconds, progress.rejects, files)
-
-
-class _Tally:
-    """Adds up what is done for the progress display."""
+class _ProgressCounter:
+    """Counts finished files for the progress report."""
 
     def __init__(self, planned: list[Track], report: Callable[[Progress], None]) -> None:
         self.report = report

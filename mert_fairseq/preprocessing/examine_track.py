@@ -1,39 +1,40 @@
-"""One file from source to verdict, and to a converted file: decoded once, block by block, in bounded memory."""
+"""Examine one file and convert it: decoded once, block by block, in bounded memory."""
 
 import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 
 from mert_fairseq import audio
 from mert_fairseq.audio.mpeg import riff_mpeg_span
-from mert_fairseq.preprocessing.audio_stats import FULL_SCALE_16_BIT, Limits, Meter
-from mert_fairseq.preprocessing.integrity.completeness import container_fault
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
-from mert_fairseq.preprocessing.integrity.signatures import CONTAINER_OF_EXTENSION, DECODABLE, UNDECODABLE, content_of
+from mert_fairseq.preprocessing.audio_stats import FULL_SCALE_16_BIT, AudioStats, Limits
+from mert_fairseq.preprocessing.completeness import container_fault
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
 from mert_fairseq.preprocessing.scan import Source
+from mert_fairseq.preprocessing.signatures import CONTAINER_OF_EXTENSION, DECODABLE, UNDECODABLE, content_of
 
-SPOOL_BYTES = 1 << 25  # 6 minutes at 24 kHz stay in memory between measuring and writing; longer files go to disk
+SPOOL_BYTES = 1 << 25  # 6 minutes at 24 kHz stay in memory between measuring and writing; longer files use the disk
 DIGEST_BYTES = 16
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
-BLOCK_SAMPLES = 1 << 16  # small enough to say where decoding stops to a second or two
+BLOCK_SAMPLES = 1 << 16  # small enough to locate a failure to a second or two
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every file of a run is judged and converted by.
+    """How all files of a run are checked and converted.
 
     Attributes:
         audio_dir: root of the sources.
         sample_rate: of training, in Hz.
-        convert_to: folder of converted files, or None to take the sources as they are.
+        convert_to: folder of converted files, or None to use the sources as they are.
         file_format: of converted files, ``flac`` or ``wav``, 16 bits.
-        limits: which audio is refused.
+        limits: which audio is rejected.
     """
 
     audio_dir: Path
@@ -45,19 +46,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Track:
-    """What is known of one source; a line of the journal.
+    """The result for one source; a line of the journal.
 
     Attributes:
-        source: as the scan found it.
+        source: as found by the scan.
         destination: relative path of the converted file; None without conversion.
-        reason: why it is refused, or None.
-        detail: what was found, for people.
+        reason: why it is rejected, or None.
+        detail: what was found, as text.
         source_rate: in Hz.
         channels: of the source.
-        seconds: of the source that decode.
+        seconds: of the source, as far as it decodes.
         samples: at the training rate.
         peak: largest magnitude of the mono signal at the training rate, before ``gain``.
-        gain: by which a signal above full scale was scaled down, else 1.
+        gain: factor by which a signal above full scale was scaled down, else 1.
         digest: of the 16-bit mono signal; equal for equal audio.
         converted_bytes: size of the converted file.
     """
@@ -88,56 +89,59 @@ class Track:
 
 
 def examine(task: tuple[Source, str | None], settings: Settings) -> Track:
-    """Judge one source and, if it is accepted and the settings say so, convert it.
+    """Check one source and, if it is accepted and the settings ask for it, convert it.
+
+    The file is opened twice: by Python for the checks of its bytes, and by libsndfile for the header and the audio.
 
     Args:
-        task: the source and its destination below ``settings.convert_to``.
+        task: the source, and the path of its converted file below ``settings.convert_to``.
 
     Raises:
-        OSError: if the converted file cannot be written: a full disk is no fault of the track.
+        OSError: if the converted file cannot be written; a full disk is not a fault of the track.
     """
     source, destination = task
     track = Track(source, destination)
     path = settings.audio_dir / source.path
-    fault = _fault_of_bytes(path)
-    if fault is not None:
-        return replace(track, reason=fault[0], detail=fault[1])
-    try:
-        info = audio.probe(path)
-    except audio.AudioError as error:
-        return replace(track, reason=_reason_of(error, Reason.UNDECODABLE), detail=_decoder_says(error))
-    track = replace(track, source_rate=info.sample_rate, channels=info.channels)
-    if settings.convert_to is None and info.sample_rate != settings.sample_rate:
-        detail = f"{info.sample_rate} Hz, not {settings.sample_rate}; {REMEDIES[Reason.SAMPLE_RATE]}"
-        return replace(track, reason=Reason.SAMPLE_RATE, detail=detail)
-    return _decode(track, path, info, settings)
+    with ExitStack() as opened:
+        try:
+            if path.stat().st_size == 0:
+                return replace(track, reason=Reason.EMPTY, detail="0 bytes")
+            raw = opened.enter_context(path.open("rb"))
+            fault = _fault_of_bytes(path, raw)
+        except PermissionError as error:
+            fault = Reason.NO_PERMISSION, str(error.strerror)
+        except OSError as error:
+            fault = Reason.UNREADABLE, str(error.strerror)
+        if fault is not None:
+            return replace(track, reason=fault[0], detail=fault[1])
+        try:
+            stream = opened.enter_context(audio.AudioStream(path, raw))
+        except audio.AudioError as error:
+            return replace(track, reason=_reason_of(error, Reason.UNDECODABLE), detail=_decoder_message(error))
+        track = replace(track, source_rate=stream.info.sample_rate, channels=stream.info.channels)
+        if settings.convert_to is None and stream.info.sample_rate != settings.sample_rate:
+            detail = f"{stream.info.sample_rate} Hz, not {settings.sample_rate}; {REMEDIES[Reason.SAMPLE_RATE]}"
+            return replace(track, reason=Reason.SAMPLE_RATE, detail=detail)
+        return _decode(track, stream, settings)
 
 
-def _fault_of_bytes(path: Path) -> tuple[Reason, str] | None:
-    """What can be told without decoding, as (reason, detail)."""
+def _fault_of_bytes(path: Path, raw: BinaryIO) -> tuple[Reason, str] | None:
+    """What is wrong as far as it can be found without decoding, as (reason, detail), or None."""
     extension = path.suffix.lower()
-    promised = CONTAINER_OF_EXTENSION.get(extension)
-    try:
-        if path.stat().st_size == 0:
-            return Reason.EMPTY, "0 bytes"
-        found = content_of(path)
-        if found is not None and found != promised and not (promised == "mpeg" and riff_mpeg_span(path) is not None):
-            return Reason.WRONG_EXTENSION, f"named {extension or 'without an extension'}, but the content is {found}"
-        if promised is not None and promised in UNDECODABLE:
-            return Reason.NO_DECODER, f"{promised}: {REMEDIES[Reason.NO_DECODER]}"
-        if found is not None and found in DECODABLE:
-            return container_fault(path, found)
-    except PermissionError as error:
-        return Reason.NO_PERMISSION, str(error.strerror)
-    except OSError as error:
-        return Reason.UNREADABLE, str(error.strerror)
-    return None
+    expected = CONTAINER_OF_EXTENSION.get(extension)
+    found = content_of(raw)
+    if found is not None and found != expected and not (expected == "mpeg" and riff_mpeg_span(raw) is not None):
+        return Reason.WRONG_EXTENSION, f"named {extension or 'without an extension'}, but the content is {found}"
+    if expected in UNDECODABLE:
+        return Reason.NO_DECODER, f"{expected}: {REMEDIES[Reason.NO_DECODER]}"
+    return container_fault(path, raw, found) if found in DECODABLE else None
 
 
-def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings) -> Track:
-    """Decode the whole file, judge it, and write it if the settings say so."""
-    meter = Meter(info)
-    blocks = audio.resample_blocks(_metered(path, meter), info.sample_rate, settings.sample_rate)
+def _decode(track: Track, stream: audio.AudioStream, settings: Settings) -> Track:
+    """Decode the whole file, check it, and write it if the settings ask for it."""
+    info = stream.info
+    stats = AudioStats(info)
+    blocks = audio.resample_blocks(_measured(stream, stats), info.sample_rate, settings.sample_rate)
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     spool_dir = str(settings.convert_to) if settings.convert_to else None
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, dir=spool_dir) as spool:
@@ -148,17 +152,17 @@ def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings)
                 peak = max(peak, float(np.abs(block).max(initial=0.0)))
                 if settings.convert_to is None:
                     hasher.update(audio.to_int16(block).astype("<i2").data)
-                else:  # how far to scale it down is known at its end only
+                else:  # the gain is known only at the end of the file
                     spool.write(np.ascontiguousarray(block, dtype=np.float32).data)
         except audio.AudioError as error:
-            failure, reason = _decoder_says(error), _reason_of(error, Reason.TRUNCATED)
-        seconds = meter.samples / info.sample_rate
+            failure, reason = _decoder_message(error), _reason_of(error, Reason.TRUNCATED)
+        seconds = stats.samples / info.sample_rate
         track = replace(track, seconds=round(seconds, 3))
         if failure:
             stated = "" if info.samples == audio.UNKNOWN_SAMPLES else f" of {info.samples / info.sample_rate:.2f} s"
             detail = f"decodes up to {seconds:.2f} s{stated}: {failure}"
             return replace(track, reason=reason, detail=detail)
-        if fault := meter.verdict(settings.limits):
+        if fault := stats.verdict(settings.limits):
             return replace(track, reason=fault[0], detail=fault[1])
         track = replace(track, samples=samples, peak=peak)
         if settings.convert_to is not None:
@@ -167,26 +171,26 @@ def _decode(track: Track, path: Path, info: audio.AudioInfo, settings: Settings)
         return replace(track, digest=hasher.hexdigest())
 
 
-def _metered(path: Path, meter: Meter) -> Iterator[np.ndarray]:
-    """The mono blocks of a file, (n,) float32, up to the first value that is no number."""
+def _measured(stream: audio.AudioStream, stats: AudioStats) -> Iterator[np.ndarray]:
+    """The mono blocks of a file, (n,) float32, measured; ends at the first block with NaN or infinity."""
     try:
-        for block in audio.stream_channels(path, BLOCK_SAMPLES):
+        for block in stream.blocks(BLOCK_SAMPLES):
             mono = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
-            meter.update(block, mono)
-            if meter.first_fault is not None:
+            stats.update(block, mono)
+            if stats.first_fault is not None:
                 return
             yield mono
     except audio.AudioError as error:
-        # An Ogg file was seen to be whole before; the positions in its pages, of which the length is the last, can be
+        # The pages of an Ogg file were checked before. Their positions, the last of which is the stated length, can be
         # ahead of the audio.
-        if meter.container != "OGG" or not isinstance(error, audio.TruncatedAudioError):
+        if stats.container != "OGG" or not isinstance(error, audio.TruncatedAudioError):
             raise
 
 
 def _write(track: Track, signal: IO[bytes], settings: Settings, digest: Callable[[memoryview], None]) -> Track:
-    """Write the mono float32 ``signal`` as 16 bits, scaled down as a whole if it goes above full scale.
+    """Write the mono float32 ``signal`` as 16 bits; if it goes above full scale, scale it down as a whole.
 
-    Lossy decoders and resamplers overshoot: most loud masters do. Writing them as they are would clip.
+    Lossy decoders and resamplers overshoot with most loud masters; without scaling they would clip.
     """
     assert settings.convert_to is not None
     assert track.destination is not None
@@ -205,13 +209,13 @@ def _write(track: Track, signal: IO[bytes], settings: Settings, digest: Callable
 
 
 def _reason_of(error: audio.AudioError, otherwise: Reason) -> Reason:
-    """UNREADABLE if the system failed to read the file, whatever the decoder would have made of it."""
-    is_of_the_system = isinstance(error.__cause__, OSError) or getattr(error.__cause__, "code", 0) == SYSTEM_ERROR
-    return Reason.UNREADABLE if is_of_the_system else otherwise
+    """UNREADABLE if the system failed to read the file, else ``otherwise``."""
+    is_system_failure = isinstance(error.__cause__, OSError) or getattr(error.__cause__, "code", 0) == SYSTEM_ERROR
+    return Reason.UNREADABLE if is_system_failure else otherwise
 
 
-def _decoder_says(error: audio.AudioError) -> str:
-    """The decoder's own words, without the path that it repeats."""
+def _decoder_message(error: audio.AudioError) -> str:
+    """The decoder's own message, without the path."""
     if error.__cause__ is None:
         return "the file ends there"
     return getattr(error.__cause__, "error_string", "") or str(error.__cause__)

@@ -11,7 +11,7 @@ import numpy as np
 from mert_fairseq.files import escape, write_lines
 from mert_fairseq.labels.genre_labels import GENRES_DIR, write_genre_labels, write_titles
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.preprocessing.tracks_table import TRACKS_FILE
+from mert_fairseq.preprocessing.outputs import TRACKS_FILE
 
 SPLITS = ("train", "valid", "test")
 SEPARATOR = "|"  # of several genres in a cell

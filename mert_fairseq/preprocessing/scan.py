@@ -1,4 +1,4 @@
-"""Find the audio below a folder: links followed once, loops broken, and whatever is left out named."""
+"""Find the audio files below a folder: each is listed once, links are followed, and each file left out is a reject."""
 
 import errno
 import os
@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mert_fairseq.preprocessing.integrity.reasons import Reason
-from mert_fairseq.preprocessing.integrity.signatures import (
+from mert_fairseq.preprocessing.reject_reasons import Reason, Reject
+from mert_fairseq.preprocessing.signatures import (
     CONTAINER_OF_EXTENSION,
     content_of,
-    is_audio_whatever_its_name,
+    is_audio_container,
 )
-from mert_fairseq.preprocessing.rejects import Reject
 
 FileKey = tuple[int, int]  # device and inode
 LINK_FAILURES = {
@@ -26,12 +25,12 @@ LINK_FAILURES = {
 
 @dataclass(frozen=True, order=True)
 class Source:
-    """An audio file of the folder, by its name or by its content.
+    """An audio file, by its name or by its content.
 
     Attributes:
-        path: relative to the folder, with ``/``; bytes that are not UTF-8 as `os.fsdecode` gives them.
-        size_bytes: of the file that a link leads to.
-        mtime_ns: its last change, in nanoseconds.
+        path: relative to the folder, with ``/``; bytes that are not UTF-8 as decoded by `os.fsdecode`.
+        size_bytes: of the file; of a link, its target.
+        mtime_ns: time of its last change, in nanoseconds.
     """
 
     path: str
@@ -41,7 +40,7 @@ class Source:
 
 @dataclass
 class Scan:
-    """What `scan_folder` found: audio files sorted by path, rejects, and how many other files there are."""
+    """Result of `scan_folder`: audio files sorted by path, rejects, and the number of other files."""
 
     sources: list[Source] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -51,12 +50,12 @@ class Scan:
 def scan_folder(folder: Path, skip: Iterable[Path] = ()) -> Scan:
     """List the audio below ``folder``.
 
-    Real folders come first and links after them, each in the order of their names, so that a file with several names is
-    taken under its real one and the answer does not depend on the file system.
+    Real folders come first and links after them, each in the order of their names. So a file with several names is
+    listed under its real one, and the result does not depend on the file system.
 
     Args:
-        folder: root of the search; links are followed, out of the folder too.
-        skip: folders that are left out silently, such as the one that converted files go to.
+        folder: root of the search; links are followed, also to other folders.
+        skip: folders to ignore, such as that of converted files.
 
     Raises:
         NotADirectoryError: if ``folder`` is not one.
@@ -66,7 +65,7 @@ def scan_folder(folder: Path, skip: Iterable[Path] = ()) -> Scan:
     walk = _Walk(folder, {_key(path.stat()) for path in skip if path.is_dir()})
     walk.enter(folder)
     while walk.links:
-        # A link may lead to a folder with links of its own, so take them one at a time.
+        # one at a time: a link may lead to a folder that contains links
         walk.follow(walk.links.pop(0))
     walk.scan.sources.sort()
     walk.scan.rejects.sort()
@@ -84,7 +83,7 @@ class _Walk:
         self.scan = Scan()
 
     def enter(self, folder: Path) -> None:
-        """Take a folder and, without recursion, all real folders below it."""
+        """Search a folder and all real folders below it, without recursion."""
         waiting = [folder]
         while waiting:
             current = waiting.pop()
@@ -92,7 +91,7 @@ class _Walk:
             if key in self.skip:
                 continue
             self.seen.add(key)
-            try:  # without the right to enter a folder, its names can be read and nothing else
+            try:  # without permission to enter a folder, only its names can be read
                 entries = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(current))
             except PermissionError as error:
                 self.reject(current, Reason.NO_PERMISSION, f"folder: {error.strerror}")
@@ -105,11 +104,11 @@ class _Walk:
                 elif stat.S_ISDIR(status.st_mode):
                     folders.append(path)
                 else:
-                    self.take(path, status)
+                    self.add(path, status)
             waiting.extend(reversed(folders))
 
     def follow(self, link: Path) -> None:
-        """Take what a link leads to, unless it is there already."""
+        """Add the target of a link, unless it is listed already."""
         try:
             status = link.stat()
         except OSError as error:
@@ -119,28 +118,28 @@ class _Walk:
         if _key(status) in self.skip:
             return
         if not stat.S_ISDIR(status.st_mode):
-            self.take(link, status, is_link=True)
+            self.add(link, status, is_link=True)
         elif _key(status) not in self.seen:
             self.enter(link)
         elif link.resolve() in [parent.resolve() for parent in link.parents]:
             self.reject(link, Reason.LINK_LOOP, f"leads to {link.readlink()}, which holds it")
         else:
-            self.reject(link, Reason.DUPLICATE_LINK, f"leads to {link.readlink()}, which is taken already")
+            self.reject(link, Reason.DUPLICATE_LINK, f"leads to {link.readlink()}, which is listed already")
 
-    def take(self, path: Path, status: os.stat_result, is_link: bool = False) -> None:
-        """Sort one file: audio by name or content, something else, or a reject."""
-        promised = path.suffix.lower() in CONTAINER_OF_EXTENSION
+    def add(self, path: Path, status: os.stat_result, is_link: bool = False) -> None:
+        """Classify a file: audio by name or content, a reject, or another file."""
+        has_audio_name = path.suffix.lower() in CONTAINER_OF_EXTENSION
         if not stat.S_ISREG(status.st_mode):
-            if promised:
+            if has_audio_name:
                 self.reject(path, Reason.NOT_A_FILE, "a device, socket or pipe")
             else:
                 self.scan.other_files += 1
             return
         if is_link and _key(status) in self.seen:
-            if promised:
-                self.reject(path, Reason.DUPLICATE_LINK, f"leads to {path.readlink()}, which is taken already")
+            if has_audio_name:
+                self.reject(path, Reason.DUPLICATE_LINK, f"leads to {path.readlink()}, which is listed already")
             return
-        if not promised and not _sounds(path):
+        if not has_audio_name and not _has_audio_content(path):
             self.scan.other_files += 1
             return
         self.seen.add(_key(status))
@@ -157,9 +156,10 @@ def _key(status: os.stat_result) -> FileKey:
     return status.st_dev, status.st_ino
 
 
-def _sounds(path: Path) -> bool:
-    """Whether a file without an audio extension holds audio all the same."""
+def _has_audio_content(path: Path) -> bool:
+    """Whether a file without an audio extension holds audio."""
     try:
-        return is_audio_whatever_its_name(content_of(path))
+        with path.open("rb") as stream:
+            return is_audio_container(content_of(stream))
     except OSError:
         return False

@@ -21,7 +21,7 @@ from mert_fairseq.audio import (
     to_int16,
     write_blocks,
 )
-from mert_fairseq.audio.mpeg_length import restated, unreached_seconds
+from mert_fairseq.audio.mpeg_length import seconds_past_stated_length, with_stated_length
 
 RATE = 24_000
 FORMATS = {
@@ -48,6 +48,11 @@ def _write(path: Path, wave: np.ndarray, rate: int = RATE, **options) -> Path:
     with soundfile.SoundFile(path, "w", rate, 1 if wave.ndim == 1 else wave.shape[1], format=kind, **options) as file:
         file.write(wave)
     return path
+
+
+def _seconds_past_stated_length(path: Path) -> float:
+    with path.open("rb") as file:
+        return seconds_past_stated_length(file)
 
 
 @pytest.fixture(scope="module")
@@ -271,12 +276,13 @@ def test_mpeg_audio_in_a_riff_container_is_read_as_such(files, tmp_path, capfd, 
 
 def test_a_second_song_behind_the_stated_length_is_found_in_a_riff_container_too(files, tmp_path):
     both = files["variable.mp3"].read_bytes() + files["constant.mp3"].read_bytes()
-    assert unreached_seconds(_in_riff(both, tmp_path / "a.wav")) == pytest.approx(10, abs=0.2)
+    assert _seconds_past_stated_length(_in_riff(both, tmp_path / "a.wav")) == pytest.approx(10, abs=0.2)
 
 
 @pytest.mark.parametrize("name", ["constant.mp3", "variable.mp3"])
 def test_an_mp3_that_states_its_length_is_decoded_as_it_is(files, name):
-    assert restated(files[name]) is None
+    with files[name].open("rb") as file:
+        assert with_stated_length(file) is None
 
 
 def test_layer_ii_is_counted_and_read(tmp_path, make_with_ffmpeg):
@@ -291,10 +297,10 @@ def test_what_follows_the_length_that_an_mp3_states_is_measured(files, tmp_path,
     path = tmp_path / "a.mp3"
     path.write_bytes(files["variable.mp3"].read_bytes() + between + files["constant.mp3"].read_bytes())
     assert count_samples(path) == 10 * RATE  # the decoder stops there
-    assert unreached_seconds(path) == pytest.approx(10, abs=0.2)
+    assert _seconds_past_stated_length(path) == pytest.approx(10, abs=0.2)
     for name in ("constant.mp3", "variable.mp3"):
         path.write_bytes(files[name].read_bytes() + np.random.default_rng(0).bytes(300_000))  # a picture
-        assert unreached_seconds(path) == 0
+        assert _seconds_past_stated_length(path) == 0
 
 
 def test_a_flac_that_was_written_to_a_pipe_is_read_though_it_states_no_length(files, tmp_path):

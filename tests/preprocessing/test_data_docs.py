@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from mert_fairseq.preprocessing.checks.finding_codes import MEANINGS
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
+from mert_fairseq.preprocessing.checks.findings import MEANINGS
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
 
 
 def rows_of(text: str, heading: str) -> dict[str, str]:

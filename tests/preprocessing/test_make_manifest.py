@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -293,9 +294,9 @@ def test_a_name_and_a_folder_that_are_not_utf_8_are_converted(tmp_path: Path, ma
     [
         (["--valid-fraction", 1], r"--valid-fraction is 1, expected"),
         (["--group-by", "artist"], r"--group-by is 'artist', expected"),
-        (["--convert-to", "music"], r"is, or holds, the folder of sources"),
+        (["--convert-to", "music"], r"is, or contains, the folder of sources"),
         (["--convert-to", "a\tb"], r"a manifest cannot hold the folder's name: it holds a tab or a line end"),
-        (["--convert-to", "."], r"is, or holds, the folder of sources"),
+        (["--convert-to", "."], r"is, or contains, the folder of sources"),
     ],
 )
 def test_wrong_options_are_named_before_any_work(
@@ -353,7 +354,7 @@ def test_a_folder_of_converted_files_belongs_to_one_data_set(
     before = contents(tmp_path / "audio")
     status, _, message = convert(**change)  # type: ignore[arg-type]
     assert status == 1
-    assert "audio: holds what was made of" in message
+    assert "audio: holds the converted files of" in message
     assert f'"audio_dir": "{tmp_path / "music"}", "sample_rate": 24000' in message
     assert contents(tmp_path / "audio") == before
     assert convert()[0] == 0
@@ -416,8 +417,8 @@ def test_a_file_that_the_disk_failed_to_read_is_tried_again(
         make_music(tmp_path / "music" / f"{number}.wav", 1, 24_000, number)
     arguments = [tmp_path / "music", tmp_path / "out", "--valid-fraction", 0, "--json"]
 
-    def failing(path: Path) -> str:
-        if path.name == "1.wav":
+    def failing(stream: IO[bytes]) -> str:
+        if Path(stream.name).name == "1.wav":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return "wav"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mert_fairseq.files import escape
-from mert_fairseq.preprocessing.safe_names import name_problem, safe_destinations
+from mert_fairseq.preprocessing.converted_files import name_problem, safe_destinations
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.mp3")
 

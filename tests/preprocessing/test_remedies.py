@@ -13,7 +13,7 @@ from music_files import corrupt, cut, make_music, tone, write_music
 
 from mert_fairseq import audio
 from mert_fairseq.preprocessing.examine_track import Settings, Track, examine
-from mert_fairseq.preprocessing.integrity.reasons import REMEDIES, Reason
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
 from mert_fairseq.preprocessing.scan import Source
 
 RATE = 44_100

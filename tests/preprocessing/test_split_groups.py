@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mert_fairseq.preprocessing.split import check_split, group_of, held_out_groups
+from mert_fairseq.preprocessing.folder_pipeline import check_split, group_of, held_out_groups
 
 PATH = "Artist/Album/Disc 1/track.mp3"
 

@@ -12,9 +12,9 @@ from mert_fairseq import audio
 from mert_fairseq.frames import decoded_length_agrees
 from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.preprocessing.audio_stats import Limits, Meter
+from mert_fairseq.preprocessing.audio_stats import AudioStats, Limits
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, without_path
-from mert_fairseq.preprocessing.integrity.reasons import Reason
+from mert_fairseq.preprocessing.reject_reasons import Reason
 
 CHUNK_TRACKS = 64
 REPLACE = "Fetch or convert the file again and make the manifest again."
@@ -95,8 +95,8 @@ def check_audio(
         found = f"{manifest.audio_path(fault.track)}: {fault.found}"
         add = report.error if fault.is_error else report.warn
         add(check, where, found, fault.remedy, kinds.count[check])
-    report.saw(f"{tsv.stem}: audio headers", f"{len(manifest)} of {len(manifest)}")
-    report.saw(f"{tsv.stem}: audio decoded", f"{len(decoded)} of {len(manifest)}")
+    report.record(f"{tsv.stem}: audio headers", f"{len(manifest)} of {len(manifest)}")
+    report.record(f"{tsv.stem}: audio decoded", f"{len(decoded)} of {len(manifest)}")
     return broken
 
 
@@ -138,20 +138,20 @@ def _look_at(job: Job, sample_rate: int) -> list[Fault]:
 
 
 def _decode(job: Job, info: audio.AudioInfo) -> list[Fault]:
-    meter = Meter(info)
+    stats = AudioStats(info)
     try:
         for block in audio.stream_channels(job.path):
-            meter.update(block, block.mean(axis=1))
+            stats.update(block, block.mean(axis=1))
     except audio.TruncatedAudioError:
         pass  # the manifest's length counts, not the header's
     except audio.AudioError as error:
-        seconds = meter.samples / info.sample_rate
+        seconds = stats.samples / info.sample_rate
         found = f"decodes up to {seconds:.2f} s only: {without_path(error, job.path)}"
         return [Fault(job.track, "audio_unreadable", True, found, REPLACE)]
-    if not decoded_length_agrees(meter.samples, job.samples, info.sample_rate, info.format):
-        found = f"decodes to {meter.samples} samples, the manifest says {job.samples}"
+    if not decoded_length_agrees(stats.samples, job.samples, info.sample_rate, info.format):
+        found = f"decodes to {stats.samples} samples, the manifest says {job.samples}"
         return [Fault(job.track, "audio_length", True, found, REPLACE)]
-    verdict = meter.verdict(Limits(min_seconds=0))
+    verdict = stats.verdict(Limits(min_seconds=0))
     if verdict is None:
         return []
     reason, detail = verdict

@@ -68,7 +68,7 @@ def check_duplicates(
     """
     corpus = _Corpus(folder, manifests, broken)
     numbers = np.flatnonzero(corpus.readable)
-    report.saw("duplicates", f"{len(numbers)} tracks compared")
+    report.record("duplicates", f"{len(numbers)} tracks compared")
     keys = corpus.samples[numbers].astype(np.uint64)
     for whole in (False, True):
         numbers, keys = _shared(numbers, keys)

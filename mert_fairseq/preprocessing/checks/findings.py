@@ -1,4 +1,7 @@
-"""What a check found: one finding a fault and file, with a count, an example and the remedy."""
+"""Findings of the data check: their codes with meanings, and the report that collects them.
+
+To add a finding, add its code to `MEANINGS` and its row to the table in docs/data.md.
+"""
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -7,11 +10,49 @@ from typing import Any
 
 import numpy as np
 
-from mert_fairseq.preprocessing.checks.finding_codes import MEANINGS
+MEANINGS: dict[str, str] = {
+    "no_manifest": "the folder holds no {split}.tsv",
+    "manifest_unreadable": "a line is no `path<TAB>samples`, or the sidecar is of another manifest",
+    "manifest_empty": "no track is listed",
+    "no_valid": "there is a train.tsv and nothing to validate on",
+    "root_missing": "line 1 names a folder that is not there",
+    "unsafe_name": "a name that fairseq's readers would break on",
+    "repeated_path": "a track is listed twice in one split",
+    "shared_path": "a track is listed in two splits",
+    "short_track": "too short for one encoder frame",
+    "sidecar_missing": "nothing says the sample rate",
+    "sidecar_incomplete": "the sidecar lacks sample_rate or total_seconds",
+    "sidecar_seconds": "the sidecar's total is not the sum of the lengths",
+    "sidecar_sample_rate": "splits, or the option, differ in their sample rate",
+    "audio_missing": "a listed file is not there",
+    "audio_unreadable": "a file cannot be opened, or not be decoded to its end",
+    "audio_sample_rate": "a file is not at the training rate",
+    "audio_length": "a file is longer or shorter than the manifest says",
+    "audio_not_finite": "a file holds NaN or infinite samples",
+    "audio_silent": "a file holds silence",
+    "audio_clipped": "more than a tenth of a file's samples are at full scale",
+    "audio_empty": "a file holds no samples",
+    "decoder_died": "reading a file killed the process",
+    "duplicate_across_splits": "the same audio under two names in two splits",
+    "duplicate_within_split": "the same audio under two names in one split",
+    "no_labels": "the folder holds no frame labels",
+    "labels_missing": "a label that another split has, or that was asked for, is not there",
+    "labels_unreadable": "a label file is broken",
+    "label_tracks": "a label file has more or fewer tracks than the manifest",
+    "label_length": "a track has more than 0.1 s of labels too many or too few, or less than half of them",
+    "label_rate": "a label file says that it was made at another rate",
+    "label_manifest": "the labels were made before the manifest was changed",
+    "label_teacher": "the labels of two splits were made by different teachers",
+    "label_sidecar": "the sidecar of labels cannot be read",
+    "code_range": "a code that its dictionary lacks",
+    "unused_codes": "half of a dictionary or more never occurs",
+    "dictionary_missing": "there is no dict.{label}.txt",
+    "dictionary_unreadable": "a line of a dictionary is no `code count`",
+}
 
 
 class Level(StrEnum):
-    """An error will stop or spoil a training; a warning may be meant."""
+    """An error stops or spoils a training run; a warning may be intended."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,15 +60,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """What to check, and how deep.
+    """What to check, and how thoroughly.
 
     Attributes:
         label_dir: folder of labels and dictionaries; None for the data folder.
-        labels: names of the labels to check; None for all that are found.
-        sample_rate: of training, in Hz; None for what the sidecars say, or else 24,000.
-        label_rate_hz: labels a second; None for what the label files say, or else 75.
-        decode: tracks of each split whose audio is decoded and whose codes are read in full; None for all.
-        seed: of the choice of these tracks.
+        labels: names of the labels to check; None for all labels found.
+        sample_rate: of training, in Hz; None for the rate in the sidecars, or else 24,000.
+        label_rate_hz: labels per second; None for the rate in the label files, or else 75.
+        decode: number of tracks per split whose audio is decoded and whose codes are read in full; None for all.
+        seed: of the draw of these tracks.
         workers: processes that read audio.
     """
 
@@ -42,15 +83,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault in one file.
+    """A kind of fault in a file.
 
     Attributes:
-        check: its word, such as ``label_length``; words.py lists them all.
+        check: its code, a key of `MEANINGS`.
         level: error or warning.
-        where: the file, with a line or track where that helps; the first of ``count``.
-        found: what is there, and what was expected.
+        where: the file, with a line or track if there is one; the first of ``count``.
+        found: what was found and what was expected.
         remedy: what to do.
-        count: how often it occurs there.
+        count: number of occurrences.
     """
 
     check: str
@@ -63,11 +104,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """The outcome: what was looked at, line by line, and what was found.
+    """The result of a check.
 
     Attributes:
-        folder: that was checked.
-        looked_at: (what, how much), such as ``("train: audio headers", "6400 of 6400")``.
+        folder: the data folder.
+        looked_at: (what, how much) was checked, such as ``("train: audio headers", "6400 of 6400")``.
         findings: in the order of the checks.
     """
 
@@ -82,10 +123,10 @@ class Report:
         self._add(Finding(check, Level.WARNING, str(where), found, remedy, count))
 
     def _add(self, finding: Finding) -> None:
-        assert finding.check in MEANINGS, f"checks/words.py lacks {finding.check}"
+        assert finding.check in MEANINGS, f"MEANINGS lacks {finding.check}"
         self.findings.append(finding)
 
-    def saw(self, what: str, how_much: str) -> None:
+    def record(self, what: str, how_much: str) -> None:
         self.looked_at.append((what, how_much))
 
     def number_of(self, level: Level) -> int:
@@ -93,7 +134,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """No error; warnings do not count."""
+        """Whether there is no error; warnings do not count."""
         return self.number_of(Level.ERROR) == 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,17 +148,17 @@ class Report:
 
 
 def drawn_tracks(tracks: int, options: Options) -> np.ndarray:
-    """(n,) int64, the tracks that are read in full: all, or a seeded draw, in order."""
+    """(n,) int64 in ascending order, the tracks that are read in full: all, or a seeded draw."""
     if options.decode is None or options.decode >= tracks:
         return np.arange(tracks)
     return np.sort(np.random.default_rng(options.seed).choice(tracks, options.decode, replace=False))
 
 
-def some(names: list[str], most: int = 3) -> str:
-    """The first few names, for a message."""
+def first_few(names: list[str], most: int = 3) -> str:
+    """The first names and the number of others, for a message."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def without_path(error: Exception, path: Path) -> str:
-    """What an error says, less the path that a finding names already."""
+    """The message of an error without the path, which the finding has already."""
     return str(error).removeprefix(f"{path}: ")

@@ -10,7 +10,7 @@ from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
 from mert_fairseq.labels.label_folder import expand_family
 from mert_fairseq.labels.provenance import LABEL_AGAIN, Provenance, provenance
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, some, without_path
+from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, first_few, without_path
 from mert_fairseq.preprocessing.checks.label_files import LabelFile, find_label_files
 
 USUAL_LABEL_RATE_HZ = 75.0
@@ -39,7 +39,7 @@ def check_labels(
     for split, manifest in manifests.items():
         files, others = find_label_files(label_dir, split, manifests)
         if others:
-            report.saw(f"{split}: no frame labels", some([path.name for path in others]))
+            report.record(f"{split}: no frame labels", first_few([path.name for path in others]))
         names_of_split[split] = set()
         for file in files:
             checker = _FileCheck(split, manifest, file, Clock(sample_rate, options.label_rate_hz), options, report)
@@ -61,7 +61,7 @@ def _check_names(
         report.warn("no_labels", label_dir, "no frame labels", remedy)
     for split, names in names_of_split.items():
         if split not in doubtful and (missing := sorted(every - names)):
-            found = f"no labels {some(missing)}, expected them for each split"
+            found = f"no labels {first_few(missing)}, expected them for each split"
             report.error("labels_missing", label_dir / f"{split}.{missing[0]}", found, LABEL_AGAIN, len(missing))
 
 
@@ -88,7 +88,7 @@ class _Dictionaries:
             path = self.label_dir / f"dict.{label}.txt"
             try:
                 self.known[label] = LabelDictionary.read(path)
-                self.report.saw(f"dictionary {path.name}", f"{len(self.known[label].symbols)} codes")  # type: ignore[union-attr]
+                self.report.record(f"dictionary {path.name}", f"{len(self.known[label].symbols)} codes")  # type: ignore[union-attr]
             except LabelError as error:
                 self.known[label] = None
                 check = "dictionary_unreadable" if path.is_file() else "dictionary_missing"
@@ -152,8 +152,8 @@ class _FileCheck:
         origins.check(self.split, self.manifest, labels)
         self._check_lengths(labels)
         read = self._check_codes(labels, [(place, dictionaries.of(labels.columns[place])) for place in wanted])
-        what = f"{self.split}: {self.file.form} labels {some(sorted(names), 8)}"
-        self.report.saw(what, f"{len(labels)} tracks, codes of {read}")
+        what = f"{self.split}: {self.file.form} labels {first_few(sorted(names), 8)}"
+        self.report.record(what, f"{len(labels)} tracks, codes of {read}")
         return names
 
     def _has_all_tracks(self, labels: FrameLabels) -> bool:
@@ -173,7 +173,9 @@ class _FileCheck:
         seconds = float(self.manifest.samples.sum()) / self.clock.sample_rate
         if self.file.form != "text" or labels.frames.sum() >= seconds or labels.frames.max(initial=0) > 32:
             return False
-        self.report.saw(f"{self.split}: track labels {self.file.name}", f"{len(labels)} tracks, number of lines only")
+        self.report.record(
+            f"{self.split}: track labels {self.file.name}", f"{len(labels)} tracks, number of lines only"
+        )
         return True
 
     def _check_lengths(self, labels: FrameLabels) -> None:

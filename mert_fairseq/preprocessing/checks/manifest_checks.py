@@ -8,8 +8,8 @@ import numpy as np
 
 from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.preprocessing.checks.findings import Report, some, without_path
-from mert_fairseq.preprocessing.safe_names import name_problem
+from mert_fairseq.preprocessing.checks.findings import Report, first_few, without_path
+from mert_fairseq.preprocessing.converted_files import name_problem
 
 MAKE_AGAIN = "Make the manifest again with preprocess/make_manifest.py."
 USUAL_SAMPLE_RATE = 24_000
@@ -86,7 +86,7 @@ def agreed_sample_rate(folder: Path, manifests: dict[str, Manifest], sample_rate
 
 def _check_one(path: Path, manifest: Manifest, report: Report) -> None:
     hours = f", {manifest.total_seconds / 3600:.2f} h" if manifest.total_seconds is not None else ""
-    report.saw(f"{path.stem}: manifest", f"{len(manifest)} tracks{hours}")
+    report.record(f"{path.stem}: manifest", f"{len(manifest)} tracks{hours}")
     if not len(manifest):
         report.error("manifest_empty", path, "no track", "Make the manifest of a folder that holds audio.")
     elif not manifest.root.is_dir():
@@ -99,7 +99,7 @@ def _check_one(path: Path, manifest: Manifest, report: Report) -> None:
         report.error("unsafe_name", path, found, remedy, len(bad_names))
     repeated = [name for name, times in Counter(manifest.paths).items() if times > 1]
     if repeated:
-        report.error("repeated_path", path, f"listed more than once: {some(repeated)}", MAKE_AGAIN, len(repeated))
+        report.error("repeated_path", path, f"listed more than once: {first_few(repeated)}", MAKE_AGAIN, len(repeated))
     least = receptive_field(parse_conv_layers(WAV2VEC2_LAYERS))
     short = np.flatnonzero(manifest.samples < least)
     if len(short):
@@ -137,5 +137,5 @@ def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Re
         remedy = (
             f"Take it out of one of them, with its labels, or make both manifests again; {second} measures nothing."
         )
-        found = f"also in {first}.tsv: {some(sorted(names))}"
+        found = f"also in {first}.tsv: {first_few(sorted(names))}"
         report.error("shared_path", folder / f"{second}.tsv", found, remedy, len(names))
