@@ -67,7 +67,7 @@ def draw_cqt_picture(path: Path, model: MERTModel, sample: Sample, sample_rate: 
     Returns:
         ``path``.
     """
-    from mert_fairseq.reporting import figures  # here, because it sets matplotlib's backend for the whole process
+    from mert_fairseq.reporting import figures  # here: most runs draw nothing, and need no matplotlib
 
     device = next(model.parameters()).device
     sample = apply_to_sample(lambda tensor: tensor.to(device), sample)

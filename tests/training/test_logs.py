@@ -42,7 +42,7 @@ def read_log(run, tmp_path) -> TrainingLog:
 def test_tensorboard_shows_the_json_log_and_pictures_which_change_nothing(train, tmp_path):
     shown = train(
         "optimization.max_update=6", *UPDATES, f"common.tensorboard_logdir={tmp_path}/tb",
-        "+task.picture_interval_updates=4", save_dir="shown",
+        "task.picture_interval_updates=4", save_dir="shown",
     )  # fmt: skip
     assert "tensorboardX" not in shown.output
     log = read_log(shown, tmp_path)
@@ -81,7 +81,7 @@ def test_hours_continue_after_each_resume(train, tmp_path):
 def test_wandb_offline_keeps_the_same_values(train, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    log = read_log(train("optimization.max_update=3", "+common.wandb_project=mert"), tmp_path)
+    log = read_log(train("optimization.max_update=3", "common.wandb_project=mert"), tmp_path)
     rows = wandb_rows(next(tmp_path.glob("wandb/offline-run-*/run-*.wandb")))
     for key, name in (NAMES | TRAINING_NAMES).items():
         values = [row[f"train_inner/{name}"] for row in rows if f"train_inner/{name}" in row]
