@@ -120,9 +120,9 @@ def check_dashboards(cfg: DictConfig) -> None:
     Raises:
         ValueError: the message names the option and the remedy.
     """
-    if cfg.common.wandb_project and progress_bar.wandb is None:
+    if (project := cfg.common.get("wandb_project")) and progress_bar.wandb is None:
         raise ValueError(
-            f"common.wandb_project={cfg.common.wandb_project}: found no package wandb. Install it with "
+            f"common.wandb_project={project}: found no package wandb. Install it with "
             f"pip install 'mert_fairseq[log]', or remove the option."
         )
     interval = (cfg.get("task") or {}).get("picture_interval_updates", 0)
