@@ -1,11 +1,11 @@
-"""Labelling: EnCodec against its package one track at a time, its chunks and memory, residual K-means.
+"""Label extraction: speed of EnCodec against its package, its chunks and memory, and residual K-means.
 
     python benchmarks/label_extraction.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR]
 
-Prints Markdown tables. Audio is synthetic (benchmarks/loading.py), 24 kHz FLAC. EnCodec has random weights and books
-of a fixed seed: speed and equality do not depend on what it has learnt. Ours are whole jobs, from starting two
-one-thread workers to the merged label files; theirs reads a file, encodes it whole and goes on to the next, with the
-model loaded beforehand and torch's own number of threads.
+Prints Markdown tables. Audio is synthetic (benchmarks/loading.py), 24 kHz FLAC. EnCodec has random weights and
+codebooks of a fixed seed: speed and equality do not depend on training. "Ours" is a whole job, from starting two
+one-thread workers to the merged label files. "Theirs" reads each file and encodes it whole, one after the other, with
+the model loaded before and torch's default number of threads.
 """
 
 import argparse
@@ -32,7 +32,7 @@ FIT_HOURS, APPLY_CLIPS = 10.0, 120
 
 
 def write_manifest(folder: Path, first: int, clips: int, times: int = 1) -> Path:
-    """``clips`` tracks of 30 s from number ``first`` on, each ``times`` over; gives the manifest's path."""
+    """``clips`` tracks of 30 s from number ``first`` on, each ``times`` over; returns the manifest's path."""
     from mert_fairseq.manifest import Manifest
 
     names = [path.name for path in write_audio(folder / "flac", "flac", first + clips)[first:]] * times
@@ -42,7 +42,7 @@ def write_manifest(folder: Path, first: int, clips: int, times: int = 1) -> Path
 
 
 def label(manifest: Path, label_dir: Path, source: Any) -> float:
-    """Run a whole job on two workers; gives its seconds."""
+    """Run a whole job on two workers; returns its seconds."""
     from mert_fairseq.label_extraction import LabelJob, merge_parts, run_part
 
     shutil.rmtree(label_dir, ignore_errors=True)
@@ -65,7 +65,7 @@ def save_weights(folder: Path) -> Path:
 
 
 def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
-    """Pairs on tracks of their own: theirs, then ours, and how many codes differ."""
+    """Time theirs, then ours, on new tracks for each pair; count the codes that differ."""
     from mert_fairseq.label_extraction import TeacherSource
     from mert_fairseq.labels import open_labels
     from mert_fairseq.teachers.encodec import load_encodec
@@ -100,7 +100,7 @@ def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
 
 
 def measure_chunks(folder: Path, runs: int) -> None:
-    """One clip in one process: in what chunks the teacher should take it."""
+    """Speed on one clip in one process, for several chunk lengths."""
     from mert_fairseq.teachers.encodec import EncodecTeacher, load_encodec
 
     weights = save_weights(folder)
@@ -134,7 +134,7 @@ def measure_chunks(folder: Path, runs: int) -> None:
 
 
 def whole_codes(model: Any, wave: np.ndarray) -> np.ndarray:
-    """(frames, 8) of a track in one pass, as the package does it."""
+    """(frames, 8) codes of a track in one pass through the package."""
     with torch.inference_mode():
         return model.encode(torch.from_numpy(wave)[None, None])[0][0][0].T.numpy()
 
@@ -155,7 +155,7 @@ def measure_hour(folder: Path, runs: int) -> None:
 
 
 def encode_file(weights: Path, path: Path) -> None:
-    """The child of ``measure_hour``: what a worker does with a track."""
+    """The child process of ``measure_hour``: encode one track as a worker does."""
     from mert_fairseq.label_extraction import TeacherSource
     from mert_fairseq.label_extraction.label_tracks import TrackTask, label_tracks
 
@@ -165,12 +165,12 @@ def encode_file(weights: Path, path: Path) -> None:
 
 
 def measured_process(*words: object) -> list[str]:
-    """What a process of this script prints last, and the peak MB of the largest of its workers."""
+    """The last line that a process of this script prints, and the peak MB of its largest worker."""
     command = [sys.executable, "-W", "ignore", __file__, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     largest = 0
     while process.poll() is None:
-        with suppress(OSError):  # processes end while they are looked at
+        with suppress(OSError):  # a worker may end at any time
             for worker in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
                 largest = max(largest, peak_mb(worker))
         time.sleep(0.2)
@@ -180,7 +180,7 @@ def measured_process(*words: object) -> list[str]:
 
 
 def peak_mb(process: str = "self") -> int:
-    """Of a process; ru_maxrss would start from its parent's."""
+    """Peak memory of a process in MB; ru_maxrss would include that of its parent."""
     status = Path(f"/proc/{process}/status").read_text()
     return round(int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6) if "VmHWM:" in status else 0
 
@@ -190,13 +190,13 @@ def measure_fit(folder: Path, runs: int) -> None:
     write_manifest(folder, 0, clips, round(FIT_HOURS * 120) // clips)
     parent, frames, share, worker = measured_process("fit-child", folder)
     print("| residual K-means, 8 x 1024 codes, log-mel of 128 bands | |\n|---|--:|")
-    print(f"| audio read | {FIT_HOURS:g} h ({clips} clips again and again) |\n| frames clustered | {frames} |")
-    print(f"| share of the variance left | {float(share):.1%} |")
+    print(f"| audio read | {FIT_HOURS:g} h ({clips} clips, repeated) |\n| frames clustered | {frames} |")
+    print(f"| share of the variance that remains | {float(share):.1%} |")
     print(f"| peak MB of the process | {parent} |\n| peak MB of each of its 2 workers | {worker} |\n")
 
 
 def fit(folder: Path) -> None:
-    """The child of ``measure_fit``."""
+    """The child process of ``measure_fit``."""
     from mert_fairseq.label_extraction import fit_teacher
     from mert_fairseq.teachers.features import FrameFeatures
 
@@ -238,16 +238,16 @@ def main() -> None:
     if sys.argv[1:2] == ["fit-child"]:
         return fit(Path(sys.argv[2]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*measures, []], help="all if none is named")
+    parser.add_argument("measurements", nargs="*", choices=[*measures, []], help="measurements to run (default: all)")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="keeps the files for the next run")
+    parser.add_argument("--folder", type=Path, help="keep the files here for the next run")
     options = parser.parse_args()
     print(f"{machine()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}\n")
     with tempfile.TemporaryDirectory() as temporary:
-        for part in options.parts or measures:
-            folder = (options.folder or Path(temporary)) / part
+        for name in options.measurements or measures:
+            folder = (options.folder or Path(temporary)) / name
             folder.mkdir(parents=True, exist_ok=True)
-            measures[part](folder, options.runs)
+            measures[name](folder, options.runs)
     return None
 
 

@@ -1,8 +1,8 @@
-"""Manifests: ``{split}.tsv`` as HuBERT has it, and the sidecar ``{split}.json`` that says what the numbers mean.
+"""Manifests: ``{split}.tsv`` in HuBERT's format, and the sidecar ``{split}.json`` with sample rate and settings.
 
-Line 1 of the tsv is the folder that the paths are relative to; then comes one ``relative path<TAB>samples`` a track, in
-samples at the training rate. A relative folder is looked for beside the manifest first. The paths of a million tracks
-stay one block of bytes, so that data-loading workers, which touch what they read, do not each copy a million strings.
+Line 1 of the tsv is the folder that the paths are relative to. Each further line is ``relative path<TAB>samples`` of
+one track, in samples at the training rate. A relative folder is first looked for beside the manifest. All paths are in
+one block of bytes: data-loading workers copy memory that they touch, and would each copy a million strings.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ HASHED_LINES = 1 << 14  # joined before they are hashed
 
 
 class CompactStrings(Sequence[str]):
-    """Immutable strings in one block: number i is ``blob[ends[i - 1]:ends[i]]``; bytes that are no UTF-8 survive."""
+    """Immutable strings in one block: string i is ``blob[ends[i - 1]:ends[i]]``; bytes that are not UTF-8 are kept."""
 
     def __init__(self, blob: bytes, ends: np.ndarray) -> None:
         self._blob = np.frombuffer(blob, dtype=np.uint8)
@@ -41,7 +41,7 @@ class CompactStrings(Sequence[str]):
         return len(self._ends)
 
     def encoded(self) -> Iterator[bytes]:
-        """The strings one by one as bytes, some five times faster than by indexing."""
+        """Yield the strings as bytes, about five times faster than by indexing."""
         blob, start = self._blob.tobytes(), 0
         for end in self._ends.tolist():
             yield blob[start:end]
@@ -65,7 +65,7 @@ class CompactStrings(Sequence[str]):
 
 
 def unusable_name(path: str) -> str | None:
-    """Why a manifest cannot hold ``path``, or None: names with tabs, line ends or outer blanks are refused."""
+    """Return why a manifest cannot hold ``path``, or None; tabs, line ends and outer blanks are invalid."""
     if any(sign in path for sign in "\t\n\r"):
         return "it holds a tab or a line end"
     if path != path.strip():
@@ -74,7 +74,7 @@ def unusable_name(path: str) -> str | None:
 
 
 def check_root(root: Path) -> None:
-    """Refuse a folder that the first line of a manifest cannot hold.
+    """Raise if the first line of a manifest cannot hold a folder's name.
 
     Raises:
         ValueError: naming the folder and the remedy.
@@ -91,8 +91,8 @@ class Manifest:
         root: folder that the paths are relative to.
         paths: (tracks,) relative paths.
         samples: (tracks,) int64, lengths at ``sample_rate``.
-        sample_rate: in Hz; None if there is no sidecar to say.
-        settings: what made the files, free to choose, kept in the sidecar.
+        sample_rate: in Hz; None if there is no sidecar.
+        settings: how the files were made; any JSON values, stored in the sidecar.
     """
 
     root: Path
@@ -106,7 +106,7 @@ class Manifest:
         self.paths = CompactStrings.of(self.paths)
         self.samples = np.asarray(self.samples, dtype=np.int64)
         if len(self.paths) != len(self.samples):
-            raise ValueError(f"manifest: found {len(self.samples)} lengths, expected {len(self.paths)}, one a path.")
+            raise ValueError(f"manifest: found {len(self.samples)} lengths, expected {len(self.paths)}, one per path.")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -120,9 +120,9 @@ class Manifest:
 
     @cached_property
     def tracks_sha256(self) -> str:
-        """SHA-256 of the lines of the tracks, ``path<TAB>samples``, in their order; 0.6 s for a million.
+        """SHA-256 of the lines of the tracks, ``path<TAB>samples``, in order; 0.6 s for a million tracks.
 
-        Label sidecars hold it, so that labels of other tracks or lengths are noticed. The root does not count.
+        Label sidecars record it, so that labels of other tracks or lengths are detected. The root is not included.
         """
         digest = hashlib.sha256()
         assert isinstance(self.paths, CompactStrings)
@@ -133,11 +133,11 @@ class Manifest:
 
     @classmethod
     def read(cls, path: str | Path) -> "Manifest":
-        """Read the tsv, and the sidecar if it is there.
+        """Read the tsv, and the sidecar if it exists.
 
         Raises:
             FileNotFoundError: if there is no such manifest.
-            ValueError: if a line is no ``path<TAB>samples``, or the sidecar belongs to another manifest.
+            ValueError: if a line has another form, or the sidecar belongs to another manifest.
         """
         path = Path(path)
         if not path.is_file():
@@ -167,7 +167,7 @@ class Manifest:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write the tsv and the sidecar beside it; the same tracks and settings give the same bytes.
+        """Write the tsv and the sidecar beside it; the same tracks and settings always make the same bytes.
 
         Raises:
             ValueError: if the root or a path holds a tab or a line end, or begins or ends with a blank.

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout
-from mert_fairseq.fma.card import ARCHIVES, DOWNLOAD_URL
-from mert_fairseq.fma.download import download
-from mert_fairseq.fma.unpack import unpack
+from mert_fairseq.fma.constants import ARCHIVES, DOWNLOAD_URL
+from mert_fairseq.fma.download import download, unpack
 from mert_fairseq.jobs.command import run_command
 
 

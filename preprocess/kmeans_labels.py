@@ -68,9 +68,9 @@ def source_of(options: argparse.Namespace) -> TeacherSource:
     metadata: dict[str, Any] = ResidualKMeans.load(options.teacher).metadata
     if metadata.get(FEATURES_KEY, {}).get("kind") != LAYER:
         return TeacherSource(options.teacher)
-    from mert_fairseq.models.layer_features import features_of
+    from mert_fairseq.models.layer_features import features_from_settings
 
-    return TeacherSource(options.teacher, make_features=partial(features_of, checkpoint=options.checkpoint))
+    return TeacherSource(options.teacher, make_features=partial(features_from_settings, checkpoint=options.checkpoint))
 
 
 def main(arguments: list[str] | None = None) -> int:

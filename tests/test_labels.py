@@ -1,4 +1,4 @@
-"""The three forms of label files hold the same codes, and say where something is wrong."""
+"""The three forms of label files hold the same codes, and errors name the place."""
 
 import logging
 import os
@@ -90,7 +90,7 @@ def test_the_text_form_is_the_published_one(tmp_path):
 
 @pytest.mark.parametrize("text", ["1 2 3\n4 5\n", "1 2 3\n4 5", " 1  2\t3 \r\n4 5 \n"])
 @pytest.mark.parametrize("block_bytes", [1, 3, 1000])
-def test_lines_are_found_whatever_the_blanks_and_blocks(tmp_path, monkeypatch, text, block_bytes):
+def test_lines_are_found_with_any_blanks_and_block_size(tmp_path, monkeypatch, text, block_bytes):
     monkeypatch.setattr(text_module, "BLOCK_BYTES", block_bytes)
     (tmp_path / "train.km").write_bytes(text.encode())
     labels = TextLabels(tmp_path / "train.km", "km")
@@ -105,13 +105,13 @@ def test_an_empty_line_is_a_track_without_codes(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["x", "2.5", "-1"])
-def test_a_word_that_is_no_code_is_named_with_its_line(tmp_path, wrong):
+def test_an_invalid_code_is_named_with_its_line(tmp_path, wrong):
     (tmp_path / "train.km").write_text(f"1 2 3\n1 {wrong} 3\n")
     with pytest.raises(LabelError, match=rf"train\.km:2: found '{wrong}', expected non-negative integers"):
         TextLabels(tmp_path / "train.km", "km").codes(1)
 
 
-def test_packed_files_are_taken_before_text_and_the_log_says_so(tmp_path, caplog):
+def test_packed_files_are_preferred_to_text_and_the_log_says_so(tmp_path, caplog):
     _write(tmp_path, "text", [np.zeros((3, 2), dtype=int)])
     _write(tmp_path, "packed", [np.ones((3, 2), dtype=int)])
     (tmp_path / "train.km").write_text("5 5\n")
@@ -123,7 +123,7 @@ def test_packed_files_are_taken_before_text_and_the_log_says_so(tmp_path, caplog
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_text_that_is_newer_than_its_packed_form_is_pointed_out(tmp_path, caplog, newer):
+def test_text_that_is_newer_than_its_packed_form_is_a_warning(tmp_path, caplog, newer):
     _write(tmp_path, "packed", [np.zeros((3, 2), dtype=int)])
     (tmp_path / "train.rvq_1").write_text("1 1 1\n")
     packed_at = (tmp_path / "train.rvq.codes.json").stat().st_mtime
@@ -132,7 +132,7 @@ def test_text_that_is_newer_than_its_packed_form_is_pointed_out(tmp_path, caplog
     assert ("train.rvq_1 is newer than" in caplog.text) == newer
 
 
-def test_columns_come_in_the_order_asked_for(tmp_path):
+def test_columns_have_the_requested_order(tmp_path):
     _write(tmp_path, "packed", [np.array([[1, 2]])])
     assert open_labels(tmp_path, "train", ["rvq_1", "rvq_0"]).codes(0).tolist() == [[2, 1]]
     assert open_labels(tmp_path, "train", ["rvq_1"]).codes(0).tolist() == [[2]]
@@ -146,19 +146,19 @@ def test_a_label_in_two_packed_files_is_an_error(tmp_path):
         open_labels(tmp_path, "train", ["rvq_0"])
 
 
-def test_a_published_npy_without_suffix_is_recognised(tmp_path):
+def test_an_npy_file_without_suffix_is_recognised(tmp_path):
     write_padded(tmp_path / "x.npy", [np.array([1, 2]), np.array([3])])
     (tmp_path / "x.npy").rename(tmp_path / "train.rvq_0")
     assert open_labels(tmp_path, "train", ["rvq_0"], padded=True).codes(0).tolist() == [[1], [2]]
 
 
-def test_codes_beyond_two_bytes_are_not_wrapped_in_memory(tmp_path):
+def test_codes_beyond_two_bytes_are_an_error_in_memory(tmp_path):
     (tmp_path / "train.km").write_text("1 2\n3 70000\n")
     with pytest.raises(LabelError, match=r"train.km:2: found code 70000, expected 65535 at most.*store_labels=false"):
         MemoryLabels(TextLabels(tmp_path / "train.km", "km"))
 
 
-def test_padding_holds_one_track_at_a_time(tmp_path):
+def test_writing_padded_labels_holds_one_track_at_a_time(tmp_path):
     class Tracks:
         held = most = 0
 
@@ -188,33 +188,33 @@ def test_minus_one_between_codes_is_an_error(tmp_path):
         labels.codes(0)
 
 
-def test_a_killed_packing_leaves_no_header_and_a_failed_one_nothing(tmp_path):
+def test_packing_that_fails_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="track 1 holds codes from 0 to 70000, expected 0 to 65535"):
         _write(tmp_path, "packed", [np.zeros((2, 2), dtype=int), np.array([[0, 70_000]])])
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match=r"track 0 came as int64 of shape \(2, 3\).*\(frames, 2\)"):
+    with pytest.raises(ValueError, match=r"found track 0 as int64 of shape \(2, 3\).*\(frames, 2\)"):
         _write(tmp_path, "packed", [np.zeros((2, 3), dtype=int)])
 
 
-def test_a_cut_packed_file_is_an_error(tmp_path):
+def test_a_truncated_packed_file_is_an_error(tmp_path):
     _write(tmp_path, "packed", [np.zeros((100, 2), dtype=int)])
     codes = tmp_path / "train.rvq.codes.npy"
     codes.write_bytes(codes.read_bytes()[:-10])
-    with pytest.raises(LabelError, match=r"train\.rvq\.codes\.npy: .*expected a whole \.npy file"):
+    with pytest.raises(LabelError, match=r"train\.rvq\.codes\.npy: .*expected a complete \.npy file"):
         open_labels(tmp_path, "train", COLUMNS)
     np.save(codes, np.zeros((99, 2), dtype=np.uint16))
     with pytest.raises(LabelError, match=r"shape \(99, 2\), expected uint16 of shape \(100, 2\)"):
         open_labels(tmp_path, "train", COLUMNS)
 
 
-def test_packed_labels_know_their_largest_codes_rate_and_settings(tmp_path):
+def test_packed_labels_record_largest_codes_rate_and_settings(tmp_path):
     with PackedWriter(tmp_path / "train.rvq", COLUMNS, 75.0, {"teacher": "x"}) as out:
         out.append(np.array([[1, 20], [9, 3]]))
     labels = PackedLabels(tmp_path / "train.rvq", ["rvq_1", "rvq_0"])
     assert (labels.max_codes, labels.label_rate_hz, labels.settings) == ([20, 9], 75.0, {"teacher": "x"})
 
 
-def test_readers_of_different_manifests_do_not_join(tmp_path):
+def test_labels_of_different_numbers_of_tracks_do_not_join(tmp_path):
     (tmp_path / "train.a").write_text("1\n2\n")
     (tmp_path / "train.b").write_text("1\n")
     with pytest.raises(LabelError, match=r"train\.a and .*train\.b: found 2 and 1 tracks"):
@@ -251,7 +251,7 @@ def test_a_written_dictionary_has_a_class_for_codes_that_never_occur(tmp_path):
 
 
 @pytest.mark.parametrize(("lines", "message"), [
-    ("0 1\n0 2\n", r":2: found '0 2', expected a code, a blank and a count, each code once"),
+    ("0 1\n0 2\n", r":2: found '0 2', expected a code, a space and a count, each code once"),
     ("0 1\nla 2\n", r":2: found 'la 2'"), ("0\n", r":1: found '0'"), ("", "found no symbol"),
 ])  # fmt: skip
 def test_a_wrong_dictionary_is_named_with_its_line(tmp_path, lines, message):

@@ -40,7 +40,7 @@ def test_names_index_and_slice_like_a_list(names):
     assert [packed[i] for i in range(-len(names), len(names))] == [*names, *names]
 
 
-def test_the_file_is_huberts(tmp_path):
+def test_the_file_has_the_format_of_hubert(tmp_path):
     Manifest(Path("/music"), ["a b.wav", "c/ä.flac"], np.array([24000, 7]), 24_000).write(tmp_path / "train.tsv")
     assert (tmp_path / "train.tsv").read_bytes() == "/music\na b.wav\t24000\nc/ä.flac\t7\n".encode()
     sidecar = json.loads((tmp_path / "train.json").read_text())
@@ -66,7 +66,7 @@ def test_a_relative_folder_is_looked_for_beside_the_manifest(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["a.wav", "a.wav 10", "a.wav\tten", "a.wav\t-1", "\t10", ""])
-def test_a_wrong_line_is_named(tmp_path, line):
+def test_an_invalid_line_is_named(tmp_path, line):
     (tmp_path / "train.tsv").write_text(f"/music\nok.wav\t1\n{line}\nb.wav\t1\n")
     with pytest.raises(
         ValueError, match=r"train\.tsv:3: found .* expected a relative path, a tab and a number of samples"
@@ -78,13 +78,13 @@ def test_a_wrong_line_is_named(tmp_path, line):
     ("a\tb.wav", "tab or a line end"), ("a\nb.wav", "tab or a line end"), ("a\rb.wav", "tab or a line end"),
     (" a.wav", "begins or ends with a blank"), ("", "empty"),
 ])  # fmt: skip
-def test_a_name_that_a_line_cannot_hold_is_refused_and_nothing_written(tmp_path, name, why):
+def test_a_name_that_a_line_cannot_hold_is_an_error_and_nothing_is_written(tmp_path, name, why):
     with pytest.raises(ValueError, match=f"cannot hold the name .*{why}.*convert it under a safe name"):
         Manifest(Path("/music"), ["ok.wav", name], np.array([1, 1])).write(tmp_path / "train.tsv")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_root_that_the_first_line_cannot_hold_is_refused_and_nothing_written(tmp_path):
+def test_a_root_that_the_first_line_cannot_hold_is_an_error_and_nothing_is_written(tmp_path):
     for root in ("/my\tmusic", "/my\nmusic", "/music "):
         with pytest.raises(ValueError, match=r"music.*a manifest cannot hold the folder's name.*Rename the folder"):
             Manifest(Path(root), ["a.wav"], np.array([1])).write(tmp_path / "train.tsv")
@@ -96,7 +96,7 @@ def test_a_missing_manifest_names_the_command(tmp_path):
         Manifest.read(tmp_path / "train.tsv")
 
 
-def test_a_sidecar_of_another_manifest_is_refused(tmp_path):
+def test_a_sidecar_of_another_manifest_is_an_error(tmp_path):
     Manifest(Path("/music"), ["a.wav"], np.array([1]), 24_000).write(tmp_path / "train.tsv")
     (tmp_path / "train.tsv").write_text("/music\na.wav\t1\nb.wav\t1\n")
     with pytest.raises(ValueError, match=r"train\.json: found 1 tracks, but train\.tsv lists 2"):

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Genres of FMA, from the archive to tested classifiers. Every stage may be typed again.
+# Genres of FMA, from the archive to tested classifiers. Every stage can be repeated.
 #
 #   examples/fma_genre/run.sh                        # from features: stages 1 to 6
 #   examples/fma_genre/run.sh --stage 4 --stop-stage 4
-#   examples/fma_genre/run.sh --subset small         # 8 balanced genres in place of medium's 16
+#   examples/fma_genre/run.sh --subset small         # 8 balanced genres instead of medium's 16
 #   examples/fma_genre/run.sh -- optimization.max_epoch=20 criterion.class_weights=balanced    # options of the training
 #   examples/fma_genre/run.sh --stage 7 --mert exp/mert_95m/checkpoint_last.pt    # from audio: 7 and 8
 #
 #   1 download   fma_metadata.zip, with resume and SHA-1              342 MiB
 #   2 unpack     tracks.csv, genres.csv, features.csv, echonest.csv   1.4 GiB
-#   3 check      genres, features, splits; tracks of each genre
+#   3 check      genres, features, splits; tracks per genre
 #   4 baselines  logistic regression, kNN, SVM and MLP on the 518 features
 #   5 train      a Transformer on the same features, 10 epochs
-#   6 report     test split: confusion matrix, F1 of each genre, curves, baselines
+#   6 report     test split: confusion matrix, F1 per genre, curves, baselines
 #   7 finetune   a pretrained MERT on the audio that examples/fma_small/run.sh prepared (data/fma_SUBSET)
-#   8 report     the same report from audio
+#   8 report     the same report, from audio
 set -euo pipefail
 
 subset=medium
-archives=data/fma    # gets the zip file and what is in it
-out=                 # gets what is trained; exp/fma_genre_SUBSET if empty
-mert=                # a pretrained MERT; without it the run ends after stage 6
+archives=data/fma    # receives the zip file and its contents
+out=                 # output folder; exp/fma_genre_SUBSET if empty
+mert=                # a pretrained MERT; without it the last stage is 6
 audio=               # manifests and genres/ of the same subset; data/fma_SUBSET if empty
 stage=1
 stop_stage=          # 6, or 8 with --mert

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# FMA-small, from the archive to a checked training set. Every stage may be typed again: what is done is not done twice.
+# FMA-small, from the archive to a checked training set. Every stage can be repeated; finished work is not done again.
 #
-#   examples/fma_small/run.sh                        # all of it, into data/fma and data/fma_small
-#   examples/fma_small/run.sh --stage 4              # from stage 4 on
+#   examples/fma_small/run.sh                        # all stages, into data/fma and data/fma_small
+#   examples/fma_small/run.sh --stage 4              # from stage 4
 #   examples/fma_small/run.sh --stage 3 --stop-stage 3
 #   examples/fma_small/run.sh --subset medium        # the same for FMA-medium
 #
@@ -11,18 +11,18 @@
 #   3 prepare    match tables and files, decode nothing               seconds
 #   4 convert    24 kHz mono FLAC, manifests, genre labels, rejects   about 7 GiB more
 #   5 label      8 residual K-means codebooks of 1024 codes at 75 Hz
-#   6 check      mert-check-data: exit status 0, or it says what to mend
+#   6 check      mert-check-data: exit status 0, or errors with remedies
 set -euo pipefail
 
 subset=small
-archives=data/fma    # gets the zip files and what is in them
-out=                 # gets the training set; data/fma_SUBSET if empty
+archives=data/fma    # receives the zip files and their contents
+out=                 # the training set; data/fma_SUBSET if empty
 stage=1
 stop_stage=6
 workers=$(nproc)
 codebooks=8
 codes=1024
-fit_hours=10         # of audio, to fit the codebooks on
+fit_hours=10         # of audio for fitting the codebooks
 min_seconds=5        # a training crop; shorter files are rejected
 python=${PYTHON:-python}
 

@@ -2,6 +2,6 @@
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)
 
-from mert_fairseq.criterions.mert import MERTCriterion
+from mert_fairseq.criterions.mert_criterion import MERTCriterion
 
 __all__ = ["MERTCriterion"]

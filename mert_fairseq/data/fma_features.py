@@ -1,13 +1,10 @@
 """Public names of the genre classifiers on FMA's feature table (docs/genre.md); the code is in genre/features."""
 
-from mert_fairseq.genre.features.collate import CollateFunctionWrapper
 from mert_fairseq.genre.features.dataset import FMADataset
-from mert_fairseq.genre.features.fma_genres import LabelledTracks, labelled_tracks
-from mert_fairseq.genre.features.preprocessor import Preprocessor
-from mert_fairseq.genre.features.tokens import TokenLayout
-from mert_fairseq.genre.features.transforms import register_transform
-from mert_fairseq.genre.splits import check_disjoint
-from mert_fairseq.genre.vocabulary import GenreVocabulary
+from mert_fairseq.genre.features.fma_tracks import LabelledTracks, labelled_tracks
+from mert_fairseq.genre.features.preprocessor import Preprocessor, register_transform
+from mert_fairseq.genre.features.tokens import CollateFunctionWrapper, TokenLayout
+from mert_fairseq.genre.vocabulary import GenreVocabulary, check_disjoint
 
 __all__ = [
     "CollateFunctionWrapper",

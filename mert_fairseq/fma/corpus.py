@@ -1,24 +1,23 @@
-"""One object for the corpus: tables read when first used, subsets, splits, genres, licences, audio paths."""
+"""The class FMA: one object for tables, subsets, splits, genres, licences and audio paths."""
 
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from mert_fairseq.fma.card import SPLITS, SUBSETS, audio_path
+from mert_fairseq.fma.constants import SPLITS, SUBSETS, audio_path, known_bad
 from mert_fairseq.fma.genre_tree import GenreTree
-from mert_fairseq.fma.known_bad import known_bad
 from mert_fairseq.fma.licences import Licence, parse_licence
 from mert_fairseq.fma.tables import load_echonest, load_features, load_genres, load_tracks
 
 
 class FMA:
-    """The Free Music Archive data set on this disk.
+    """The Free Music Archive data set on disk. Tables are read on first use.
 
     Args:
-        metadata_dir: the unpacked fma_metadata, with tracks.csv, genres.csv, features.csv, echonest.csv.
-        audio_dir: the unpacked fma_small, fma_medium, fma_large or fma_full; only :meth:`audio_path` needs it.
-        archive: which of these four the audio is; decides which files are known to be bad.
+        metadata_dir: the unpacked fma_metadata with tracks.csv, genres.csv, features.csv and echonest.csv.
+        audio_dir: the unpacked fma_small, fma_medium, fma_large or fma_full; needed only by :meth:`audio_path`.
+        archive: small, medium, large or full; selects the list of known bad files.
     """
 
     def __init__(self, metadata_dir: Path | str, audio_dir: Path | str | None = None, archive: str = "large") -> None:
@@ -38,7 +37,7 @@ class FMA:
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """features.csv, (tracks, 518); about 1 GB to parse in the published size."""
+        """features.csv, (tracks, 518). Parsing the published table takes about 1 GB."""
         return load_features(self.metadata_dir / "features.csv")
 
     @cached_property
@@ -48,14 +47,14 @@ class FMA:
 
     @cached_property
     def tree(self) -> GenreTree:
-        """The hierarchy of genres.csv."""
+        """The genre hierarchy of genres.csv."""
         return GenreTree(self.genres)
 
     def select(self, subset: str = "large", split: str | None = None) -> pd.DataFrame:
-        """Tracks of a subset and of all its smaller ones, optionally of one official split; known-bad ones included.
+        """Select the tracks of a subset, optionally of one official split. Known bad tracks are included.
 
         Args:
-            subset: small, medium or large (all).
+            subset: small, medium or large (all tracks); includes the smaller subsets.
             split: training, validation or test.
         """
         if subset not in SUBSETS:
@@ -68,24 +67,24 @@ class FMA:
         return self.tracks[chosen]
 
     def licence(self, track_id: int) -> Licence:
-        """What the artist of a track allows."""
+        """The licence of a track."""
         return parse_licence(self.tracks.loc[track_id, ("track", "license")])
 
     def audio_path(self, track_id: int) -> Path:
-        """The MP3 of a track; it need not exist.
+        """Path of the MP3 of a track. The file may be missing.
 
         Raises:
-            ValueError: if the corpus was opened without ``audio_dir``.
+            ValueError: if ``audio_dir`` was not given.
         """
         if self.audio_dir is None:
             raise ValueError("this FMA was opened without audio_dir; give the folder of the unpacked audio archive.")
         return self.audio_dir / audio_path(track_id)
 
     def check_genres(self) -> None:
-        """Check that tracks.csv and genres.csv speak of the same genres.
+        """Check that all genres of tracks.csv are in genres.csv.
 
         Raises:
-            ValueError: if a track has a genre or a top genre that genres.csv lacks; names the track.
+            ValueError: if a genre or top genre of a track is missing from genres.csv; names the track.
         """
         tops = {self.tree.titles[root] for root in self.tree.roots}
         for track_id, genres, genres_all, top in zip(
@@ -108,17 +107,17 @@ class FMA:
                 )
 
     def check_references(self) -> None:
-        """Check that the four tables speak of the same genres and tracks.
+        """Check that the four tables have matching genres and tracks.
 
         Raises:
-            ValueError: if a track has a genre or a top genre that genres.csv lacks, or a track of features.csv or
-                echonest.csv is not in tracks.csv; names the track.
+            ValueError: if a genre or top genre of a track is missing from genres.csv, or a track of features.csv or
+                echonest.csv is missing from tracks.csv; names the track.
         """
         self.check_genres()
         for name, table in (("features.csv", self.features), ("echonest.csv", self.echonest)):
-            strange = table.index.difference(self.tracks.index)
-            if len(strange):
+            unknown = table.index.difference(self.tracks.index)
+            if len(unknown):
                 raise ValueError(
-                    f"{name}: track {strange[0]} (and {len(strange) - 1} more) is not in tracks.csv. The two must come "
+                    f"{name}: track {unknown[0]} (and {len(unknown) - 1} more) is not in tracks.csv. The two must come "
                     f"from the same archive."
                 )

@@ -10,8 +10,8 @@ class GenreTree:
         genres: the table of :func:`mert_fairseq.fma.tables.load_genres`.
 
     Raises:
-        ValueError: if a parent is missing, genres are each other's parents, or ``top_level`` is not the root that the
-            parents lead to; names the genre.
+        ValueError: if a parent is missing, the parents form a cycle, or ``top_level`` is not the root found through
+            the parents; names the genre.
     """
 
     def __init__(self, genres: pd.DataFrame) -> None:
@@ -21,7 +21,7 @@ class GenreTree:
         for genre, parent in self.parents.items():
             if parent not in self._children:
                 raise ValueError(
-                    f"genres.csv: genre {genre} ({self.titles[genre]}) has parent {parent}, which is no genre."
+                    f"genres.csv: genre {genre} ({self.titles[genre]}) has parent {parent}, which is not a genre."
                 )
             self._children[parent].append(genre)
         self._paths = {genre: self._climb(genre) for genre in self.titles}
@@ -29,7 +29,7 @@ class GenreTree:
             if root != self._paths[int(genre)][0]:
                 raise ValueError(
                     f"genres.csv: genre {genre} ({self.titles[int(genre)]}) has top_level {root}, but its parents lead "
-                    f"to {self._paths[int(genre)][0]}. Unpack the file again, or mend the line."
+                    f"to {self._paths[int(genre)][0]}. Unpack the file again, or correct the line."
                 )
 
     def __contains__(self, genre: int) -> bool:
@@ -48,17 +48,17 @@ class GenreTree:
         return tuple(reversed(path))
 
     def path(self, genre: int) -> tuple[int, ...]:
-        """From the root down to the genre, both included: (12, 25, 109) for Hardcore, below Punk, below Rock."""
+        """Genres from the root down to this genre, both included: (12, 25, 109) for Rock > Punk > Hardcore."""
         if genre not in self._paths:
             raise KeyError(f"genre {genre} is not in genres.csv, which has {len(self)} genres.")
         return self._paths[genre]
 
     def root(self, genre: int) -> int:
-        """The top-level genre above a genre; a root is its own."""
+        """The top-level genre above a genre. The root of a root is itself."""
         return self.path(genre)[0]
 
     def children(self, genre: int = 0) -> tuple[int, ...]:
-        """Genres right below; without argument the roots. In the order of the table."""
+        """Genres directly below, in the order of the table. Without an argument: the roots."""
         if genre not in self._children:
             raise KeyError(f"genre {genre} is not in genres.csv, which has {len(self)} genres.")
         return tuple(self._children[genre])
@@ -69,9 +69,9 @@ class GenreTree:
         return self.children(0)
 
     def descendants(self, genre: int) -> tuple[int, ...]:
-        """All genres below, depth first, without the genre itself."""
+        """All genres below a genre, depth first, without the genre itself."""
         return tuple(below for child in self.children(genre) for below in (child, *self.descendants(child)))
 
     def title_path(self, genre: int) -> str:
-        """For people: "Rock > Punk > Hardcore"."""
+        """The path by titles: "Rock > Punk > Hardcore"."""
         return " > ".join(self.titles[above] for above in self.path(genre))

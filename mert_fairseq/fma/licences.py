@@ -1,27 +1,31 @@
-"""The licence of each track: what the artist wrote into ``("track", "license")``, read into what it allows.
+"""Parse the licence of each track, a free text in ``("track", "license")``, into what it allows.
 
-The column holds some hundred spellings of a dozen licences ("Attribution-Noncommercial-Share Alike 3.0 United States").
-What is not understood is taken to allow nothing.
+The column has about a hundred spellings of a dozen licences, such as "Attribution-Noncommercial-Share Alike 3.0 United
+States". An unknown text is treated as allowing nothing.
 """
 
 import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-CONDITIONS = ("derivatives", "commercial")  # what a user may require of a licence
+CONDITIONS = ("derivatives", "commercial")  # uses that a user may require a licence to allow
 
 
 class Licence(NamedTuple):
-    """A licence in short, and what it lets others do with the audio."""
+    """The short name of a licence, and what it allows."""
 
     code: str  # "CC BY-NC-SA", "CC0", "FMA-Limited", "unknown", ...
     version: str  # "3.0", or empty
-    derivatives: bool  # may be changed and the result passed on
-    commercial: bool  # may be used for money
-    share_alike: bool  # derivatives must carry the same licence
+    derivatives: bool  # allows sharing modified versions
+    commercial: bool  # allows commercial use
+    share_alike: bool  # modified versions need the same licence
 
-    def refuses(self, conditions: Collection[str]) -> str:
-        """Why the licence does not meet the conditions, of :data:`CONDITIONS`; empty if it does."""
+    def reject_reason(self, conditions: Collection[str]) -> str:
+        """Why the licence does not meet some of :data:`CONDITIONS`; empty if it meets them.
+
+        Raises:
+            ValueError: if a condition is unknown.
+        """
         for condition in conditions:
             if condition not in CONDITIONS:
                 raise ValueError(f"licence condition {condition!r} is unknown; choose from {', '.join(CONDITIONS)}.")
@@ -29,25 +33,28 @@ class Licence(NamedTuple):
         return f"licence {self.code} does not allow {' and '.join(missing)} use" if missing else ""
 
 
-# Works that nobody holds rights in, and licences outside the scheme of attribution. The first match counts.
+# Public domain, and licences other than Creative Commons Attribution. The first match wins.
 _OTHERS: list[tuple[str, Licence]] = [
     (r"cc0|zero", Licence("CC0", "", True, True, False)),
     (r"public domain", Licence("public domain", "", True, True, False)),
     (r"free art|art libre", Licence("Free Art", "", True, True, True)),
-    (r"sampling", Licence("CC Sampling Plus", "", True, False, False)),  # parts may be sold, the whole may not
+    (
+        r"sampling",
+        Licence("CC Sampling Plus", "", True, False, False),
+    ),  # commercial use of samples only, not of the whole work
     (r"fma.?limited", Licence("FMA-Limited", "", False, False, False)),
     (r"orphan", Licence("orphan work", "", False, False, False)),
 ]
 
 
 def parse_licence(text: object) -> Licence:
-    """Read a licence's name as FMA writes it.
+    """Parse the name of a licence as FMA writes it.
 
     Args:
-        text: a cell of ``("track", "license")``; NaN or empty where the artist gave none.
+        text: a cell of ``("track", "license")``; NaN or empty if there is no licence.
 
     Returns:
-        Its short form. Code "none" without a licence, "unknown" for a name that is not understood: both allow nothing.
+        The licence. Its code is "none" without a licence and "unknown" for an unknown name; both allow nothing.
     """
     if not isinstance(text, str) or not text.strip():
         return Licence("none", "", False, False, False)

@@ -1,4 +1,4 @@
-"""The four metadata tables as data frames, with every column's meaning restored and every fault located."""
+"""Read the four metadata tables as data frames with typed columns. Errors name file, line, row and column."""
 
 from pathlib import Path
 
@@ -6,22 +6,21 @@ import numpy as np
 import pandas as pd
 
 from mert_fairseq.fma import csv_rows
-from mert_fairseq.fma.card import ARCHIVES, PUBLISHED_SHAPES
-from mert_fairseq.fma.cells import convert
-from mert_fairseq.fma.layout import ECHONEST, FEATURE_TABLE, GENRES, TRACKS, Column, Kind, Layout
+from mert_fairseq.fma.constants import ARCHIVES, PUBLISHED_SHAPES
+from mert_fairseq.fma.schema import ECHONEST, FEATURE_TABLE, GENRES, TRACKS, Column, Kind, TableSchema, convert
 
 
 def load_tracks(path: Path | str) -> pd.DataFrame:
     """Read tracks.csv.
 
     Returns:
-        One row a track, index ``track_id`` (int64), columns of two levels such as ``("track", "genre_top")``. Genres
+        One row per track, index ``track_id`` (int64), columns of two levels such as ``("track", "genre_top")``. Genres
         and tags are lists, dates datetime64[s], ``("set", "subset")`` is ordered (small < medium < large), so that
-        ``tracks["set", "subset"] <= "medium"`` is the medium set.
+        ``tracks["set", "subset"] <= "medium"`` selects the medium set.
 
     Raises:
-        TableError: if the file is damaged or another table; names file, line, track and column.
-        FileNotFoundError: if it is not there; says where to get it.
+        TableError: if the file is damaged or is another table; names file, line, track and column.
+        FileNotFoundError: if the file is missing; says where to get it.
     """
     return _load(Path(path), TRACKS)
 
@@ -39,56 +38,56 @@ def load_features(path: Path | str) -> pd.DataFrame:
 
 
 def load_echonest(path: Path | str) -> pd.DataFrame:
-    """Read echonest.csv: (tracks, 249), only for the tracks that Echonest knew; columns ("echonest", group, name)."""
+    """Read echonest.csv: (tracks, 249), for the tracks that Echonest analysed; columns ("echonest", group, name)."""
     return _load(Path(path), ECHONEST)
 
 
 def is_published(name: str, table: pd.DataFrame) -> bool:
-    """Whether a table has as many rows and columns as the published file of that name."""
+    """Whether a table has the numbers of rows and columns of the published file."""
     return table.shape == PUBLISHED_SHAPES[name]
 
 
-def _load(path: Path, layout: Layout) -> pd.DataFrame:
+def _load(path: Path, schema: TableSchema) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file. It is part of {ARCHIVES['metadata'].url}; unpack that and give its folder."
         )
-    columns, levels = csv_rows.read_header(path, layout)
-    rows = csv_rows.check_rows(path, layout, columns)
-    kinds = [layout.columns.get(column, "text") for column in columns]
-    table = _read_body(path, layout, columns, kinds)
+    columns, levels = csv_rows.read_header(path, schema)
+    rows = csv_rows.check_rows(path, schema, columns)
+    kinds = [schema.columns.get(column, "text") for column in columns]
+    table = _read_body(path, schema, columns, kinds)
     if len(table) != rows:
         raise csv_rows.TableError(
             f"{path}: found {rows} rows that end in a line feed, but {len(table)} if carriage returns end rows too; a "
-            f"cell holds one outside quotes. {csv_rows.REMEDY}"
+            f"cell contains a carriage return outside quotes. {csv_rows.REMEDY}"
         )
-    index = _index(path, layout, columns, table.pop(0))
+    index = _index(path, schema, columns, table.pop(0))
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True), start=1):
         if kind not in ("number", "text"):
             try:
                 table[place] = convert(kind, table[place])
             except ValueError:
-                csv_rows.blame_cell(path, layout, columns, {column: kind})
+                csv_rows.raise_for_bad_cell(path, schema, columns, {column: kind})
     table.index = index
     table.columns = pd.MultiIndex.from_tuples(columns, names=[level or None for level in levels])
     return table
 
 
-def _read_body(path: Path, layout: Layout, columns: list[Column], kinds: list[Kind]) -> pd.DataFrame:
-    """Cells below the header: columns 0 (the index), 1, 2, ...; float64 for numbers, text or NaN for all else."""
+def _read_body(path: Path, schema: TableSchema, columns: list[Column], kinds: list[Kind]) -> pd.DataFrame:
+    """Read the cells below the header: columns 0 (the index), 1, 2, ...; float64 for numbers, else text or NaN."""
     numeric = {column: kind for column, kind in zip(columns, kinds, strict=True) if kind in ("integer", "number")}
     types: dict[int, type] = {p: np.float64 if column in numeric else object for p, column in enumerate(columns, 1)}
     try:
-        return _parse(path, layout, {0: object, **types})
+        return _parse(path, schema, {0: object, **types})
     except ValueError:
-        csv_rows.blame_cell(path, layout, columns, numeric)
+        csv_rows.raise_for_bad_cell(path, schema, columns, numeric)
 
 
-def _parse(path: Path, layout: Layout, types: dict[int, type]) -> pd.DataFrame:
+def _parse(path: Path, schema: TableSchema, types: dict[int, type]) -> pd.DataFrame:
     return pd.read_csv(
         path,
         header=None,
-        skiprows=layout.header_rows + layout.index_line,
+        skiprows=schema.header_rows + schema.index_line,
         names=list(types),
         dtype=types,
         index_col=False,
@@ -102,13 +101,13 @@ def _parse(path: Path, layout: Layout, types: dict[int, type]) -> pd.DataFrame:
     )
 
 
-def _index(path: Path, layout: Layout, columns: list[Column], values: pd.Series) -> pd.Index:
-    here: Column = (layout.index_name,)
+def _index(path: Path, schema: TableSchema, columns: list[Column], values: pd.Series) -> pd.Index:
+    index_column: Column = (schema.index_name,)
     try:
-        index = pd.Index(pd.to_numeric(values, errors="raise").astype(np.int64), name=layout.index_name)
+        index = pd.Index(pd.to_numeric(values, errors="raise").astype(np.int64), name=schema.index_name)
     except (ValueError, TypeError):
-        csv_rows.blame_cell(path, layout, columns, {here: "integer"})
+        csv_rows.raise_for_bad_cell(path, schema, columns, {index_column: "integer"})
     if index.has_duplicates:
         twice = index[index.duplicated()][0]
-        raise csv_rows.TableError(f"{path}: {layout.index_name} {twice} is there twice. {csv_rows.REMEDY}")
+        raise csv_rows.TableError(f"{path}: {schema.index_name} {twice} occurs twice. {csv_rows.REMEDY}")
     return index

@@ -1,44 +1,48 @@
-"""What the genre tasks share: vocabulary, counts, the history of epochs, and predictions of a split."""
+"""Base class of the genre tasks (vocabulary, history, predictions), and loading a trained classifier."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from fairseq import utils
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
-from fairseq.tasks import FairseqTask
+from fairseq.tasks import TASK_REGISTRY, FairseqTask
 from omegaconf import II
 from torch import nn
 from tqdm import tqdm
 
+from mert_fairseq.checkpointing.safe_loading import read_checkpoint
+from mert_fairseq.genre.epoch_history import HISTORY_FILE, EpochHistory
+from mert_fairseq.genre.metrics import Predictions, average_by_track
 from mert_fairseq.genre.vocabulary import GenreVocabulary
-from mert_fairseq.reporting.classification import Predictions, average_by_track
-from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
 
 VOCABULARY_FILE = "genres.json"
 
 
 @dataclass
 class GenreConfig(FairseqDataclass):
-    """Options that every genre task has."""
+    """Options of every genre task."""
 
     history_dir: str = field(
         default=II("checkpoint.save_dir"),
-        metadata={"help": f"gets {HISTORY_FILE} (loss and accuracy of each epoch) and {VOCABULARY_FILE}"},
+        metadata={"help": f"output folder of {HISTORY_FILE} (loss and accuracy per epoch) and {VOCABULARY_FILE}"},
     )
 
 
 class GenreTask(FairseqTask):
-    """Base of the tasks that classify genres; a subclass gives :meth:`read_genres` and loads data sets.
+    """Base class of the genre tasks. A subclass implements :meth:`read_genres` and loads data sets.
 
-    The state, which checkpoints carry, holds ``genres`` (titles in the order of the outputs), ``genre_counts``
-    (training tracks of each) and ``history`` (rows of :class:`EpochHistory`). Batches have ``id`` (B,) of the track, by
-    which clips of a track are averaged, ``net_input``, and ``target``: (B,) int64, or (B, K) float for several genres a
-    track.
+    Checkpoints carry the task's state: ``genres`` (titles in the order of the outputs), ``genre_counts`` (training
+    tracks per genre) and ``history`` (rows of :class:`EpochHistory`).
+
+    A batch has ``id`` (B,), the track ids by which clips are averaged, ``net_input``, and ``target``: (B,) int64, or
+    (B, K) float for multi-label tracks.
     """
 
     cfg: GenreConfig
@@ -52,26 +56,26 @@ class GenreTask(FairseqTask):
 
     @abstractmethod
     def read_genres(self) -> tuple[GenreVocabulary, list[int]]:
-        """The genres and the training tracks of each, from the data; not called where a checkpoint brings them."""
+        """Read the genres and their training tracks from the data. Not called if a checkpoint provides them."""
 
     @property
     @abstractmethod
-    def several_genres(self) -> bool:
-        """Whether a track may have several genres, so that probabilities are sigmoids in place of a softmax."""
+    def multi_label(self) -> bool:
+        """Whether a track may have several genres: probabilities are then sigmoids instead of a softmax."""
 
     def _read_history(self) -> list[dict[str, float]]:
-        """Rows that an earlier run left: fairseq's trainer resumes without the task's state."""
+        """Read the rows of an earlier run: fairseq's trainer resumes without the task's state."""
         path = Path(self.cfg.history_dir) / HISTORY_FILE
         return EpochHistory.read(path).rows if path.is_file() else []
 
     @property
     def vocabulary(self) -> GenreVocabulary:
-        """Which genre is which output of the model."""
+        """Maps genres to the outputs of the model."""
         return GenreVocabulary(self.state.genres)
 
     @property
     def genre_counts(self) -> list[int]:
-        """Training tracks of each genre."""
+        """Number of training tracks per genre."""
         return self.state.genre_counts
 
     @property
@@ -83,7 +87,7 @@ class GenreTask(FairseqTask):
         return None
 
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
-        """Remember the epoch; a damaged history is told now, before hours are spent."""
+        """Remember the epoch, and raise an error now if the history is damaged, not after hours of training."""
         self._epoch = epoch
         EpochHistory(self.state.history)
 
@@ -91,9 +95,9 @@ class GenreTask(FairseqTask):
         self._epoch, self._recorded = epoch, False
 
     def post_validate(self, model: nn.Module, stats: dict[str, Any], agg: Any) -> None:
-        """Record the epoch; fairseq calls this after each validation, before it saves the checkpoint.
+        """Record the epoch. fairseq calls this after each validation, before it saves the checkpoint.
 
-        Only the first of several validation sets is recorded: the one that chooses the best checkpoint.
+        If there are several validation sets, only the first is recorded: it selects the best checkpoint.
         """
         train = metrics.get_smoothed_values("train")
         if self._recorded or "accuracy" not in train:
@@ -110,21 +114,21 @@ class GenreTask(FairseqTask):
             self.vocabulary.write(folder / VOCABULARY_FILE)
 
     def names_of(self, split: str, ids: list[int]) -> list[Any]:
-        """What people know the tracks of a split by; here their ids."""
+        """Names of tracks for people; by default their ids."""
         return ids
 
     def probabilities(self, logits: torch.Tensor) -> np.ndarray:
-        """(B, K) float64 of logits (B, K): a softmax over genres, or with several genres a track a sigmoid of each."""
+        """(B, K) float64 probabilities from logits (B, K): softmax over genres, or sigmoids for multi-label tracks."""
         values = logits.double()
-        return (values.sigmoid() if self.several_genres else values.softmax(-1)).cpu().numpy()
+        return (values.sigmoid() if self.multi_label else values.softmax(-1)).cpu().numpy()
 
     @torch.no_grad()
     def predict(self, model: nn.Module, split: str, **batches: Any) -> Predictions:
-        """What a model says of a split; the probabilities of a track's clips are averaged. Ids are by `names_of`.
+        """Predict a split. Probabilities of the clips of a track are averaged; ids are those of `names_of`.
 
         Args:
-            model: set to evaluation.
-            split: loaded if it is not.
+            model: is set to evaluation mode.
+            split: is loaded if necessary.
             batches: arguments of :meth:`get_batch_iterator`, such as ``max_sentences`` or ``max_tokens``.
         """
         model.eval()
@@ -140,3 +144,48 @@ class GenreTask(FairseqTask):
             targets.append(sample["target"].numpy())
         found = average_by_track(ids, np.concatenate(probabilities), np.concatenate(targets))
         return found._replace(ids=self.names_of(split, found.ids))
+
+
+class Classifier(NamedTuple):
+    """A trained model, its task, and the full configuration of its training."""
+
+    model: nn.Module
+    task: GenreTask
+    cfg: Any
+
+
+def load_classifier(path: Path | str, **overrides: Any) -> Classifier:
+    """Load a checkpoint of a genre task onto a GPU if there is one. Unsafe pickled objects are rejected.
+
+    Args:
+        path: the .pt file.
+        overrides: task options to change, such as ``data``; None leaves an option unchanged.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is not a complete checkpoint of a genre task.
+    """
+    path = Path(path)
+    _check_state(path, read_checkpoint(path))
+    changed = {name: value for name, value in overrides.items() if value is not None}
+    models, cfg, task = load_model_ensemble_and_task([str(path)], arg_overrides=changed)
+    model = models[0].eval()
+    return Classifier(model.cuda() if torch.cuda.is_available() else model, task, cfg)
+
+
+def _check_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Raise a clear error for a checkpoint from which fairseq cannot build the task and the model."""
+    name = _section(_section(state, "cfg"), "task").get("_name")
+    task = TASK_REGISTRY.get(name)
+    if task is None or not issubclass(task, GenreTask):
+        raise ValueError(
+            f"{path}: found a checkpoint of the task {name}, expected one that classifies genres: fma_genre or "
+            f"genre_audio (config/genre)."
+        )
+    if absent := [key for key in ("task_state", "optimizer_history") if not state.get(key)]:
+        raise ValueError(f"{path}: lacks {' and '.join(absent)}. Give a checkpoint that training saved.")
+
+
+def _section(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = holder.get(key)
+    return found if isinstance(found, Mapping) else {}

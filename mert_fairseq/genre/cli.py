@@ -1,4 +1,4 @@
-"""The command mert-genre; each subcommand is a module with ``add_parser``."""
+"""The command mert-genre. Each subcommand is a module with ``add_parser``."""
 
 import argparse
 import logging
@@ -15,8 +15,12 @@ SUBCOMMANDS = {  # name -> module
     "report": "mert_fairseq.genre.report",
     "predict": "mert_fairseq.genre.audio.predict",
 }
-# beginnings of warnings about fairseq's code, of no use to users
-NOISES = ("`torch.jit.script` is deprecated", "'pin_memory' argument", "`torch.nn.utils.weight_norm` is deprecated")
+# warnings about fairseq's own code, which users cannot act on; matched by their beginning
+IGNORED_WARNINGS = (
+    "`torch.jit.script` is deprecated",
+    "'pin_memory' argument",
+    "`torch.nn.utils.weight_norm` is deprecated",
+)
 
 
 DESCRIPTION = """Classify music by genre: predict, test, report.
@@ -26,7 +30,7 @@ DESCRIPTION = """Classify music by genre: predict, test, report.
 
 
 def parser(names: Iterable[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
-    """The options of some subcommands; their modules are imported here, which takes seconds."""
+    """Build the parser for the named subcommands. Importing their modules takes seconds."""
     options = argparse.ArgumentParser(prog="mert-genre", description=DESCRIPTION, formatter_class=Help)
     subparsers = options.add_subparsers(required=True, metavar="command")
     for name in names:
@@ -35,10 +39,10 @@ def parser(names: Iterable[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns its exit status: 0, 1 for wrong data, 2 for wrong options."""
+    """Run a subcommand and return its exit status: 0, 1 for invalid data, 2 for invalid options."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
-    for noise in NOISES:
-        warnings.filterwarnings("ignore", message=noise)
+    for beginning in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=beginning)
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     named = [name for name in SUBCOMMANDS if arguments[:1] == [name]]
     chosen = parser(named or SUBCOMMANDS).parse_args(arguments)

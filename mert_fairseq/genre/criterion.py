@@ -1,4 +1,4 @@
-"""The genre classifiers' loss: cross entropy over one genre a track, or binary cross entropies over several."""
+"""Loss of the genre classifiers: cross entropy (single-label tracks) or binary cross entropy (multi-label tracks)."""
 
 import math
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ class GenreCrossEntropyConfig(FairseqDataclass):
     class_weights: str = field(
         default="none",
         metadata={
-            "help": "weights of the genres, from their training tracks: none; balanced (rare genres weigh as much as "
-            "frequent ones in sum); sqrt (half way, on a log scale). none maximises accuracy, balanced macro F1"
+            "help": "genre weights from the numbers of training tracks: none; balanced (each genre has the same total "
+            "weight); sqrt (half way between the two, on a log scale). none is best for accuracy, balanced for macro F1"
         },
     )
     label_smoothing: float = field(
         default=0.0,
-        metadata={"help": "share of the target spread evenly over all genres, 0 to below 1; 0 for none"},
+        metadata={"help": "share of the target spread evenly over all genres, at least 0 and below 1"},
     )
 
 
@@ -34,18 +34,18 @@ class GenreCrossEntropyConfig(FairseqDataclass):
 class GenreCrossEntropy(FairseqCriterion):
     """Loss in nats, summed over tracks; ``sample_size`` is the number of tracks.
 
-    The model is called as ``model(**sample["net_input"])`` and gives logits (B, K). ``sample["target"]`` decides:
-    (B,) int64 is one genre a track, and the loss softmax cross entropy; (B, K) float of 0 and 1 is several, and the
-    loss the sum of K binary cross entropies. Class weights and label smoothing shape the training; in evaluation the
-    loss is without them. ``accuracy`` is the share of tracks whose most probable genre is one of theirs.
+    ``model(**sample["net_input"])`` returns logits (B, K). The shape of ``sample["target"]`` selects the loss:
+    (B,) int64 means one genre per track and softmax cross entropy; (B, K) float of 0 and 1 means multi-label tracks
+    and the sum of K binary cross entropies. Class weights and label smoothing apply in training only. ``accuracy`` is
+    the share of tracks whose most probable genre is one of their genres.
 
     Args:
-        task: with class weights, its ``genre_counts`` are the training tracks of each genre.
+        task: its ``genre_counts`` (training tracks per genre) are read if there are class weights.
         class_weights: none, balanced or sqrt.
-        label_smoothing: 0 to below 1.
+        label_smoothing: at least 0 and below 1.
 
     Raises:
-        ValueError: if an option is out of range, or a genre that must be weighted has no training track.
+        ValueError: if an option is out of range, or a genre that needs a weight has no training track.
     """
 
     def __init__(self, task: Any, class_weights: str = "none", label_smoothing: float = 0.0) -> None:
@@ -59,23 +59,23 @@ class GenreCrossEntropy(FairseqCriterion):
     def forward(
         self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss of a batch, its tracks, and what to log (sums, so that they add up).
+        """Return the loss of a batch, its number of tracks, and sums to log.
 
-        A loss that is not finite is returned as it is: in fp16 the trainer skips the update, else it ends the run.
+        A loss that is not finite is returned unchanged: in fp16 the trainer skips the update, else it stops the run.
 
         Raises:
             ValueError: if the target does not fit the logits.
         """
         logits, target = model(**sample["net_input"]).float(), sample["target"]
-        several = _check_shapes(logits, target)
+        multi_label = _check_shapes(logits, target)
         weights, smoothing = (self.weights, self.label_smoothing) if model.training else (None, 0.0)
         weights = None if weights is None else weights.float()
-        if several:
-            loss = _several_genres_loss(logits, target.float(), weights, smoothing)
+        if multi_label:
+            loss = _multi_label_loss(logits, target.float(), weights, smoothing)
         else:
             loss = F.cross_entropy(logits, target, weights, label_smoothing=smoothing, reduction="sum")
         best = logits.argmax(-1)
-        hits = target.gather(1, best[:, None]).sum() if several else torch.eq(best, target).sum()
+        hits = target.gather(1, best[:, None]).sum() if multi_label else torch.eq(best, target).sum()
         tracks = target.size(0)
         log = {
             "loss": loss.detach(),
@@ -89,9 +89,10 @@ class GenreCrossEntropy(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
-        """Log ``loss`` and ``accuracy`` as means over tracks; in training also those of the batch alone.
+        """Log ``loss`` and ``accuracy`` as means over tracks.
 
-        ``batch_loss`` and ``batch_accuracy`` are the last batch's, ``running_loss`` the mean since the epoch began.
+        Training also logs ``batch_loss`` and ``batch_accuracy`` of the last batch, and ``running_loss``, the mean since
+        the epoch began.
         """
         total = {name: float(sum(out.get(name, 0) for out in logging_outputs)) for name in ("loss", "correct")}
         tracks = sum(out.get("sample_size", 0) for out in logging_outputs)
@@ -101,26 +102,26 @@ class GenreCrossEntropy(FairseqCriterion):
         metrics.log_scalar("loss", loss, tracks, round=5)
         metrics.log_scalar("accuracy", accuracy, tracks, round=5)
         if sum(out.get("training", 0) for out in logging_outputs):
-            metrics.log_scalar("batch_loss", loss, 0, round=5)  # weight 0: fairseq shows the last one
+            metrics.log_scalar("batch_loss", loss, 0, round=5)  # weight 0: fairseq shows the last value
             metrics.log_scalar("batch_accuracy", accuracy, 0, round=5)
             if epoch_loss := metrics.get_meter("train", "loss"):
                 metrics.log_scalar("running_loss", epoch_loss.avg, 0, round=5)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """Yes: everything logged is a sum."""
+        """True: everything logged is a sum."""
         return True
 
 
 def class_weights_of(counts: Sequence[int], weighting: str) -> Tensor:
-    """Weights whose mean over the training tracks is 1.
+    """Compute genre weights whose mean over the training tracks is 1.
 
     Args:
         counts: training tracks of each of K genres.
-        weighting: balanced (weight goes as 1 / count) or sqrt (as 1 / sqrt(count)).
+        weighting: balanced (weight proportional to 1 / count) or sqrt (to 1 / sqrt(count)).
 
     Returns:
-        (K,) float32; for balanced N / (K count), as scikit-learn has it.
+        (K,) float32; balanced is N / (K count), as in scikit-learn.
 
     Raises:
         ValueError: if a genre has no track, or the weighting is unknown.
@@ -137,18 +138,18 @@ def class_weights_of(counts: Sequence[int], weighting: str) -> Tensor:
     return torch.tensor([weight / mean for weight in raw])
 
 
-def _several_genres_loss(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """A genre's weight counts for the tracks that have it."""
+def _multi_label_loss(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    """Binary cross entropy; a genre's weight applies to the tracks that have it."""
     target = target * (1 - smoothing) + 0.5 * smoothing
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="sum")
 
 
 def _check_shapes(logits: Tensor, target: Tensor) -> bool:
-    """Whether tracks have several genres."""
-    several = target.dim() == 2
-    if target.shape == (logits.shape if several else logits.shape[:1]):
-        return several
+    """Check the shapes and return whether the target is multi-label."""
+    multi_label = target.dim() == 2
+    if target.shape == (logits.shape if multi_label else logits.shape[:1]):
+        return multi_label
     raise ValueError(
         f"genre_cross_entropy: logits {tuple(logits.shape)} and target {tuple(target.shape)}; expected (B, K) and (B,) "
-        f"or (B, K). The model's number of genres must be the vocabulary's."
+        f"or (B, K). The model and the vocabulary must have the same number of genres."
     )

@@ -1,4 +1,4 @@
-"""Importing this module registers the genre tasks, models and criterion with fairseq."""
+"""Registers the genre tasks, models and criterion with fairseq when imported."""
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)
 

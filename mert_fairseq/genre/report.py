@@ -1,21 +1,22 @@
-"""mert-genre report: test a checkpoint on a split, and write the page."""
+"""mert-genre report: test a checkpoint on a split and write the report."""
 
 import argparse
 import json
 from pathlib import Path
 
 from mert_fairseq.arguments import Help
+from mert_fairseq.genre.base_task import load_classifier
+from mert_fairseq.genre.epoch_history import HISTORY_FILE, EpochHistory
 from mert_fairseq.genre.features.baselines import check_comparable, comparison, read_baselines
-from mert_fairseq.genre.loading import load_classifier
-from mert_fairseq.reporting.classification_report import percent, write_report
-from mert_fairseq.reporting.epoch_history import HISTORY_FILE, EpochHistory
+from mert_fairseq.genre.metrics import percent
+from mert_fairseq.genre.report_page import write_report
 
 EXAMPLE = """example:
   mert-genre report exp/fma_features/checkpoint_best.pt --out exp/fma_features/report"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``report``."""
     options = subparsers.add_parser(
         "report",
         help="scores, confusion matrix and curves of a checkpoint, as HTML, PNG, JSON and CSV",
@@ -23,21 +24,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
         formatter_class=Help,
     )
-    options.add_argument("checkpoint", type=Path, help="of a genre task, such as checkpoint_best.pt")
-    options.add_argument("--out", type=Path, required=True, help="folder of the report")
-    options.add_argument("--data", type=Path, help="folder of the data, if it is not where it was in training")
+    options.add_argument("checkpoint", type=Path, help="checkpoint of a genre task, such as checkpoint_best.pt")
+    options.add_argument("--out", type=Path, required=True, help="output folder")
+    options.add_argument("--data", type=Path, help="data folder, if it has moved since training")
     options.add_argument("--split", default="test", help="train, valid or test (default test)")
-    options.add_argument("--baselines", type=Path, help="JSON of mert-genre baselines, to set beside the model")
+    options.add_argument("--baselines", type=Path, help="JSON file of mert-genre baselines, to compare with the model")
     options.add_argument("--json", action="store_true", help="print the scores as JSON")
     options.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, write, print."""
+    """Predict the split, write the report, print the main scores."""
     baselines = read_baselines(arguments.baselines) if arguments.baselines else None
     model, task, cfg = load_classifier(arguments.checkpoint, data=arguments.data and str(arguments.data))
     if baselines:
-        check_comparable(arguments.split, task.several_genres)
+        check_comparable(arguments.split, task.multi_label)
     predictions = task.predict(
         model,
         arguments.split,
@@ -71,6 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _history(checkpoint: Path, carried: list[dict[str, float]]) -> EpochHistory:
-    """All epochs, from the file that the training left beside its checkpoints; else those the checkpoint carries."""
+    """Read all epochs from the history file beside the checkpoint, else take those in the checkpoint."""
     path = checkpoint.parent / HISTORY_FILE
     return EpochHistory.read(path) if path.is_file() else EpochHistory(carried)

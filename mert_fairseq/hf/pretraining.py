@@ -10,7 +10,7 @@ from torch import Tensor
 from mert_fairseq.checkpointing.safe_loading import drop_stored_cqt_kernels, read_checkpoint
 from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.models.mert import MERTModel
-from mert_fairseq.models.pretrained import Pretrained, build_encoder, encoder_of, load_encoder
+from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, parse_pretrained
 
 # A codebook's symbols and their counts, first to last, without fairseq's special symbols.
 Codebook = tuple[list[str], list[int]]
@@ -63,7 +63,7 @@ def read_pretraining(path: str | Path) -> Pretraining:
         ValueError: if it is not a whole checkpoint of a pretrained MERT.
     """
     state = read_checkpoint(path)
-    encoder, weights = encoder_of(state, path)
+    encoder, weights = parse_pretrained(state, path)
     drop_stored_cqt_kernels(state["model"])
     heads = {name: weight for name, weight in state["model"].items() if is_head(name)}
     history = state.get("optimizer_history") or [{}]

@@ -51,7 +51,7 @@ class CodeStatistics:
 
 
 def entropy_bits(counts: np.ndarray) -> float:
-    """Entropy of the code distribution. Perplexity is 2 ** entropy: as many codes used equally have this entropy."""
+    """Entropy of the code distribution. Perplexity is 2 ** entropy: that many equally used codes have this entropy."""
     shares = counts[counts > 0] / max(1, counts.sum())
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 

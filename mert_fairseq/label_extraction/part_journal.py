@@ -44,7 +44,7 @@ class Part:
         return f"{self.index}/{self.count}"
 
     def tracks(self, samples: np.ndarray) -> range:
-        """Return the tracks whose middle lies in this part; every track is in exactly one part.
+        """Return the tracks whose middle is in this part; every track is in exactly one part.
 
         Args:
             samples: (tracks,) lengths.

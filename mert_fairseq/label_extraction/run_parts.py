@@ -29,7 +29,7 @@ class PartSummary(NamedTuple):
 
 
 def run_part(job: LabelJob, part: Part = WHOLE, workers: int = 1) -> PartSummary:
-    """Label the tracks of a part that have no codes yet.
+    """Label the tracks of a part that have no codes yet; does nothing if the labels of the job are finished.
 
     Args:
         job: what to label.
@@ -41,6 +41,8 @@ def run_part(job: LabelJob, part: Part = WHOLE, workers: int = 1) -> PartSummary
             full, or the labels could not be made (see ``check_before_start``).
         WorkerError: if a worker fails and the cause is not a track.
     """
+    if finished_sidecar(job):
+        return PartSummary(len(part.tracks(job.manifest.samples)), 0, {})
     check_before_start(job, part.count)
     rate = job.teacher.sample_rate
     groups = track_groups(job, part)
@@ -108,8 +110,7 @@ class PartTask:
         """Label; the merge reports tracks without codes."""
         reset_signals_in_workers()
         for job in self.jobs:
-            if not finished_sidecar(job):
-                run_part(job, self.part, self.workers)
+            run_part(job, self.part, self.workers)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit submits again after a timeout or preemption."""

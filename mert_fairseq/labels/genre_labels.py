@@ -1,7 +1,7 @@
-"""Genre labels beside a manifest: one line of genre ids per track, a dictionary per label, and the titles of the ids.
+"""Genre labels: one line of genre ids per track, one dictionary per label, and a table of genre titles.
 
 genres/{split}.{label}     genre ids separated by blanks, in the manifest's order; an empty line for no genre
-genres/dict.{label}.txt    "id count" lines; their order is that of the classes
+genres/dict.{label}.txt    "id count" lines; in the order of the classes
 genres/genres.tsv          genre_id, title, root, path (titles from the root to the genre)
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from mert_fairseq.files import write_lines
 from mert_fairseq.labels.dictionary import LabelDictionary
 
-GENRES_DIR = "genres"  # apart from frame labels, which are as many as the clock says
+GENRES_DIR = "genres"  # separate from frame labels, whose number depends on the label rate
 TITLES_FILE = "genres.tsv"
 TITLE_COLUMNS = ("genre_id", "title", "root", "path")
 MADE_BY = "Make it with preprocess/prepare_fma.py (the FMA) or preprocess/label_genres.py (any music with a table)."
@@ -27,10 +27,10 @@ def write_genre_labels(
     """Write ``{split}.{label}`` and ``dict.{label}.txt``.
 
     Args:
-        folder: gets the files; made if needed.
+        folder: to write to; created if needed.
         label: such as genre_top.
-        genres_of_split: of each split the genre ids of its tracks, in the manifest's order.
-        dictionary: ids that the dictionary lists, in this order; by default those that occur, sorted.
+        genres_of_split: for each split the genre ids of its tracks, in the manifest's order.
+        dictionary: ids to list in the dictionary, in this order; by default those that occur, sorted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts: Counter[int] = Counter()
@@ -42,24 +42,24 @@ def write_genre_labels(
 
 
 def write_titles(folder: Path, rows: Iterable[tuple[int, str, int, str]]) -> None:
-    """Write genres.tsv from rows of genre id, title, id of the root, path of titles."""
+    """Write genres.tsv from rows of genre id, title, id of the root genre and path of titles."""
     lines = ["\t".join(map(str, row)) for row in rows]
     write_lines(folder / TITLES_FILE, ["\t".join(TITLE_COLUMNS), *lines])
 
 
 class GenreLabelError(ValueError):
-    """Genre labels that are missing, or do not fit the tracks or each other; the message says where."""
+    """Genre labels that are missing, or do not match the tracks or each other; the message says where."""
 
 
 class GenreLabels:
-    """The label files of one folder.
+    """One genre label of a folder.
 
     Args:
         folder: of ``{split}.{label}``, ``dict.{label}.txt`` and ``genres.tsv``.
         label: such as genre_top, genres or genres_all.
 
     Raises:
-        GenreLabelError: if the dictionary or the titles are missing, or do not fit.
+        GenreLabelError: if the dictionary or the titles are missing, or do not match.
     """
 
     def __init__(self, folder: Path, label: str) -> None:
@@ -69,20 +69,20 @@ class GenreLabels:
         if unnamed := [genre for genre in ids if genre not in titles]:
             raise GenreLabelError(
                 f"{folder / TITLES_FILE}: lacks {len(unnamed)} genres of dict.{label}.txt, the first is {unnamed[0]}. "
-                f"The two are not of one set: make both again."
+                f"The two files do not belong together: make both again."
             )
         self._title_of_id = {genre: titles[genre] for genre in ids}
 
     @property
     def titles(self) -> list[str]:
-        """Of all genres that may occur."""
+        """Titles of all genres in the dictionary, in class order."""
         return list(self._title_of_id.values())
 
     def read(self, split: str, tracks: int) -> list[list[str]]:
-        """Titles of the genres of each track of a split, in the manifest's order; a track may have none.
+        """Read the genre titles of each track of a split, in the manifest's order; a track may have none.
 
         Raises:
-            GenreLabelError: if the file is missing, has not ``tracks`` lines, or holds a genre of no title.
+            GenreLabelError: if the file is missing, has more or fewer lines than ``tracks``, or an unknown genre.
         """
         path = self.folder / f"{split}.{self.label}"
         if not path.is_file():
@@ -91,7 +91,7 @@ class GenreLabels:
         if len(lines) != tracks:
             raise GenreLabelError(
                 f"{path}: found {len(lines)} lines, expected {tracks}, one for each track of {split}.tsv. The labels "
-                f"are of another manifest: make both again."
+                f"belong to another manifest: make both again."
             )
         return [self._titles_of(line.split(), path, number) for number, line in enumerate(lines, start=1)]
 
@@ -99,7 +99,7 @@ class GenreLabels:
         if unknown := [genre for genre in genres if genre not in self._title_of_id]:
             raise GenreLabelError(
                 f"{path}:{number}: found the genre {unknown[0]!r}, expected one of the {len(self._title_of_id)} in "
-                f"dict.{self.label}.txt. Labels and dictionary are not of one set: make both again."
+                f"dict.{self.label}.txt. Labels and dictionary do not belong together: make both again."
             )
         return [self._title_of_id[genre] for genre in genres]
 
@@ -111,6 +111,6 @@ def _read_titles(path: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[1:], start=2):
         genre, *cells = line.split("\t")
         if not (genre and cells and cells[0]):
-            raise GenreLabelError(f"{path}:{number}: found {line!r}, expected a genre id, a tab and a title.")
+            raise GenreLabelError(f"{path}:{number}: found {line!r}, expected a genre id, a tab and a title. {MADE_BY}")
         titles[genre] = cells[0]
     return titles

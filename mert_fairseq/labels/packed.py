@@ -1,10 +1,10 @@
-"""Packed labels: the codes of all tracks end to end in one memory-mapped array, all codebooks side by side.
+"""Packed labels: one memory-mapped array with the codes of all tracks end to end, one column per codebook.
 
 ``{split}.{name}.codes.npy``    (frames of all tracks, Q) uint16
-``{split}.{name}.offsets.npy``  (tracks + 1,) int64: track i has the frames offsets[i] to offsets[i + 1]
-``{split}.{name}.codes.json``   the label names of the columns, the largest code of each, the label rate, settings
+``{split}.{name}.offsets.npy``  (tracks + 1,) int64: track i has frames offsets[i] to offsets[i + 1]
+``{split}.{name}.codes.json``   label names and largest codes of the columns, the label rate, settings
 
-A million tracks of 30 s with 8 codebooks are 36 GB on disk, and 8 MB in memory.
+A million tracks of 30 s with 8 codebooks take 36 GB on disk and 8 MB in memory.
 """
 
 import json
@@ -25,15 +25,15 @@ FORMAT = {"format": "mert_fairseq packed labels", "version": 1}
 
 
 class PackedLabels(FrameLabels):
-    """Any columns of one packed file.
+    """Some or all columns of one packed file.
 
     Args:
         prefix: path without ``.codes.npy``, such as ``labels/train.rvq``.
-        columns: label names in the order wanted; None for all.
+        columns: label names in the desired order; None for all.
 
     Attributes:
-        label_rate_hz: labels a second, or None if the writer did not say.
-        settings: what the writer was told to keep.
+        label_rate_hz: labels per second, or None if unknown.
+        settings: JSON values that the writer stored, such as the record of the label job.
     """
 
     def __init__(self, prefix: str | Path, columns: Sequence[str] | None = None) -> None:
@@ -44,8 +44,8 @@ class PackedLabels(FrameLabels):
         self.columns = tuple(held if columns is None else columns)
         if missing := [name for name in self.columns if name not in held]:
             raise LabelError(f"{self._files[2]}: found the labels {held}, expected {missing} too. Correct task.labels.")
-        self._places = [held.index(name) for name in self.columns]
-        self.max_codes = [header["max_codes"][place] for place in self._places]
+        self._column_indices = [held.index(name) for name in self.columns]
+        self.max_codes = [header["max_codes"][index] for index in self._column_indices]
         self.label_rate_hz, self.settings = header["label_rate_hz"], header["settings"]
         self._offsets = self._load(self._files[1], None)
         self.frames = np.diff(self._offsets)
@@ -75,7 +75,7 @@ class PackedLabels(FrameLabels):
         try:
             return np.load(path, mmap_mode=mode, allow_pickle=False)
         except (ValueError, OSError) as error:
-            raise LabelError(f"{path}: {error}; expected a whole .npy file. Pack the labels again.") from error
+            raise LabelError(f"{path}: {error}; expected a complete .npy file. Pack the labels again.") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_codes"}
@@ -83,17 +83,17 @@ class PackedLabels(FrameLabels):
     def _read(self, track: int, first: int, last: int) -> np.ndarray:
         start = int(self._offsets[track])
         codes = np.array(self._codes[start + first : start + last])
-        return codes if self._places == list(range(codes.shape[1])) else codes[:, self._places]
+        return codes if self._column_indices == list(range(codes.shape[1])) else codes[:, self._column_indices]
 
 
 class PackedWriter:
-    """Write packed labels track by track, in bounded memory; they are complete when the ``with`` block ends well.
+    """Write packed labels track by track, in bounded memory; the files appear when the ``with`` block succeeds.
 
     Args:
         prefix: path without ``.codes.npy``, such as ``labels/train.rvq``.
         columns: label names.
-        label_rate_hz: labels a second.
-        settings: anything that JSON holds, to be kept beside the codes.
+        label_rate_hz: labels per second.
+        settings: JSON values to store with the codes.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class PackedWriter:
         with ExitStack() as stack:
             self._file = stack.enter_context(stack.enter_context(replacing(self._files[0])).open("wb"))
             self._write_npy_header()
-            self._open_files = stack.pop_all()  # closes the file and renames it, or removes it if that fails too
+            self._open_files = stack.pop_all()  # on exit: closes and renames the file, or removes it
         return self
 
     def append(self, codes: np.ndarray) -> None:
@@ -123,12 +123,12 @@ class PackedWriter:
             codes: (frames, Q) integers from 0 to 65,535.
 
         Raises:
-            ValueError: if the shape or a code is another.
+            ValueError: if the shape or type is wrong, or a code is out of range.
         """
         codes = np.asarray(codes)
         if codes.ndim != 2 or codes.shape[1] != len(self.columns) or codes.dtype.kind not in "iu":
             raise ValueError(
-                f"{self._files[0]}: track {len(self._offsets) - 1} came as {codes.dtype} of shape {codes.shape}, "
+                f"{self._files[0]}: found track {len(self._offsets) - 1} as {codes.dtype} of shape {codes.shape}, "
                 f"expected integers of shape (frames, {len(self.columns)})."
             )
         if codes.size:
@@ -150,7 +150,7 @@ class PackedWriter:
         with self._open_files:
             self._file.seek(0)
             self._write_npy_header()
-            self._files[2].unlink(missing_ok=True)  # the header vouches for the arrays: it goes first and comes last
+            self._files[2].unlink(missing_ok=True)  # a header means complete arrays: remove it first, write it last
         with replacing(self._files[1]) as partial, partial.open("wb") as file:
             np.save(file, np.array(self._offsets, dtype=np.int64))
         sizes = {"tracks": len(self._offsets) - 1, "frames": self._offsets[-1]}
@@ -159,22 +159,22 @@ class PackedWriter:
             partial.write_text(json.dumps(header, indent=2, sort_keys=True) + "\n")
 
     def _write_npy_header(self) -> None:
-        """Numpy leaves room in it for the first axis to grow, so that the final one is as long as the first."""
+        """Write the header of the .npy; numpy reserves room in it, so the final header is as long as the first one."""
         shape = (self._offsets[-1], len(self.columns))
         np.lib.format.write_array_header_1_0(self._file, {"descr": "<u2", "fortran_order": False, "shape": shape})
 
 
 def packed_files(prefix: str | Path) -> tuple[Path, Path, Path]:
-    """Paths of codes, offsets and header."""
+    """Paths of the codes, the offsets and the header of a packed file."""
     folder, name = Path(prefix).parent, Path(prefix).name
     return folder / f"{name}.codes.npy", folder / f"{name}.offsets.npy", folder / f"{name}.codes.json"
 
 
 def read_header(prefix: str | Path) -> dict[str, Any]:
-    """The header of packed labels.
+    """Read the header of packed labels.
 
     Raises:
-        LabelError: if it is missing, no JSON, or of another format or version.
+        LabelError: if it is missing, not JSON, or of another format or version.
     """
     path = packed_files(prefix)[2]
     try:
@@ -185,5 +185,8 @@ def read_header(prefix: str | Path) -> dict[str, Any]:
             f"preprocess/convert_labels.py."
         ) from error
     if not isinstance(header, dict) or {key: header.get(key) for key in FORMAT} != FORMAT:
-        raise LabelError(f"{path}: expected {FORMAT}. Pack the labels again with preprocess/convert_labels.py.")
+        raise LabelError(
+            f"{path}: found another format or version, expected {FORMAT}. Pack the labels again with "
+            f"preprocess/convert_labels.py."
+        )
     return header

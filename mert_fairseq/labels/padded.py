@@ -1,4 +1,4 @@
-"""Padded labels: ``{split}.{label}.npy``, one row a track, filled with -1 behind its last code; memory-mapped."""
+"""Padded labels ``{split}.{label}.npy``: one row per track, padded with -1 after its last code; memory-mapped."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -12,7 +12,7 @@ from mert_fairseq.labels.reader import FrameLabels, LabelError
 
 
 class PaddedLabels(FrameLabels):
-    """One column."""
+    """One label of a split, read from a padded file."""
 
     def __init__(self, path: str | Path, column: str) -> None:
         self.path, self.source = Path(path), str(path)
@@ -25,7 +25,7 @@ class PaddedLabels(FrameLabels):
         if self._rows.ndim != 2 or self._rows.dtype.kind not in "iu":
             raise LabelError(
                 f"{self.path}: found {self._rows.dtype} of shape {self._rows.shape}, expected integers of shape "
-                f"(tracks, frames), filled with -1. Convert the labels again."
+                f"(tracks, frames), padded with -1. Convert the labels again."
             )
         self.frames = _count_codes(self._rows)
 
@@ -37,7 +37,9 @@ class PaddedLabels(FrameLabels):
         try:
             return np.load(self.path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
-            raise LabelError(f"{self.path}: {error}; expected a whole .npy file. Convert the labels again.") from error
+            raise LabelError(
+                f"{self.path}: {error}; expected a complete .npy file. Convert the labels again."
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_rows"}
@@ -46,24 +48,27 @@ class PaddedLabels(FrameLabels):
         codes = np.array(self._rows[track, first:last])[:, None]
         if codes.size and codes.min() < 0:
             raise LabelError(
-                f"{self.where(track)}: found {codes.min()} before the last code, expected -1 only behind it. Convert "
+                f"{self.where(track)}: found {codes.min()} before the last code, expected -1 only after it. Convert "
                 f"the labels again."
             )
         return codes
 
 
 def write_padded(path: str | Path, tracks: Iterable[np.ndarray]) -> None:
-    """Write one column of a split, as int16 where the codes fit and int32 else, holding one track in memory.
+    """Write one label of a split, as int16 if the codes fit, else int32, with one track in memory at a time.
 
     Args:
         path: of the .npy.
-        tracks: (frames,) integers each; gone through twice, first for their number, lengths and largest code.
+        tracks: (frames,) integers each; read twice, first for their number, lengths and largest code.
 
     Raises:
-        TypeError: if ``tracks`` can be gone through once only.
+        TypeError: if ``tracks`` can be read only once.
     """
     if iter(tracks) is tracks:
-        raise TypeError(f"{path}: found an iterator of tracks, expected a list or what else can be read twice.")
+        raise TypeError(
+            f"{path}: found an iterator of tracks, expected a list or another iterable that can be read "
+            f"twice. Pass a list."
+        )
     rows = widest = largest = 0
     for codes in tracks:
         rows, widest = rows + 1, max(widest, len(codes))
@@ -77,13 +82,13 @@ def write_padded(path: str | Path, tracks: Iterable[np.ndarray]) -> None:
 
 
 def _count_codes(rows: np.ndarray) -> np.ndarray:
-    """(tracks,) int64, codes before the -1s of each row, by bisection: a dozen looks at a row, not one a frame."""
+    """(tracks,) int64 codes before the -1s of each row, by bisection: about twelve reads per row, not one per frame."""
     low = np.zeros(len(rows), dtype=np.int64)
     high = np.full(len(rows), rows.shape[1], dtype=np.int64)
-    every = np.arange(len(rows))
+    all_rows = np.arange(len(rows))
     while (open_rows := low < high).any():
         middle = (low + high) // 2
-        held = rows[every[open_rows], middle[open_rows]] >= 0
-        low[open_rows] = np.where(held, middle[open_rows] + 1, low[open_rows])
-        high[open_rows] = np.where(held, high[open_rows], middle[open_rows])
+        is_code = rows[all_rows[open_rows], middle[open_rows]] >= 0
+        low[open_rows] = np.where(is_code, middle[open_rows] + 1, low[open_rows])
+        high[open_rows] = np.where(is_code, high[open_rows], middle[open_rows])
     return low

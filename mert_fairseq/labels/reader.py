@@ -1,4 +1,4 @@
-"""What all label files have in common, however they are stored."""
+"""The interface of all label readers, readers joined side by side, and labels held in memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ MAX_CODE = np.iinfo(np.uint16).max  # in memory and in packed files
 
 
 class LabelError(ValueError):
-    """A label file or dictionary that is missing or wrong: the message says where, what was expected and the remedy."""
+    """A label file or dictionary that is missing or wrong; the message says where, what was expected and the remedy."""
 
 
 class FrameLabels(ABC):
-    """Codes of every track of a split, frame by frame.
+    """The codes of each track of a split, frame by frame.
 
     Attributes:
         columns: (Q,) label names, such as ``rvq_0``.
-        frames: (tracks,) int64, codes that each track has; the same for all columns.
+        frames: (tracks,) int64, number of codes of each track, the same for all columns.
         source: the file, for messages.
-        max_codes: (Q,) largest code of each column, or None if that would take reading the whole file.
+        max_codes: (Q,) largest code of each column; None if finding it means reading the whole file.
     """
 
     columns: tuple[str, ...]
@@ -31,10 +31,10 @@ class FrameLabels(ABC):
         return len(self.frames)
 
     def codes(self, track: int, first: int = 0, last: int | None = None) -> np.ndarray:
-        """Codes of a track's frames ``first`` to ``last`` (exclusive; None for all), as (frames, Q) integers.
+        """Read a track's frames ``first`` to ``last`` (exclusive; None for the end), as (frames, Q) integers.
 
         Raises:
-            LabelError: if the track has fewer, or what is stored there is no code.
+            LabelError: if the track has fewer codes, or the file holds an invalid code there.
         """
         found = int(self.frames[track])
         last = found if last is None else last
@@ -46,9 +46,9 @@ class FrameLabels(ABC):
 
     @abstractmethod
     def where(self, track: int, column: int | None = None) -> str:
-        """The place of a track's codes of a column, for messages: a file and a line or row.
+        """Where a track's codes are, for messages: a file and a line or row.
 
-        None means the column that has the fewest codes for the track.
+        ``column`` None means the column with the fewest codes for the track.
         """
 
     @abstractmethod
@@ -56,9 +56,9 @@ class FrameLabels(ABC):
 
 
 class JoinedLabels(FrameLabels):
-    """Columns of several readers side by side; a track has as many frames as the shortest of them.
+    """Columns of several readers side by side; each track is cut to the shortest of them.
 
-    Teachers differ by a frame at the end: K-means over conv features gives 374 codes where EnCodec gives 375.
+    Teachers may differ by one frame at the end: K-means on conv features makes 374 codes where EnCodec makes 375.
     """
 
     def __init__(self, parts: Sequence[FrameLabels]) -> None:
@@ -66,8 +66,8 @@ class JoinedLabels(FrameLabels):
         for part in parts[1:]:
             if len(part) != len(first):
                 raise LabelError(
-                    f"{first.source} and {part.source}: found {len(first)} and {len(part)} tracks, expected as "
-                    f"many. Make both from the same manifest."
+                    f"{first.source} and {part.source}: found {len(first)} and {len(part)} tracks, expected "
+                    f"equal numbers. Make both from the same manifest."
                 )
         self.parts = tuple(parts)
         self.columns = tuple(name for part in parts for name in part.columns)
@@ -86,10 +86,10 @@ class JoinedLabels(FrameLabels):
 
 
 class MemoryLabels(FrameLabels):
-    """A copy of other labels in memory, 2 bytes a code, for label files on slow disks.
+    """A copy of other labels in memory, 2 bytes per code, for label files on slow disks.
 
     Raises:
-        LabelError: if a code takes more than 2 bytes.
+        LabelError: if a code needs more than 2 bytes.
     """
 
     def __init__(self, source: FrameLabels) -> None:
@@ -101,7 +101,7 @@ class MemoryLabels(FrameLabels):
             codes = source.codes(track)
             if codes.max(initial=0) > MAX_CODE:
                 raise LabelError(
-                    f"{source.where(track)}: found code {codes.max()}, expected {MAX_CODE} at most. Read such labels "
+                    f"{source.where(track)}: found code {codes.max()}, expected {MAX_CODE} at most. Read these labels "
                     f"from their files: task.store_labels=false."
                 )
             self._codes[self._offsets[track] : self._offsets[track + 1]] = codes

@@ -1,4 +1,4 @@
-"""Text labels ``{split}.{label}``: one line a track, codes separated by blanks; indexed at start, read line by line."""
+"""Text labels ``{split}.{label}``: one line per track, codes separated by blanks; indexed once, read line by line."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,11 +14,11 @@ from mert_fairseq.labels.reader import FrameLabels, LabelError
 
 BLOCK_BYTES = 1 << 22
 NEWLINE = 10
-BLANK = 32  # this byte and all below it separate codes
+BLANK = 32  # this byte and all smaller ones separate codes
 
 
 class TextLabels(FrameLabels):
-    """One column. Start-up reads the file once for the places of its lines; nothing is kept but two numbers a track."""
+    """One label of a split. Reads the file once to index its lines; keeps only two numbers per track in memory."""
 
     def __init__(self, path: str | Path, column: str) -> None:
         self.path, self.source = Path(path), str(path)
@@ -53,14 +53,14 @@ class TextLabels(FrameLabels):
             codes = np.empty(0, dtype=np.int64)
         if len(codes) != last - first or codes.min() < 0:
             raise LabelError(
-                f"{self.where(track)}: found {_first_wrong(text)!r}, expected non-negative integers separated by "
+                f"{self.where(track)}: found {_first_invalid(text)!r}, expected non-negative integers separated by "
                 f"blanks. Make the labels again."
             )
         return codes[:, None]
 
 
 class TextWriter:
-    """Write ``{split}.{column}`` for each column; the files take their names when the ``with`` block ends well."""
+    """Write ``{split}.{column}`` for each column; the files appear when the ``with`` block succeeds."""
 
     def __init__(self, label_dir: str | Path, split: str, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
@@ -86,19 +86,19 @@ class TextWriter:
 
 
 def _begins_code(text: np.ndarray, after_blank: bool) -> np.ndarray:
-    """Where codes begin: bytes that are no blank and follow one."""
+    """Mark the bytes where codes begin: non-blank bytes after a blank."""
     blank = text <= BLANK
     before = np.empty_like(blank)
     before[0], before[1:] = after_blank, blank[:-1]
     return before & ~blank
 
 
-def _first_wrong(text: bytes) -> str:
+def _first_invalid(text: bytes) -> str:
     return next((word for word in text.decode("latin-1").split() if not (word.isascii() and word.isdigit())), "")
 
 
 def _index_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Byte offsets of all lines, (lines + 1,), and the codes in each, (lines,), both int64, in bounded memory."""
+    """Byte offsets of all lines, (lines + 1,), and their numbers of codes, (lines,), both int64, in bounded memory."""
     starts, totals = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
     position = line_start = codes = 0
     after_blank = True
@@ -111,7 +111,7 @@ def _index_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
             totals.append(np.searchsorted(counted, ends) + codes)
             line_start = int(starts[-1][-1]) if len(ends) else line_start
             position, codes, after_blank = position + len(text), codes + len(counted), bool(text[-1] <= BLANK)
-    if line_start < position:  # the last line lacks its line end
+    if line_start < position:  # the last line has no line end
         starts.append(np.array([position]))
         totals.append(np.array([codes]))
     return np.concatenate(starts), np.diff(np.concatenate(totals))

@@ -1,14 +1,17 @@
-"""From the model's options to its parts: the only place where the two meet."""
+"""Builds the parts of the model from its options; no other module translates options into parts."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import nn
+
 from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
-from mert_fairseq.modules.heads import Regression
+from mert_fairseq.modules.heads import SpectrumHead
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
-from mert_fairseq.modules.masking import Filling, SpanLaw, staged
-from mert_fairseq.modules.mixing import Mixture
+from mert_fairseq.modules.masking import MaskReplacement, SpanMaskConfig, step_schedule
+from mert_fairseq.modules.waveform import Mixture
 from mert_fairseq.options import number_list
 from mert_fairseq.teachers.cqt import CQTTeacher
 from mert_fairseq.teachers.cqt_plan import whole_octaves
@@ -44,7 +47,7 @@ def encoder(cfg: MERTConfig) -> TransformerEncoderExtend:
     specs = layer_specs(base, cfg.encoder_layers, overrides)
     if cfg.attn_type and all(spec.type == "transformer" for spec in specs):
         raise ValueError(
-            f"attn_type {cfg.attn_type!r} is of conformer layers and there is none. Leave it unset, or set layer_type: "
+            f"attn_type is {cfg.attn_type!r}, but the encoder has no conformer layer. Remove it, or set layer_type: "
             f"conformer."
         )
     return TransformerEncoderExtend(
@@ -70,13 +73,13 @@ def mixture(cfg: MERTConfig) -> Mixture:
     )
 
 
-def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Filling]:
-    """How frames are masked at an update, how channels are, and what fills masked frames."""
+def mask_configs(cfg: MERTConfig) -> tuple[Callable[[int], SpanMaskConfig], SpanMaskConfig, MaskReplacement]:
+    """The time mask as a function of the update number, the channel mask, and the content of masked frames."""
     prob, prob_steps = _schedule(cfg, "mask_dynamic_prob", cfg.mask_prob)
     length, length_steps = _schedule(cfg, "mask_dynamic_len", cfg.mask_length)
 
-    def frame_law(num_updates: int) -> SpanLaw:
-        return SpanLaw(
+    def time_mask(num_updates: int) -> SpanMaskConfig:
+        return SpanMaskConfig(
             prob=prob(num_updates),
             length=int(length(num_updates)),
             selection=str(cfg.mask_selection),
@@ -86,9 +89,9 @@ def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Fi
             min_masks=2,
         )
 
-    for update in (0, *prob_steps, *length_steps):  # what cannot be drawn is refused now, not at its update
-        frame_law(int(update))
-    channel_law = SpanLaw(
+    for update in (0, *prob_steps, *length_steps):  # report invalid values now, not at their update
+        time_mask(int(update))
+    channel_mask = SpanMaskConfig(
         prob=cfg.mask_channel_prob,
         length=cfg.mask_channel_length,
         selection=str(cfg.mask_channel_selection),
@@ -96,17 +99,17 @@ def masking_laws(cfg: MERTConfig) -> tuple[Callable[[int], SpanLaw], SpanLaw, Fi
         no_overlap=cfg.no_mask_channel_overlap,
         min_space=cfg.mask_channel_min_space,
     )
-    return frame_law, channel_law, Filling(cfg.mask_origin, cfg.mask_replace, cfg.mask_replace_type)
+    return time_mask, channel_mask, MaskReplacement(cfg.mask_origin, cfg.mask_replace, cfg.mask_replace_type)
 
 
 def _schedule(cfg: MERTConfig, name: str, default: float) -> tuple[Callable[[int], float], list[float]]:
-    """A value by update, and the updates at which it changes."""
+    """An option's value as a function of the update number, and the updates at which it changes."""
     steps = number_list(f"{name}_step", getattr(cfg, f"{name}_step"))
-    return staged(number_list(name, getattr(cfg, name)), steps, default, name), steps
+    return step_schedule(number_list(name, getattr(cfg, name)), steps, default, name), steps
 
 
 def feature_cqt(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> CQTTeacher | None:
-    """The CQT that joins the conv features, if it is asked for."""
+    """The CQT that is appended to the conv features, or None."""
     if not cfg.feature_extractor_cqt:
         return None
     return _cqt_teacher(cfg, "feature_extractor_cqt_bins", -1, sample_rate, hop_samples)
@@ -115,10 +118,10 @@ def feature_cqt(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> CQTTeach
 def _cqt_teacher(
     cfg: MERTConfig, bins_option: str, bins_per_octave: int, sample_rate: int, hop_samples: int
 ) -> CQTTeacher:
-    """The CQT on the encoder's clock.
+    """A CQT with the encoder's frame rate.
 
     Raises:
-        ValueError: if bins and octaves do not fit each other or the sample rate; gives options that do.
+        ValueError: if the bins do not fit the octaves or the sample rate; the message names options that fit.
     """
     bins, octaves, fmin_hz = getattr(cfg, bins_option), cfg.audio_cqt_octaves, cfg.audio_cqt_fmin
     if not 1 <= octaves <= bins or fmin_hz <= 0 or bins_per_octave == 0:
@@ -134,22 +137,24 @@ def _cqt_teacher(
         wanted = [f"++model.{bins_option}={fitting * per_octave}"]
         wanted += [f"++model.audio_cqt_octaves={fitting}"] if bins_per_octave < 1 else []
         raise ValueError(
-            f"model.{bins_option}: the top one of {bins} bins, {per_octave} per octave from {fmin_hz:g} Hz on, lies at "
+            f"model.{bins_option}: the highest of {bins} bins, {per_octave} per octave from {fmin_hz:g} Hz, lies at "
             f"{top_hz:.1f} Hz, expected at most {sample_rate / 2:g} Hz, half of the sample rate. "
-            + (f"Give {' '.join(wanted)}." if fitting > 0 else "Lower model.audio_cqt_fmin.")
+            + (f"Set {' '.join(wanted)}." if fitting > 0 else "Lower model.audio_cqt_fmin.")
         )
     return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz)
 
 
-def regressions(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> tuple[Regression | None, Regression | None]:
-    """The CQT head and the log-mel head, where they are asked for."""
+def spectrum_heads(
+    cfg: MERTConfig, sample_rate: int, hop_samples: int
+) -> tuple[SpectrumHead | None, SpectrumHead | None]:
+    """The CQT head and the log-mel head, or None for a head that is off."""
     cqt = mel = None
     if cfg.audio_cqt_loss_m:
         teacher = _cqt_teacher(cfg, "audio_cqt_bins", cfg.audio_cqt_bins_per_octave, sample_rate, hop_samples)
-        cqt = Regression(cfg.encoder_embed_dim, cfg.audio_cqt_bins, teacher)
+        cqt = SpectrumHead(cfg.encoder_embed_dim, cfg.audio_cqt_bins, teacher)
     if cfg.audio_mel_loss_m:
         mel_teacher = LogMelTeacher(sample_rate=sample_rate, hop_samples=hop_samples, bins=cfg.audio_mel_bins)
-        mel = Regression(cfg.encoder_embed_dim, cfg.audio_mel_bins, mel_teacher, standardise=True)
+        mel = SpectrumHead(cfg.encoder_embed_dim, cfg.audio_mel_bins, mel_teacher, standardise=True)
     return cqt, mel
 
 
@@ -158,3 +163,32 @@ def _pair(name: str, text: str) -> tuple[int, int]:
     if len(values) != 2:
         raise ValueError(f"{name} is {text!r}, expected two numbers, '[least, most]'.")
     return int(values[0]), int(values[1])
+
+
+COMPILE_CHOICES = ("off", "layers", "all")
+
+
+def compile_parts(conv_stack: ConvStack, encoder: TransformerEncoderExtend, which: str, **options: Any) -> None:
+    """Compile parts of the model in place with ``torch.compile``; parameters keep their names.
+
+    Masks and mixtures are sampled with numpy, and layer drop is decided in Python. Both stay outside the graphs, so
+    that neither another number of masked frames nor a dropped layer triggers a new compilation. All layers of one type
+    share a graph.
+
+    Args:
+        conv_stack: compiled with ``all``. ``ConvStack.without_padding`` runs uncompiled.
+        encoder: its layers are compiled with ``layers`` and ``all``, its positional convolution with ``all``.
+        which: off, layers or all.
+        options: for ``torch.compile``.
+
+    Raises:
+        ValueError: if ``which`` is anything else.
+    """
+    which = "off" if which == "False" else which  # YAML reads off without quotes as false
+    if which not in COMPILE_CHOICES:
+        raise ValueError(f"model.compile is {which!r}, expected one of {COMPILE_CHOICES}.")
+    parts: list[nn.Module] = [] if which == "off" else list(encoder.layers)
+    if which == "all":
+        parts += [conv_stack, *([] if encoder.pos_conv is None else [encoder.pos_conv])]
+    for part in parts:
+        part.compile(**options)

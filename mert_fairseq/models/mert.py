@@ -15,10 +15,9 @@ from mert_fairseq.checkpointing import warm_start
 from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
-from mert_fairseq.modules import clip_rng, masking
-from mert_fairseq.modules.compiling import compile_parts
+from mert_fairseq.modules import batch, clip_rng, masking
+from mert_fairseq.modules.batch import FramePadding, clip_lengths, exact_frame_counts, published_frame_counts
 from mert_fairseq.modules.conv_stack import ConvStack
-from mert_fairseq.modules.padding import FramePadding, clip_lengths, exact_counts, published_counts
 from mert_fairseq.modules.waveform import float_wave, standardised
 
 logger = logging.getLogger(__name__)
@@ -33,14 +32,14 @@ class MERTModel(MERTHeads):
     Args:
         cfg: the options.
         sample_rate: of the wave, in Hz.
-        num_classes: entries of each codebook's dictionary, with fairseq's 4 special symbols.
-        labels: names of the codebooks, to tell whether the heads of ``pretrained_weights`` learnt the same ones.
+        num_classes: size of each codebook's dictionary, including fairseq's 4 special symbols.
+        labels: names of the codebooks, to check whether the heads of ``pretrained_weights`` were trained on the same.
 
     Raises:
-        ValueError: if an option is unsupported or does not fit the others.
+        ValueError: if an option is unsupported or conflicts with others.
     """
 
-    pretrained_weights_option = "+model.pretrained_weights"  # named where a checkpoint does not fit
+    pretrained_weights_option = "+model.pretrained_weights"  # named in errors about checkpoints that do not fit
 
     def __init__(
         self, cfg: MERTConfig, sample_rate: int, num_classes: Sequence[int], labels: Sequence[str] = ()
@@ -56,7 +55,7 @@ class MERTModel(MERTHeads):
         self.exact_padding = cfg.exact_padding
         self.feature_grad_mult = cfg.feature_grad_mult
         self.mixture = build.mixture(cfg)
-        self.frame_law, self.channel_law, self.filling = build.masking_laws(cfg)
+        self.time_mask, self.channel_mask, self.mask_replacement = build.mask_configs(cfg)
 
         width, channels = cfg.encoder_embed_dim, conv_layers[-1].channels
         self.feature_extractor = ConvStack(conv_layers, mode=str(cfg.extractor_mode), bias=cfg.conv_bias)
@@ -72,27 +71,27 @@ class MERTModel(MERTHeads):
         self.encoder = build.encoder(cfg)
         self._build_heads(cfg, sample_rate, num_classes)
         self.num_updates = 0
-        compile_parts(self.feature_extractor, self.encoder, str(cfg.compile))
+        build.compile_parts(self.feature_extractor, self.encoder, str(cfg.compile))
         if cfg.pretrained_weights:
             warm_start.start_from(self, cfg.pretrained_weights, labels)
 
     @classmethod
     def build_model(cls, cfg: MERTConfig, task: Any) -> "MERTModel":
-        """fairseq's way to make a model: the sample rate comes from the task, dictionaries give the classes.
+        """Build the model for fairseq: sample rate and dictionaries come from the task.
 
         Raises:
-            ValueError: if the label rates of model and task differ, so that frames would get other frames' labels.
+            ValueError: if model and task have different label rates, which would pair frames with wrong labels.
         """
         if cfg.label_rate != task.cfg.label_rate:
             raise ValueError(
-                f"model.label_rate is {cfg.label_rate:g} Hz, but the task's labels come at {task.cfg.label_rate:g} Hz "
-                f"(task.label_rate). Leave model.label_rate unset, or set it to ${{task.label_rate}}."
+                f"model.label_rate is {cfg.label_rate:g} Hz, but task.label_rate is {task.cfg.label_rate:g} Hz. Remove "
+                f"model.label_rate, or set it to ${{task.label_rate}}."
             )
         classes = [len(dictionary) for dictionary in task.dictionaries]
         return cls(cfg, task.cfg.sample_rate, classes, list(getattr(task.cfg, "labels", ())))
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Where the run stands; fairseq calls it before each update, also after a resume."""
+        """Store the update number; fairseq calls this before each update, also after a resume."""
         super().set_num_updates(num_updates)
         self.num_updates = num_updates
 
@@ -113,35 +112,38 @@ class MERTModel(MERTHeads):
         Args:
             source: (B, T), int16 PCM or float in [-1, 1].
             target_list: Q tensors (B, L) of classes, or one (Q, B, L).
-            padding_mask: (B, T) bool, True where a clip has ended; None if none has.
+            padding_mask: (B, T) bool, True for padding; None without padding.
             mask: whether to mask frames.
-            features_only: stop at the encoder's output.
-            output_layer: 1-based; the output of this layer before any last norm; None for the last one, normed.
-            mask_indices: (B, F) bool, the frames to mask, to replay a batch; drawn if None.
-            clip_seeds: (B,) int64, what masks and mixtures are drawn from, in an array so that they are at hand without
-                waiting for the device; torch's generator if None.
-            lengths: (B,) samples before each clip's padding, for the same reason; read from ``padding_mask`` if None.
+            features_only: return the encoder's output without predictions.
+            output_layer: layer to return, counted from 1, before any final norm; None for the last layer after the
+                final norm.
+            mask_indices: (B, F) bool, the frames to mask, to repeat a batch; sampled if None.
+            clip_seeds: (B,) int64, seeds of masks and mixtures, in an array on the CPU so that reading them does not
+                wait for the device; sampled from torch's generator if None.
+            lengths: (B,) samples before each clip's padding, on the CPU for the same reason; read from
+                ``padding_mask`` if None.
 
-        With ``features_only``, and in training with the option ``exact_padding``, a padded clip gets the frames and
-        the values that it would get alone. Else padding is treated as in the published training: it counts in the group
-        norm of the conv stack, and a clip keeps up to one frame that sees it.
+        With ``features_only``, and in training with the option ``exact_padding``, a padded clip gets the same frames
+        and values as without padding. Otherwise padding is treated as in the published training: it affects the group
+        norm of the conv stack, and a clip may have one frame that depends on it.
 
         Returns:
             with ``features_only``: x (B, F, D), padding_mask (B, F) or None, features (B, F, D), layer_results.
-            Else: ``masked`` and ``unmasked``, lists of ``CodePrediction``; ``features_pen`` and, where built,
-            ``cqt_pred_m`` and ``mel_pred_m``, scalars; padding_mask, mask_indices, and ``masked_frames``, how many are
-            predicted.
+            Otherwise: ``masked`` and ``unmasked``, lists of ``CodePrediction``; the scalar ``features_pen`` and, if the
+            heads exist, ``cqt_pred_m`` and ``mel_pred_m``; padding_mask; mask_indices; and ``masked_frames``, the
+            number of predicted frames.
 
         Raises:
-            ValueError: if there is no such layer, nothing to predict, or a clip is shorter than a frame.
+            ValueError: if the layer does not exist, there is nothing to predict, or a clip is shorter than one frame.
         """
         exact = features_only or self.exact_padding
         lengths = clip_lengths(padding_mask, lengths)
         wave = float_wave(source)
-        heard = wave
+        mixed_wave = wave
         if self.training and not features_only:
-            heard = self.mixture(wave, clip_rng.clip_seeds_on_cpu(clip_seeds, wave.size(0)), lengths)
-        features, features_pen, targets = self._features(heard, target_list, padding_mask, lengths if exact else None)
+            mixed_wave = self.mixture(wave, clip_rng.clip_seeds_on_cpu(clip_seeds, wave.size(0)), lengths)
+        exact_lengths = lengths if exact else None
+        features, features_pen, targets = self._features(mixed_wave, target_list, padding_mask, exact_lengths)
         padding = self._frame_padding(lengths, source.size(1), features, exact)
         padded = None if padding is None else padding.mask
         x, masked = features, None
@@ -151,8 +153,8 @@ class MERTModel(MERTHeads):
         if features_only:
             return {"x": x, "padding_mask": padded, "features": features, "layer_results": layer_results}
         if targets is None or masked is None:
-            raise ValueError("MERT's loss needs target_list and masked frames; pass features_only=True for features.")
-        result = {"padding_mask": padded, "mask_indices": masked.frames, "masked_frames": masked.places.numel()}
+            raise ValueError("MERT's loss needs target_list and mask=True. Pass features_only=True for features.")
+        result = {"padding_mask": padded, "mask_indices": masked.mask, "masked_frames": masked.indices.numel()}
         result["features_pen"] = features_pen
         return result | self._predictions(wave, x, targets, masked, padding)
 
@@ -161,21 +163,21 @@ class MERTModel(MERTHeads):
         if output_layer is None:
             return None
         if not 1 <= output_layer <= layers:
-            raise ValueError(f"output_layer is {output_layer}, expected 1 to {layers}, or None for the last, normed.")
+            raise ValueError(f"output_layer is {output_layer}, expected 1 to {layers}, or None for the last.")
         return output_layer - 1
 
     def _frame_padding(
         self, lengths: np.ndarray | None, samples: int, features: Tensor, exact: bool
     ) -> FramePadding | None:
-        """Where clips of ``lengths`` of ``samples`` end among the frames of ``features`` (B, F, D)."""
+        """Padding of ``features`` (B, F, D), from the clips' lengths and the ``samples`` of the padded batch."""
         if lengths is None:
             return None
         frames = features.size(1)
         if exact:
-            counts = exact_counts(lengths, self.feature_extractor.layers)
+            counts = exact_frame_counts(lengths, self.feature_extractor.layers)
         else:
-            counts = published_counts(lengths, samples, frames)
-        return FramePadding.of(counts, frames, features.device)
+            counts = published_frame_counts(lengths, samples, frames)
+        return FramePadding.from_counts(counts, frames, features.device)
 
     def _features(
         self,
@@ -186,7 +188,7 @@ class MERTModel(MERTHeads):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Projected conv features (B, F, D), their penalty, and the targets (Q, B, F) trimmed to them.
 
-        ``lengths`` (B,) of the clips are given where nothing may see the padding.
+        With ``lengths`` (B,), the samples of each clip, no feature depends on the padding.
         """
         if lengths is None:
             padding_mask = None
@@ -195,14 +197,14 @@ class MERTModel(MERTHeads):
         if self.wav_normalize:
             wave = standardised(wave, padding_mask)
         with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
-            halved = wave.to(self.mask_emb.dtype)
+            wave_in_precision = wave.to(self.mask_emb.dtype)
             if lengths is None:
-                features = self.feature_extractor(halved)
+                features = self.feature_extractor(wave_in_precision)
             else:
-                features = self.feature_extractor.without_padding(halved, lengths)
+                features = self.feature_extractor.without_padding(wave_in_precision, lengths)
         if self.feature_grad_mult not in (0.0, 1.0):
             features = GradMultiply.apply(features, self.feature_grad_mult)
-        features, targets = self._pair(features, target_list)
+        features, targets = self._pair_with_targets(features, target_list)
         penalty = features.float().pow(2).mean()
         features = features.transpose(1, 2)
         if self.feature_cqt is not None:
@@ -215,8 +217,10 @@ class MERTModel(MERTHeads):
             features = self.post_extract_norm(features)
         return self.dropout_input(features), penalty, targets
 
-    def _pair(self, features: Tensor, target_list: Sequence[Tensor] | Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Conv features (B, C, F) and targets (Q, B, F) of the frames that have both; targets stay None."""
+    def _pair_with_targets(
+        self, features: Tensor, target_list: Sequence[Tensor] | Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Trim conv features (B, C, F) and targets (Q, B, F) to the frames that have both; targets may be None."""
         if target_list is None:
             return features, None
         if not isinstance(target_list, Tensor):
@@ -226,7 +230,7 @@ class MERTModel(MERTHeads):
         if self.targets_per_frame == 1:
             targets = target_list[..., : len(index)]
         else:
-            targets = target_list.index_select(-1, clip_rng.to_device(index, features.device))
+            targets = target_list.index_select(-1, batch.to_device(index, features.device))
         return features[..., : len(index)], targets
 
     def _mask(
@@ -236,14 +240,14 @@ class MERTModel(MERTHeads):
         mask_indices: Tensor | None,
         clip_seeds: clip_rng.ClipSeeds | None,
     ) -> tuple[Tensor, masking.MaskedFrames]:
-        """What the encoder gets, (B, F, D), and which frames are masked: drawn, unless ``mask_indices`` says."""
+        """The encoder's input, (B, F, D), and the masked frames: ``mask_indices`` if given, else sampled."""
         seeds = clip_rng.clip_seeds_on_cpu(clip_seeds, features.size(0))
         if mask_indices is None:
-            masked = masking.MaskedFrames.drawn(features, padding, self.frame_law(self.num_updates), seeds)
+            masked = masking.MaskedFrames.sample(features, padding, self.time_mask(self.num_updates), seeds)
         else:
-            masked = masking.MaskedFrames.given(mask_indices, padding)
-        x = masking.fill(features, masked.frames, self.mask_emb, self.filling, seeds)
-        return masking.drop_channels(x, self.channel_law, seeds), masked
+            masked = masking.MaskedFrames.from_mask(mask_indices, padding)
+        x = masking.replace_masked(features, masked.mask, self.mask_emb, self.mask_replacement, seeds)
+        return masking.mask_channels(x, self.channel_mask, seeds), masked
 
     def extract_features(
         self,
@@ -253,13 +257,13 @@ class MERTModel(MERTHeads):
         ret_conv: bool = False,
         output_layer: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Features of a layer, (B, F, D), and the frames' padding, (B, F) or None; arguments as in ``forward``.
+        """Features of a layer, (B, F, D), and the frame padding, (B, F) bool or None; arguments as in ``forward``.
 
-        A padded clip has the features that it has alone, in as many frames. ``ret_conv`` returns the projected conv
-        features in place of a layer's.
+        A padded clip has the same frames and features as without padding. ``ret_conv`` returns the projected conv
+        features instead of a layer's output.
 
         Raises:
-            ValueError: if there is no such layer, or a clip is shorter than a frame.
+            ValueError: if the layer does not exist, or a clip is shorter than one frame.
         """
         result = self.forward(
             source, padding_mask=padding_mask, mask=mask, features_only=True, output_layer=output_layer

@@ -1,7 +1,7 @@
-"""Options of the model ``mert``: HuBERT's, and what MERT adds."""
+"""Options of the model ``mert``: those of HuBERT, and those that MERT adds."""
 
 from dataclasses import dataclass, field
-from typing import Any, List  # noqa: UP035 (the only list that fairseq's argparse bridge reads)
+from typing import Any, List  # noqa: UP035 (fairseq converts only typing.List to command-line options)
 
 from fairseq.models.hubert.hubert import HubertConfig
 
@@ -10,89 +10,90 @@ from mert_fairseq.options import option, require_defaults
 
 def _per_layer(what: str) -> Any:
     return field(
-        default_factory=list, metadata={"help": f"{what} of each encoder layer, first to last; empty for all alike"}
+        default_factory=list,
+        metadata={"help": f"{what} of each encoder layer, first to last; empty for all equal"},
     )
 
 
 @dataclass
 class MERTConfig(HubertConfig):
-    """HuBERT's fields keep their meaning and default; the published recipes parse unchanged."""
+    """HuBERT's fields keep their meaning and default. The published recipes parse unchanged."""
 
-    pos_conv_depth: int = option(1, "convolutions that encode positions; 1 as in wav2vec 2.0, more as in data2vec")
+    pos_conv_depth: int = option(1, "number of positional convolutions; 1 as in wav2vec 2.0, more as in data2vec")
 
     # The teachers
     audio_cqt_loss_m: bool = option(
         False, "predict the CQT of masked frames; off as in the published default, on in its recipes"
     )
-    audio_cqt_bins: int = option(84, "bins of the CQT target over all its octaves; 336 (48 per octave) in the paper")
+    audio_cqt_bins: int = option(84, "bins of the CQT target in all octaves; 336 (48 per octave) in the paper")
     audio_cqt_octaves: int = option(
-        7, "octaves of the CQT target, and of feature_extractor_cqt; 7 from C1 end at 4.2 kHz, 6 fit audio of 8 kHz"
+        7, "octaves of the CQT target and of feature_extractor_cqt; 7 from C1 reach 4.2 kHz, 6 fit audio at 8 kHz"
     )
     audio_cqt_bins_per_octave: int = option(
-        -1, "bins per octave of the CQT target, in place of audio_cqt_octaves; -1: audio_cqt_bins / audio_cqt_octaves"
+        -1, "bins per octave of the CQT target, instead of audio_cqt_octaves; -1: audio_cqt_bins / audio_cqt_octaves"
     )
     audio_cqt_fmin: float = option(32.7, "frequency of bin 0 of the CQTs, in Hz; 32.7 is C1")
     audio_mel_loss_m: bool = option(False, "predict the log-mel spectrum of masked frames, standardised over the batch")
     audio_mel_bins: int = option(84, "bins of the log-mel target")
     random_codebook: int = option(
-        -1, "codebooks drawn (with replacement) an update, only their losses count; -1 for all"
+        -1, "number of codebooks sampled (with replacement) per update, only their losses count; -1 for all"
     )
 
     # The acoustic head
-    learnable_temp: bool = option(False, "learn a temperature for each codebook in place of logit_temp")
-    learnable_temp_init: float = option(0.1, "temperature to start from; that of logit_temp")
-    learnable_temp_max: float = option(100.0, "largest factor on the cosine that is learnt, as in CLIP")
+    learnable_temp: bool = option(False, "learn a temperature per codebook instead of logit_temp")
+    learnable_temp_init: float = option(0.1, "initial temperature; the default of logit_temp")
+    learnable_temp_max: float = option(100.0, "maximum of the learned factor on the cosine, as in CLIP")
 
     # Masking
     mask_replace: float = option(0.0, "probability that a masked frame takes another frame's features")
-    mask_replace_type: str = option("in_sample", "where those come from: in_sample (the same clip) or in_batch")
+    mask_replace_type: str = option("in_sample", "their source: in_sample (the same clip) or in_batch (any clip)")
     mask_origin: float = option(
         0.0, "probability that a masked frame keeps its own features; it is predicted all the same"
     )
-    mask_dynamic_prob: str = option("[]", "mask_prob by stage, such as '[0.5, 0.8]'; empty for mask_prob throughout")
+    mask_dynamic_prob: str = option("[]", "mask_prob per stage, such as '[0.5, 0.8]'; empty for mask_prob throughout")
     mask_dynamic_prob_step: str = option("[]", "updates at which the next mask_prob begins, one fewer than the values")
-    mask_dynamic_len: str = option("[]", "mask_length by stage, in frames; empty for mask_length throughout")
+    mask_dynamic_len: str = option("[]", "mask_length per stage, in frames; empty for mask_length throughout")
     mask_dynamic_len_step: str = option("[]", "updates at which the next mask_length begins")
 
     # Mixture
     mixture_prob: float = option(
-        -1.0, "probability that a clip is mixed with pieces of others; 0.5 in the paper, -1 for never"
+        -1.0, "probability that a clip is mixed with snippets of others; 0.5 in the paper, -1 for never"
     )
     inbatch_noise_augment_len_range: str = option(
-        "[8000, 24000]", "shortest and longest piece, in samples (1/3 s to 1 s at 24 kHz)"
+        "[8000, 24000]", "shortest and longest snippet, in samples (1/3 s to 1 s at 24 kHz)"
     )
-    inbatch_noise_augment_number_range: str = option("[1, 3]", "fewest and most pieces that a mixed clip gets")
-    inbatch_noise_augment_volume: float = option(1.0, "factor on the pieces")
+    inbatch_noise_augment_number_range: str = option("[1, 3]", "minimum and maximum number of snippets per mixed clip")
+    inbatch_noise_augment_volume: float = option(1.0, "factor on the snippets")
 
     # Input
-    wav_normalize: bool = option(False, "give each clip zero mean and unit deviation before the conv stack")
+    wav_normalize: bool = option(False, "scale each clip to zero mean and unit variance before the conv stack")
     do_cnn_feat_stable_layernorm: bool = option(
-        False, "norm of the conv features without parameters, and another norm after their projection"
+        False, "normalise the conv features without parameters, and once more after their projection"
     )
     feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
     feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
     pretrained_weights: str = option(
-        "", "checkpoint whose conv stack, Transformer and fitting heads start this one; empty for random weights"
+        "", "checkpoint to initialise the conv stack, the Transformer and matching heads from; empty for random weights"
     )
 
     exact_padding: bool = option(
         False,
-        "train on padded clips as if each were alone; off as in the published training, whose conv norm sees the "
-        "padding. Features are always extracted so",
+        "train on padded clips as if they had no padding; off as in the published training, whose conv norm includes "
+        "the padding. Feature extraction always excludes padding",
     )
 
     # The encoder
     attention_relax: float = option(
         -1.0,
-        "scale of relaxed softmax against float16 overflow; 32 at 330M, -1 for none. Used where attention weights are "
-        "returned; the fused kernels of training keep scores in float32 anyway",
+        "scale of the relaxed softmax against float16 overflow; 32 for 330M, -1 for none. Only used where attention "
+        "weights are returned: the fused kernels of training keep scores in float32",
     )
     deepnorm: bool = option(False, "DeepNorm residuals and initialisation; needs layer_norm_first: false")
     subln: bool = option(False, "Sub-LN: norms before the output projections; needs layer_norm_first: true")
     compile: str = option(
         "off",
-        "torch.compile: off, layers (each encoder layer), or all (the conv stack and the positional convolution too); "
-        "the first update takes a minute or more, checkpoints are the same",
+        "torch.compile: off, layers (each encoder layer), or all (also the conv stack and the positional convolution). "
+        "The first update takes a minute or more; checkpoints are the same",
     )
     encoder_layer_types: List[str] = _per_layer("type (transformer or conformer)")
     encoder_layer_dropouts: List[float] = _per_layer("dropout")
@@ -101,20 +102,20 @@ class MERTConfig(HubertConfig):
     encoder_layer_relax: List[float] = _per_layer("scale of relaxed softmax")
 
     # Accepted so that published recipes parse
-    audio_extract_type: str = option("w2v_conv", "front end; only wav2vec 2.0's conv stack is built")
-    music_conv_nmel: int = option(80, "of a front end that is not built: leave it")
-    music_conv_hoplen: int = option(40, "of a front end that is not built: leave it")
-    emb_grad_mult: float = option(1.0, "had no effect in the published code: leave it")
-    chunk_nce_cal: int = option(-1, "needless here, where the loss is one matrix product; accepted and ignored")
+    audio_extract_type: str = option("w2v_conv", "front end; only the conv stack of wav2vec 2.0 is supported")
+    music_conv_nmel: int = option(80, "of an unsupported front end: keep the default")
+    music_conv_hoplen: int = option(40, "of an unsupported front end: keep the default")
+    emb_grad_mult: float = option(1.0, "had no effect in the published code: keep the default")
+    chunk_nce_cal: int = option(-1, "ignored: the loss is one matrix product and needs no chunks")
 
 
 def check_config(cfg: MERTConfig) -> None:
-    """Refuse options that the published code lists and nothing here obeys, and values that cannot be.
+    """Check for published options that have no effect here, and for invalid values.
 
     Raises:
-        ValueError: naming the option, its value, and what to do instead.
+        ValueError: names the option, its value and the remedy.
     """
-    front_end = "Other front ends than the wav2vec 2.0 conv stack are not built: remove it."
+    front_end = "Only the conv stack of wav2vec 2.0 is supported as front end: remove it."
     dead = "It had no effect in the published code: remove it."
     require_defaults(
         [

@@ -1,4 +1,4 @@
-"""A pretrained MERT as the encoder of another model: taken from a checkpoint, or built again from what it was."""
+"""A pretrained MERT as the encoder of another model: read from a checkpoint, or rebuilt from its options."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 
-# Options that matter to the pretraining alone. Layers are not dropped: a mixture of layers needs them all.
+# Turn off what only pretraining needs. No layer drop: a weighted sum of layers needs the output of every layer.
 ENCODER_ONLY = {
     "audio_cqt_loss_m": False,
     "audio_mel_loss_m": False,
@@ -24,12 +24,12 @@ ENCODER_ONLY = {
 
 
 class Pretrained(NamedTuple):
-    """What a checkpoint says of its encoder.
+    """The configuration of a checkpoint's encoder.
 
     Attributes:
-        options: of the model ``mert``, plain values.
-        sample_rate: of its audio, in Hz.
-        normalize: whether each clip had zero mean and unit variance.
+        options: of the model ``mert``, as plain values.
+        sample_rate: of the training audio, in Hz.
+        normalize: whether each clip was scaled to zero mean and unit variance.
     """
 
     options: dict[str, Any]
@@ -38,45 +38,45 @@ class Pretrained(NamedTuple):
 
 
 def read_pretrained(path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
-    """The encoder of a checkpoint: what it is, and its weights, read without trusting pickle.
+    """Read the configuration and the weights of a checkpoint's encoder, without running code from its pickle.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint, or one of another model than ``mert``.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a checkpoint, or belongs to another model than ``mert``.
     """
-    return encoder_of(read_checkpoint(path), path)
+    return parse_pretrained(read_checkpoint(path), path)
 
 
-def encoder_of(state: dict[str, Any], path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
-    """As ``read_pretrained``, from a checkpoint that has been read; ``path`` is for messages."""
+def parse_pretrained(state: dict[str, Any], path: str | Path) -> tuple[Pretrained, dict[str, Tensor]]:
+    """As ``read_pretrained``, from the content of a checkpoint; ``path`` is for messages."""
     cfg = state.get("cfg") or {}
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     name = model.get("_name")
     if name != "mert":
         raise ValueError(
-            f"{path}: is a checkpoint of the model {name!r}, expected 'mert'. Give one that config/pretrain trained."
+            f"{path}: is a checkpoint of the model {name!r}, expected 'mert'. Use one from a recipe in config/pretrain."
         )
     weights = {name: value for name, value in state["model"].items() if not is_head(name)}
     return Pretrained(dict(model), int(task["sample_rate"]), bool(task.get("normalize", False))), weights
 
 
 def build_encoder(pretrained: Pretrained) -> MERTModel:
-    """The encoder without the heads of the pretraining, with random weights."""
+    """Build the encoder without the pretraining heads, with random weights."""
     cfg: Any = OmegaConf.merge(OmegaConf.structured(MERTConfig), pretrained.options, ENCODER_ONLY)
     encoder = MERTModel(cfg, pretrained.sample_rate, num_classes=[1])
     encoder.remove_pretraining_modules()
-    encoder.mask_emb.requires_grad_(False)  # nothing is masked
+    encoder.mask_emb.requires_grad_(False)  # unused: no frame is masked
     return encoder
 
 
 def load_encoder(encoder: MERTModel, weights: dict[str, Tensor], path: str | Path) -> None:
-    """Load a checkpoint's weights; all must be there, and none be left.
+    """Load a checkpoint's weights; missing and unknown weights are errors.
 
     Raises:
-        ValueError: naming the first that does not fit.
+        ValueError: if a weight is missing, unknown or has another shape; names them.
     """
     encoder.upgrade_state_dict_named(weights, "")
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit its own options. {error}") from error
+        raise ValueError(f"{path}: the weights do not fit the checkpoint's own options. {error}") from error

@@ -1,3 +1,3 @@
-"""The parts that models are built from."""
+"""Building blocks of the models."""
 
 import fairseq  # noqa: F401  (first: see tests/test_registration.py)

@@ -1,4 +1,4 @@
-"""Multi-head attention that survives half precision: fused kernels, and relaxed softmax written out."""
+"""Multi-head attention that does not overflow in half precision: fused kernels, or explicit relaxed softmax."""
 
 import math
 from typing import Any
@@ -12,40 +12,41 @@ from torch import Tensor, nn
 
 
 class MultiheadAttentionExtend(nn.Module):
-    """Attention of fairseq's signature and parameter names.
+    """Attention with fairseq's signature and parameter names.
 
-    Without ``need_weights`` the product goes to PyTorch's ``scaled_dot_product_attention``. All its kernels keep scores
-    in float32, so scores far beyond the range of float16 are safe. (At scores of 500,000 float32 resolves 1/32,
-    and gradients lose digits.) The fused kernels need memory in proportion to the length. PyTorch
-    takes the unfused one, whose memory grows with the square of the length, on CPUs with dropout.
+    Without ``need_weights`` it uses PyTorch's ``scaled_dot_product_attention``. All kernels of that function keep
+    scores in float32, so scores far beyond the range of float16 are safe. (At scores of 500,000 float32 resolves 1/32,
+    and gradients lose digits.) The memory of the fused kernels is proportional to the length. On CPUs with dropout
+    PyTorch uses the unfused kernel, whose memory grows with the square of the length.
 
-    With ``need_weights`` the softmax is written out, relaxed as CogView's PB-relax (arXiv:2105.13290), which MERT takes
-    over at 330M (arXiv:2306.00107):
+    With ``need_weights`` the softmax is computed explicitly, in the relaxed form of CogView (PB-relax,
+    arXiv:2105.13290), which MERT-330M uses (arXiv:2306.00107):
 
         softmax(q k' / sqrt(d)) = softmax((s - max s) a),    s = (q / (a sqrt(d))) k'
 
-    The query is divided by ``a`` before the product, so that no score leaves the range of float16. Both forms have the
-    value of ordinary softmax. No recipe sets kdim, vdim, add_bias_kv, add_zero_attn or q_noise; they are fairseq's.
+    The query is divided by ``a`` before the product, so that scores stay within the range of float16. Both forms are
+    equal to ordinary softmax. kdim, vdim, add_bias_kv, add_zero_attn and q_noise are part of fairseq's interface; no
+    recipe sets them.
 
     Args:
         embed_dim: D, width of query and output.
         num_heads: H; must divide D.
         kdim: width of the key's input; D if None.
         vdim: width of the value's input; D if None.
-        dropout: share of attention weights dropped in training.
-        bias: whether the four projections add a bias.
-        add_bias_kv: append one learnt key and value.
+        dropout: probability of dropping an attention weight in training.
+        bias: whether the four projections have a bias.
+        add_bias_kv: append one learned key and value.
         add_zero_attn: append one key and value of zeros.
-        self_attention: query, key and value are one input; needs kdim = vdim = D.
-        encoder_decoder_attention: key and value are one input.
-        q_noise: share of weights that quantisation noise hits in training (arXiv:2004.07320).
-        qn_block_size: size of the blocks that the noise hits together.
-        attention_relax: a of the written-out softmax; 0 or less for none, 32 in MERT-330M.
+        self_attention: query, key and value are the same input; needs kdim = vdim = D.
+        encoder_decoder_attention: key and value are the same input.
+        q_noise: share of weights with quantisation noise in training (arXiv:2004.07320).
+        qn_block_size: block size of that noise.
+        attention_relax: a of the explicit softmax; 0 or less for none, 32 in MERT-330M.
         inner_norm: layer norm before the output projection (Sub-LN, arXiv:2210.06423).
-        batch_first: inputs and output are (B, L, D) instead of fairseq's (L, B, D); saves copies.
+        batch_first: inputs and output are (B, L, D) instead of fairseq's (L, B, D); avoids copies.
 
     Raises:
-        ValueError: if the heads do not divide the width, or self-attention is asked of inputs of different widths.
+        ValueError: if num_heads does not divide D, or self-attention has inputs of different widths.
     """
 
     def __init__(
@@ -93,18 +94,18 @@ class MultiheadAttentionExtend(nn.Module):
         if self.num_heads < 1 or self.embed_dim % self.num_heads:
             raise ValueError(
                 f"encoder_attention_heads {self.num_heads} does not divide the width {self.embed_dim}. "
-                f"Choose a number of heads that divides encoder_embed_dim."
+                f"Set a number of heads that divides encoder_embed_dim."
             )
         if self_attention and not self.kdim == self.vdim == self.embed_dim:
             raise ValueError(
-                f"self_attention needs key and value of the query's width {self.embed_dim}, found kdim {self.kdim} "
-                f"and vdim {self.vdim}. Leave kdim and vdim unset."
+                f"self_attention needs keys and values of the query's width {self.embed_dim}, found kdim {self.kdim} "
+                f"and vdim {self.vdim}. Remove kdim and vdim."
             )
         if self_attention and encoder_decoder_attention:
-            raise ValueError("self_attention and encoder_decoder_attention exclude each other: set one of them.")
+            raise ValueError("self_attention and encoder_decoder_attention are both set: set at most one of them.")
 
     def reset_parameters(self) -> None:
-        """Xavier uniform; queries, keys and values of one width by 1 / sqrt(2), as one (D, 3 D) matrix would be."""
+        """Xavier uniform. With equal widths the gain for q, k and v is 1 / sqrt(2), as for one (D, 3 D) matrix."""
         same_width = self.kdim == self.vdim == self.embed_dim
         for projection in (self.k_proj, self.v_proj, self.q_proj):
             nn.init.xavier_uniform_(projection.weight, gain=1 / math.sqrt(2) if same_width else 1.0)
@@ -125,19 +126,19 @@ class MultiheadAttentionExtend(nn.Module):
         attn_mask: Tensor | None = None,
         need_head_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend.
+        """Compute attention.
 
         Args:
-            query: (L, B, D), or (B, L, D) with ``batch_first``, as all of these.
+            query: (L, B, D), or (B, L, D) with ``batch_first``; the same order applies to key and value.
             key: (S, B, kdim); the query if None or ``self_attention``.
-            value: (S, B, vdim); the key if None or one of the two attention kinds is set.
-            key_padding_mask: (B, S) bool, True where a key is padding.
+            value: (S, B, vdim); the key if None, ``self_attention`` or ``encoder_decoder_attention``.
+            key_padding_mask: (B, S) bool, True for padding.
             need_weights: return the attention weights, averaged over heads.
-            attn_mask: (L, S), bool with True where a pair is barred, or float to be added to the scores.
+            attn_mask: (L, S): bool, True for pairs without attention; or float, added to the scores.
             need_head_weights: return the weights of each head.
 
         Returns:
-            (L, B, D), and the weights: None, (B, L, S), or (H, B, L, S) of each head, in float32.
+            (L, B, D), and the weights in float32: None, (B, L, S), or (H, B, L, S) with ``need_head_weights``.
         """
         if key is None or self.self_attention:
             key = query
@@ -149,49 +150,49 @@ class MultiheadAttentionExtend(nn.Module):
             k_BHSd, v_BHSd = self._append(k_BHSd, self.bias_k), self._append(v_BHSd, self.bias_v)
         if self.add_zero_attn:
             k_BHSd, v_BHSd = (F.pad(x, (0, 0, 0, 1)) for x in (k_BHSd, v_BHSd))
-        barred = _score_bias(key_padding_mask, attn_mask, keys=k_BHSd.size(2), dtype=q_BHLd.dtype)
+        score_bias = _score_bias(key_padding_mask, attn_mask, keys=k_BHSd.size(2), dtype=q_BHLd.dtype)
 
         weights = None
         if need_weights or need_head_weights:
-            weights = self._weights(q_BHLd, k_BHSd, barred)
+            weights = self._weights(q_BHLd, k_BHSd, score_bias)
             dropped = F.dropout(weights, self.dropout, self.training)
             attended = torch.matmul(dropped.to(v_BHSd.dtype), v_BHSd)
         else:
             dropout = self.dropout if self.training else 0.0
-            attended = F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, barred, dropout)
+            attended = F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, score_bias, dropout)
         merged = (attended.transpose(1, 2) if self.batch_first else attended.permute(2, 0, 1, 3)).reshape(query.shape)
         if self.inner_norm is not None:
             merged = self.inner_norm(merged)
-        return self.out_proj(merged), self._report(weights, need_weights, need_head_weights)
+        return self.out_proj(merged), self._returned_weights(weights, need_weights, need_head_weights)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         x = x.view(*x.shape[:2], self.num_heads, self.head_dim)
         return x.transpose(1, 2) if self.batch_first else x.permute(1, 2, 0, 3)
 
-    def _append(self, x_BHSd: Tensor, learnt: Tensor) -> Tensor:
-        """One more key or value, ``learnt`` (1, 1, D), behind those of x (B, H, S, d)."""
-        learnt_Hd = learnt.view(self.num_heads, 1, self.head_dim)
-        return torch.cat([x_BHSd, learnt_Hd.expand(x_BHSd.size(0), -1, -1, -1)], dim=2)
+    def _append(self, x_BHSd: Tensor, learned: Tensor) -> Tensor:
+        """Append the ``learned`` key or value (1, 1, D) to x (B, H, S, d)."""
+        learned_Hd = learned.view(self.num_heads, 1, self.head_dim)
+        return torch.cat([x_BHSd, learned_Hd.expand(x_BHSd.size(0), -1, -1, -1)], dim=2)
 
-    def _weights(self, q_BHLd: Tensor, k_BHSd: Tensor, barred: Tensor | None) -> Tensor:
+    def _weights(self, q_BHLd: Tensor, k_BHSd: Tensor, score_bias: Tensor | None) -> Tensor:
         """Softmax over the keys, (B, H, L, S) float32."""
         relax = self.attention_relax if self.attention_relax > 0 else 1.0
         scores = torch.matmul(q_BHLd / (relax * math.sqrt(self.head_dim)), k_BHSd.transpose(-2, -1)).float()
-        if barred is not None:
-            scores = scores + barred.float() / relax
+        if score_bias is not None:
+            scores = scores + score_bias.float() / relax
         if relax == 1.0:
             return scores.softmax(-1)
         return ((scores - scores.detach().amax(-1, keepdim=True)) * relax).softmax(-1)
 
     @staticmethod
-    def _report(weights: Tensor | None, need_weights: bool, need_head_weights: bool) -> Tensor | None:
+    def _returned_weights(weights: Tensor | None, need_weights: bool, need_head_weights: bool) -> Tensor | None:
         if weights is None or not (need_weights or need_head_weights):
             return None
         return weights.transpose(0, 1) if need_head_weights else weights.mean(1)
 
 
 def _score_bias(padding: Tensor | None, attn_mask: Tensor | None, keys: int, dtype: torch.dtype) -> Tensor | None:
-    """What is added to the scores, (B, H, L, S) when broadcast; keys appended after the mask was made stay visible."""
+    """The sum of both masks, added to the scores; broadcasts to (B, H, L, S). Appended keys are never masked."""
     bias = None
     if padding is not None:
         padding = F.pad(padding.bool(), (0, keys - padding.size(-1)))
@@ -204,5 +205,5 @@ def _score_bias(padding: Tensor | None, attn_mask: Tensor | None, keys: int, dty
     return bias
 
 
-def _minus_infinity_where(barred: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(barred.shape, dtype=dtype, device=barred.device).masked_fill_(barred, float("-inf"))
+def _minus_infinity_where(masked: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(masked.shape, dtype=dtype, device=masked.device).masked_fill_(masked, float("-inf"))

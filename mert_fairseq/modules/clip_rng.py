@@ -1,4 +1,4 @@
-"""Random numbers that belong to a clip, not to the batch, worker or process that meets it."""
+"""Random numbers per clip: they depend on the clip's seed only, not on its batch, worker or process."""
 
 from typing import TypeAlias
 
@@ -6,24 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# One number a purpose, so that a clip's mask says nothing about its mixture.
-MASK, CHANNEL_MASK, MASK_KIND, MIXTURE = range(4)
+# Each purpose has its own stream, so that the mask of a clip is independent of its mixture.
+MASK, CHANNEL_MASK, MASK_REPLACEMENT, MIXTURE = range(4)
 
 ClipSeeds: TypeAlias = np.ndarray | Tensor  # (B,) int64
 
 
 def clip_seeds_on_cpu(clip_seeds: ClipSeeds | None, clips: int) -> np.ndarray:
-    """Seeds of a batch's clips, (B,) uint64; drawn from torch's generator if the sample brings none."""
+    """Seeds of a batch's clips, (B,) uint64; sampled from torch's generator if None."""
     if clip_seeds is None:
         clip_seeds = torch.randint(0, 2**62, (clips,))
     if isinstance(clip_seeds, Tensor):
         clip_seeds = clip_seeds.cpu().numpy()
     return clip_seeds.astype(np.uint64)
-
-
-def to_device(drawn: np.ndarray, device: torch.device) -> Tensor:
-    """Hand over what was drawn on the CPU; a plain copy would wait until the device has done all it was given."""
-    return torch.from_numpy(drawn).to(device, non_blocking=True)
 
 
 def clip_generator(clip_seed: np.uint64, purpose: int) -> np.random.Generator:
@@ -32,9 +27,9 @@ def clip_generator(clip_seed: np.uint64, purpose: int) -> np.random.Generator:
 
 
 def uniforms(clip_seeds: np.ndarray, purpose: int, count: int) -> np.ndarray:
-    """Uniform numbers in [0, 1), (B, count) float64, each row a function of its clip's seed alone.
+    """Uniform numbers in [0, 1), (B, count) float64; each row depends only on the seed of its clip.
 
-    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) read as a counter-based generator: all clips at once, no loop.
+    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) as a counter-based generator: all clips at once, without a loop.
     """
     golden, mix_1, mix_2 = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""The conv stack of wav2vec 2.0 (arXiv:2006.11477), from samples to frames; parameters named as in fairseq."""
+"""The convolutional front end of wav2vec 2.0 (arXiv:2006.11477): samples to frames; parameters named as in fairseq."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ class ConvStack(nn.Module):
     """Convolutions without padding, each followed by GELU.
 
     Norms and activations run in the precision of the parameters. PyTorch's kernels accumulate in float32, so half
-    precision needs no float32 copy of the largest activation of the model.
+    precision needs no float32 copy of these activations, the largest of the model.
 
     Args:
         layers: the convolutions, first to last.
         mode: default (group norm over the time of each channel, after the first convolution) or layer_norm (layer norm
             over the channels of each frame, after every convolution).
-        bias: whether convolutions add a bias.
+        bias: whether convolutions have a bias.
 
     Raises:
         ValueError: if the mode is unknown.
@@ -57,14 +57,14 @@ class ConvStack(nn.Module):
         return x
 
     def without_padding(self, wave: Tensor, lengths: np.ndarray) -> Tensor:
-        """The same for padded clips, each of which gets the frames that it has alone.
+        """Map padded clips to the frames that each clip has without padding.
 
         Args:
             wave: (B, T).
             lengths: (B,) samples before each clip's padding, on the CPU.
 
         Returns:
-            (B, C, F); frames that see padding are meaningless.
+            (B, C, F); frames that depend on padding are meaningless.
 
         Raises:
             ValueError: if a clip has fewer samples than one frame needs.
@@ -82,15 +82,15 @@ class ConvStack(nn.Module):
     def _check_length(self, shortest: int) -> None:
         if shortest < self.receptive_samples:
             raise ValueError(
-                f"audio too short: found a clip of {shortest} samples, expected at least {self.receptive_samples}, "
-                f"which one frame of the conv stack covers. Pad the audio with silence, or leave it out."
+                f"audio too short: found a clip of {shortest} samples, expected at least {self.receptive_samples}, the "
+                f"receptive field of one frame. Pad the audio with silence, or remove it."
             )
 
 
 def _block(inputs: int, layer: ConvLayer, norm: nn.Module | None, bias: bool) -> nn.Sequential:
     conv = nn.Conv1d(inputs, layer.channels, layer.kernel, layer.stride, bias=bias)
     nn.init.kaiming_normal_(conv.weight)
-    # Identity stands where fairseq has a dropout, so that the norm keeps its name in checkpoints.
+    # The Identity replaces fairseq's dropout, so that the norm keeps its name in checkpoints.
     return nn.Sequential(conv, nn.Identity(), *([] if norm is None else [norm]), nn.GELU())
 
 
@@ -101,6 +101,6 @@ def _norm(mode: str, first: bool, channels: int) -> nn.Module | None:
 
 
 def _norm_without_padding(norm: nn.Module, x: Tensor, counts: Sequence[int]) -> Tensor:
-    """Group norm of each clip of x (B, C, T) over its first ``counts[b]`` positions alone; zeros from there on."""
+    """Group norm of each clip of x (B, C, T) over its first ``counts[b]`` positions only; the rest is set to zero."""
     clips = [F.pad(norm(x[b : b + 1, :, :count]), (0, x.size(2) - count)) for b, count in enumerate(counts)]
     return torch.cat(clips)

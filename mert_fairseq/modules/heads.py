@@ -1,4 +1,4 @@
-"""What the masked frames predict: codes by cosine similarity, spectra by regression."""
+"""Prediction heads: codes by cosine similarity, spectra by linear regression."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class CodePrediction(NamedTuple):
-    """Predictions of one codebook: logits (S, V) float32 over the whole dictionary, and classes (S,) int64."""
+    """Predictions for one codebook: logits (S, V) float32 over the whole dictionary, and target classes (S,) int64."""
 
     codebook: int
     logits: Tensor
@@ -19,23 +19,24 @@ class CodePrediction(NamedTuple):
 
 
 def unit_vectors(x: Tensor) -> Tensor:
-    """Vectors (..., D) scaled to length 1, in float32 whatever the input's precision."""
+    """Vectors (..., D) scaled to length 1, always in float32."""
     with torch.autocast(x.device.type, enabled=False):
         return F.normalize(x.float(), dim=-1, eps=1e-8)
 
 
 def codebook_logits(frames_QSD: Tensor, codes: Sequence[Tensor]) -> list[Tensor]:
-    """Similarity of each frame with each code of its codebook, one matrix product for all codebooks of one size.
+    """Similarity of each frame with each code of its codebook; one matrix product if all codebooks have the same size.
 
-    HuBERT writes the same numbers as "positive first, then all codes, duplicates at minus infinity", which repeats
-    every code for every frame: at 8 codebooks of 1028 and 800 frames 6 GB and several hundred times the time.
+    HuBERT computes the same numbers as "positive first, then all codes, duplicates at minus infinity". That repeats
+    every code for every frame: with 8 codebooks of 1028 codes and 800 frames it needs 6 GB and several hundred times
+    the time.
 
     Args:
         frames_QSD: unit vectors, (Q, S, D) float32.
-        codes: Q of (V, D) float32: unit vectors times the inverse of the temperature.
+        codes: Q tensors (V, D) float32: unit vectors divided by the temperature.
 
     Returns:
-        Q of (S, V) float32: the cosines over the temperature.
+        Q tensors (S, V) float32: cosines divided by the temperature.
     """
     with torch.autocast(frames_QSD.device.type, enabled=False):
         if len({len(entries) for entries in codes}) == 1:
@@ -44,24 +45,24 @@ def codebook_logits(frames_QSD: Tensor, codes: Sequence[Tensor]) -> list[Tensor]
 
 
 def target_first(prediction: CodePrediction) -> Tensor:
-    """The logits with the target's column exchanged with the first, (S, V).
+    """The logits with the target's column swapped with the first one, (S, V).
 
-    fairseq's ``hubert`` criterion takes class 0 for right; cross entropy and the rank of the target do not change.
+    In fairseq's ``hubert`` criterion class 0 is the target. Cross entropy and the rank of the target do not change.
     """
     target = prediction.targets.unsqueeze(1)
-    exchanged = prediction.logits.scatter(1, target, prediction.logits[:, :1])
+    swapped = prediction.logits.scatter(1, target, prediction.logits[:, :1])
     first = prediction.logits.gather(1, target)
-    return torch.cat([first, exchanged[:, 1:]], dim=1)
+    return torch.cat([first, swapped[:, 1:]], dim=1)
 
 
-class Regression(nn.Module):
-    """A linear map onto a teacher's spectrum; the teacher is a plain object and leaves no trace in checkpoints.
+class SpectrumHead(nn.Module):
+    """Predicts a teacher's spectrum with a linear layer. The teacher is not a module, so checkpoints do not contain it.
 
     Args:
-        width: of the encoder.
-        bins: K, of the spectrum.
-        teacher: (B, T) float32 wave -> (B, F', K) float32.
-        standardise: give the target zero mean and unit deviation over the whole batch, before it is trimmed.
+        width: D of the encoder.
+        bins: K, number of bins of the spectrum.
+        teacher: maps a wave (B, T) float32 to (B, F', K) float32.
+        standardise: scale the target to zero mean and unit deviation over the whole batch, before it is trimmed.
     """
 
     def __init__(self, width: int, bins: int, teacher: Callable[[Tensor], Tensor], standardise: bool = False) -> None:
@@ -72,18 +73,18 @@ class Regression(nn.Module):
 
     @torch.no_grad()
     def target(self, wave: Tensor, frames: int) -> Tensor:
-        """The teacher's spectrum of the clean wave (B, T), trimmed to the encoder's frames: (B, F, K) float32."""
+        """The teacher's spectrum of the unmixed wave (B, T), trimmed to the encoder's frames: (B, F, K) float32."""
         with torch.autocast(wave.device.type, enabled=False):
             spectrum = self.teacher(wave.float())
-        if self.standardise:  # with the constant of the published models
+        if self.standardise:  # the constant is that of the published models
             spectrum = (spectrum - spectrum.mean()) / (spectrum.std() + 1e-5)
         return spectrum[:, :frames]
 
     def loss(self, frames_SD: Tensor, target_SK: Tensor) -> Tensor:
-        """Mean squared error over predicted frames and bins; 0 without a frame, where a mean would be NaN.
+        """Mean squared error over frames and bins; 0 without frames, where a mean would be NaN.
 
         Args:
-            frames_SD: encoder output of the frames that count.
+            frames_SD: encoder output of the predicted frames.
             target_SK: their spectrum.
         """
         return F.mse_loss(self.fc(frames_SD).float(), target_SK, reduction="sum") / max(1, target_SK.numel())

@@ -1,4 +1,4 @@
-"""One encoder layer: Transformer in four arrangements of its norms, or Conformer."""
+"""Encoder layers: Transformer (post-norm, pre-norm, DeepNorm or Sub-LN) and Conformer."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,26 +20,26 @@ NORMS = ("post", "pre", "deepnorm", "subln")
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What one layer is made of.
+    """Specification of one encoder layer.
 
     Attributes:
         embed_dim: D, the model's width; the same in all layers.
-        type: transformer, or conformer (arXiv:2005.08100), which is pre-norm with swish by design, whatever ``norm``
-            (post or pre) and ``activation`` say.
+        type: transformer, or conformer (arXiv:2005.08100). Conformers are always pre-norm with swish; ``norm`` (post or
+            pre) and ``activation`` have no effect on them.
         ffn_dim: width of the feed-forward network.
         heads: attention heads; must divide D.
         dropout: on the two residual branches.
         attention_dropout: on the attention weights.
         activation_dropout: after the feed-forward activation.
-        activation: name that fairseq knows: gelu, relu, swish, ...
+        activation: a name from fairseq: gelu, relu, swish, ...
         norm: post; pre; deepnorm (post-norm with scaled residuals, arXiv:2203.00555); subln (pre-norm with a norm
             before each output projection, arXiv:2210.06423).
         attention_relax: scale of the relaxed softmax; 0 or less for none.
-        conv_kernel: frames that a conformer's depthwise convolution spans; odd.
-        conformer_attention: of conformers: empty for our attention, espnet for ESPnet's.
+        conv_kernel: kernel size of a conformer's depthwise convolution in frames; odd.
+        conformer_attention: for conformers: empty for our attention, espnet for ESPnet's.
 
     Raises:
-        ValueError: if a value is unknown, or asks of a conformer what it does not have.
+        ValueError: if a value is unknown, or not supported by conformers.
     """
 
     embed_dim: int = 768
@@ -76,26 +76,26 @@ class LayerSpec:
         ):
             if found not in allowed:
                 raise ValueError(
-                    f"conformer layers do not obey {option} (found {found!r}): they are pre-norm, with swish and one "
-                    f"dropout. Leave it unset, or set layer_type: transformer."
+                    f"{option} has no effect on conformer layers (found {found!r}): they are pre-norm, with swish and "
+                    f"one dropout. Remove it, or set layer_type: transformer."
                 )
 
     @property
     def norm_first(self) -> bool:
-        """Whether the residual path carries un-normalised values, so that the encoder's last norm stands at its end."""
+        """Whether the residual path is not normalised, so that the encoder needs a final norm."""
         return self.norm in ("pre", "subln")
 
 
 def layer_specs(base: LayerSpec, layers: int, overrides: Mapping[str, Sequence[Any]] | None = None) -> list[LayerSpec]:
-    """``layers`` copies of ``base``, changed layer by layer.
+    """Specifications of all layers: copies of ``base`` with overrides per layer.
 
     Args:
-        base: what the layers have in common.
-        layers: how many.
-        overrides: values of a field of ``LayerSpec``, one a layer; an empty list changes nothing.
+        base: the common values.
+        layers: number of layers.
+        overrides: for a field of ``LayerSpec``, one value per layer; an empty list changes nothing.
 
     Raises:
-        ValueError: if there is no layer, or a list has another length than ``layers``.
+        ValueError: if there is no layer, a field is unknown, or a list does not have ``layers`` values.
     """
     if layers < 1:
         raise ValueError(f"encoder_layers is {layers}, expected at least 1.")
@@ -103,24 +103,24 @@ def layer_specs(base: LayerSpec, layers: int, overrides: Mapping[str, Sequence[A
     known = {field.name for field in fields(LayerSpec)}
     for name, values in (overrides or {}).items():
         if name not in known:
-            raise ValueError(f"encoder layers have no {name!r}; they have {sorted(known)}.")
+            raise ValueError(f"encoder layers have no option {name!r}, expected one of {sorted(known)}.")
         if not values:
             continue
         if len(values) != layers:
             raise ValueError(
-                f"{name} of the layers: {len(values)} values for {layers} layers. Give one value a layer, or none."
+                f"{name} of the layers: {len(values)} values for {layers} layers. Set one value per layer, or none."
             )
         specs = [replace(spec, **{name: value}) for spec, value in zip(specs, values, strict=True)]
     return specs
 
 
 def build_layer(spec: LayerSpec, depth: int) -> nn.Module:
-    """One layer of an encoder of ``depth`` layers, called on (B, F, D)."""
+    """Build one layer of an encoder with ``depth`` layers; its input is (B, F, D)."""
     return ConformerLayer(spec) if spec.type == "conformer" else TransformerLayer(spec, depth)
 
 
 def activation_fn(name: str) -> Callable[[Tensor], Tensor]:
-    """fairseq's activation of this name, except that GELU keeps the precision: fairseq's saves a float32 copy."""
+    """fairseq's activation of this name, except GELU: fairseq's saves a float32 copy for the backward pass."""
     return F.gelu if name == "gelu" else utils.get_activation_fn(name)
 
 
@@ -154,7 +154,7 @@ class TransformerLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width)
 
     def scale_init(self) -> None:
-        """Scale the weights that DeepNorm and Sub-LN start smaller or larger; call once, after initialisation."""
+        """Scale the initial weights for DeepNorm and Sub-LN; call once, after initialisation."""
         if self.init_gain != 1.0:
             for projection in (self.self_attn.v_proj, self.self_attn.out_proj, self.fc1, self.fc2):
                 projection.weight.data.mul_(self.init_gain)
@@ -162,9 +162,10 @@ class TransformerLayer(nn.Module):
     def forward(
         self, x: Tensor, padding_mask: Tensor | None = None, need_weights: bool = False, exact_padding: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Map (B, F, D) to (B, F, D) and, on request, the attention weights of each head, (H, B, F, F).
+        """Map (B, F, D) to (B, F, D) and, with ``need_weights``, the attention weights of each head, (H, B, F, F).
 
-        Padding (B, F) bool never reaches real frames here, whatever ``exact_padding`` says.
+        Padding, (B, F) bool, never affects real frames here. ``exact_padding`` has no effect; it is part of the
+        interface of encoder layers.
         """
         residual = x
         if self.norm_first:
@@ -192,7 +193,7 @@ class TransformerLayer(nn.Module):
 
 
 class ConformerLayer(ConformerWav2Vec2EncoderLayer):
-    """fairseq's Conformer layer with our attention, and with a convolution that can leave padding out."""
+    """fairseq's Conformer layer with our attention, and with a convolution that can exclude padding."""
 
     def __init__(self, spec: LayerSpec) -> None:
         super().__init__(
@@ -218,10 +219,10 @@ class ConformerLayer(ConformerWav2Vec2EncoderLayer):
     def forward(
         self, x: Tensor, padding_mask: Tensor | None = None, need_weights: bool = False, exact_padding: bool = False
     ) -> tuple[Tensor, None]:
-        """Map (B, F, D) to (B, F, D); attention weights are not kept: None.
+        """Map (B, F, D) to (B, F, D); attention weights are not returned (None).
 
-        With ``exact_padding`` the convolution sees zeros in the padding (B, F) bool, as behind the end of a clip
-        alone; else what the padded frames hold, as in fairseq.
+        With ``exact_padding`` the input of the convolution is zero in the padding, (B, F) bool, as beyond the end of a
+        single clip. Otherwise it contains the values of the padded frames, as in fairseq.
         """
         x = x + 0.5 * self.ffn1(x)
         x = x + self.self_attn_dropout(self._attend(self.self_attn_layer_norm(x), padding_mask))

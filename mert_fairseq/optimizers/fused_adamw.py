@@ -18,11 +18,11 @@ SHARED_WITH_ADAM = ("lr", "betas", "eps", "weight_decay", "amsgrad", "params")
 
 @dataclass
 class FusedAdamWConfig(FairseqDataclass):
-    """The options of fairseq's ``adam`` that apply here, under the same names."""
+    """The options of fairseq's ``adam`` that apply here, with the same names."""
 
     adam_betas: Any = option((0.9, 0.999), "decay of the first and second moment per update")
     adam_eps: float = option(1e-8, "added to the root of the bias-corrected second moment")
-    weight_decay: float = option(0.0, "share of a weight that is removed per update, times the learning rate")
+    weight_decay: float = option(0.0, "decoupled: an update subtracts learning rate x weight_decay x weight")
     lr: list[float] = II("optimization.lr")
 
 
@@ -43,7 +43,7 @@ class FusedAdamW(FairseqOptimizer):
 
     @property
     def optimizer_config(self) -> dict[str, Any]:
-        """What this run's options say; it replaces what a checkpoint says."""
+        """The values of this run's options; they override those of a checkpoint."""
         lr = self.cfg.lr[0] if isinstance(self.cfg.lr, Sequence) else self.cfg.lr
         return {
             "lr": lr,
@@ -54,15 +54,15 @@ class FusedAdamW(FairseqOptimizer):
 
     @property
     def supports_flat_params(self) -> bool:
-        """Yes: every weight is updated on its own, so that one flat tensor gives the same result."""
+        """Yes: updates are elementwise, so one flat tensor has the same result."""
         return True
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Norm of all gradients, float32, computed and clipped in a few kernels.
+        """Clip the gradients in a few kernels and return the norm before clipping, float32.
 
         Args:
-            max_norm: gradients of a larger norm are scaled down to it; 0 for no clipping.
-            aggregate_norm_fn: maps this process's norm to the norm that counts.
+            max_norm: gradients with a larger norm are scaled down to it; 0 for no clipping.
+            aggregate_norm_fn: maps this process's norm to the global norm, which is used for clipping and returned.
         """
         grads = [parameter.grad for parameter in self.params if parameter.grad is not None]
         if not grads:
@@ -75,10 +75,10 @@ class FusedAdamW(FairseqOptimizer):
         return norm
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as fairseq's ``adam`` saves it: the update count is an integer."""
+        """The state in the format of fairseq's ``adam``, where the update count is an integer."""
         state = self.optimizer.state_dict()
         steps = [entry["step"] for entry in state["state"].values()]
-        counts = torch.stack(steps).tolist() if steps else []  # one read for all parameters
+        counts = torch.stack(steps).tolist() if steps else []  # reads from the device once
         entries = zip(state["state"].items(), counts, strict=True)
         return {
             "state": {key: {**entry, "step": int(count)} for (key, entry), count in entries},
@@ -92,7 +92,7 @@ class FusedAdamW(FairseqOptimizer):
 
 
 def parse_betas(betas: str | Sequence[float]) -> tuple[float, float]:
-    """Read ``"(0.9, 0.98)"``, or a pair of numbers.
+    """Parse ``"(0.9, 0.98)"`` or a pair of numbers.
 
     Raises:
         ValueError: if it is anything else.

@@ -1,8 +1,8 @@
-"""fairseq's half-precision optimizers: float32 weights in checkpoints, few kernels per update, and one bug less.
+"""Patches for fairseq's half-precision optimizers: float32 weights in checkpoints, fewer kernels, a fix for amp.
 
-fairseq trains fp16 and bf16 with a float32 copy of all weights, the master weights. It does not save them, so that a
+fairseq trains in fp16 and bf16 with a float32 copy of all weights, the master weights. It does not save them, so a
 resumed run starts from weights rounded to half precision. It also copies weights and gradients one tensor at a time.
-``REPLACED`` lists the methods that replace fairseq's.
+``REPLACED`` lists the replaced methods.
 """
 
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def state_dict(self: FP16Optimizer) -> dict[str, Any]:
-    """What fairseq saves, the master weights, and where the loss scale stands between two of its rises."""
+    """fairseq's state, the master weights, and the counters that decide when the loss scale next increases."""
     state = {**fairseq_state_dict(self), MASTERS: [weights.detach() for weights in _masters(self)]}
     if self.scaler is not None:
         state[SCALER] = {name: getattr(self.scaler, name) for name in SCALER_COUNTS}
@@ -33,10 +33,10 @@ def state_dict(self: FP16Optimizer) -> dict[str, Any]:
 def load_state_dict(
     self: FP16Optimizer, state_dict: dict[str, Any], optimizer_overrides: dict[str, Any] | None = None
 ) -> None:
-    """Load what ``state_dict`` saved; without master weights (older checkpoints) as fairseq does.
+    """Load a ``state_dict``; without master weights (older checkpoints) as fairseq does.
 
     Raises:
-        ValueError: if the checkpoint's master weights have other shapes, because its precision was another.
+        ValueError: if the checkpoint's master weights have other shapes, because it was saved with another precision.
     """
     state = dict(state_dict)
     saved, counts = state.pop(MASTERS, None), state.pop(SCALER, None)
@@ -69,13 +69,13 @@ def _first(shapes: list[tuple[int, ...]]) -> str:
 
 
 def _masters(optimizer: FP16Optimizer) -> list[Tensor]:
-    """The float32 weights: one flat tensor per device, or one per parameter."""
+    """The float32 weights: one flat tensor per device, or one tensor per parameter."""
     masters = optimizer.fp32_params
     return list(masters.values()) if isinstance(masters, dict) else list(masters)
 
 
 def _pairs(optimizer: FP16Optimizer, part: Callable[[Tensor], Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each half-precision parameter with a part of its master, its data or gradient; a view where masters are flat."""
+    """Pairs of a half-precision parameter and its master's data or gradient; flat masters are split into views."""
     if not optimizer.has_flat_params:
         pairs = zip(optimizer.fp16_params, optimizer.fp32_params, strict=True)
         return [(half, part(master)) for half, master in pairs if half.requires_grad]
@@ -98,7 +98,7 @@ def _grad(master: Tensor) -> Tensor:
 
 
 def sync_gradients(self: FP16Optimizer) -> None:
-    """Copy the half-precision gradients to the masters' (fairseq's ``_sync_fp16_grads_to_fp32``)."""
+    """Copy the half-precision gradients to the masters (fairseq's ``_sync_fp16_grads_to_fp32``)."""
     if not self._needs_sync:
         return
     pairs = _pairs(self, _grad)
@@ -117,7 +117,7 @@ def sync_weights(self: FP16Optimizer) -> None:
 
 
 def zero_grad(self: FP16Optimizer) -> None:
-    """Clear all gradients, and start from the present loss scale."""
+    """Clear all gradients and set the gradient factor from the current loss scale."""
     for parameter in self.fp16_params:
         parameter.grad = None
     torch._foreach_zero_([_grad(master) for master in _masters(self)])
@@ -126,9 +126,9 @@ def zero_grad(self: FP16Optimizer) -> None:
 
 
 def amp_step(self: AMPOptimizer) -> None:
-    """Step with gradients divided by the loss scale once.
+    """Update with gradients that are divided by the loss scale once.
 
-    fairseq divides them when it clips, then steps with another object, for which torch's scaler divides them again.
+    fairseq divides them when it clips. Then it passes another object to torch's scaler, which divides them again.
     """
     self.scaler.step(self.optimizer)
     self.scaler.update()

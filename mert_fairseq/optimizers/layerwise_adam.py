@@ -1,4 +1,4 @@
-"""Adam whose learning rate differs by parameter, under one schedule."""
+"""Adam with a learning-rate scale per parameter, under one schedule."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,66 +15,66 @@ class LayerwiseAdamConfig(FairseqAdamConfig):
     """The options of fairseq's ``adam``."""
 
 
-def learns_at(parameters: Iterable[nn.Parameter], scale: float) -> None:
-    """Let parameters learn at ``scale`` times the scheduled rate.
+def set_lr_scale(parameters: Iterable[nn.Parameter], scale: float) -> None:
+    """Set the learning rate of parameters to ``scale`` times the scheduled rate.
 
-    The mark is fairseq's own, for its composite optimiser; the float32 copies of half-precision training inherit it.
+    The scale is stored in an attribute of fairseq's composite optimizer, which float32 master weights inherit.
     """
     for parameter in parameters:
         parameter.optim_overrides = {"optimizer": {"lr_scale": scale}}  # type: ignore[attr-defined]
 
 
-def scale_of(parameter: nn.Parameter) -> float:
-    """The parameter's share of the scheduled rate, 1 if nothing was said."""
+def lr_scale(parameter: nn.Parameter) -> float:
+    """The parameter's learning rate relative to the scheduled one; 1 by default."""
     return getattr(parameter, "optim_overrides", {}).get("optimizer", {}).get("lr_scale", 1.0)
 
 
-def check_rates(parameters: Iterable[nn.Parameter], optimizer: FairseqOptimizer) -> None:
-    """Refuse an optimiser that would pass over the parameters' scales in silence.
+def check_lr_scales(parameters: Iterable[nn.Parameter], optimizer: FairseqOptimizer) -> None:
+    """Check that the optimizer supports the parameters' learning-rate scales.
 
     Raises:
-        ValueError: if a parameter that learns has a scale, and the optimiser's groups have none.
+        ValueError: if a trainable parameter has a scale, and the optimizer's groups have none.
     """
-    scales = {scale_of(parameter) for parameter in parameters if parameter.requires_grad}
+    scales = {lr_scale(parameter) for parameter in parameters if parameter.requires_grad}
     if scales - {1.0} and not all("lr_scale" in group for group in optimizer.param_groups):
         raise ValueError(
-            f"optimizer: {type(optimizer).__name__} gives all parameters one learning rate, but the model's layers "
-            f"have their own, {min(scales):g} to {max(scales):g} of the head's. Set optimizer._name: layerwise_adam, "
-            f"or model.encoder_lr_scale: 1 and model.layer_lr_decay: 1."
+            f"optimizer: {type(optimizer).__name__} has one learning rate for all parameters, but the model's layers "
+            f"have {min(scales):g} to {max(scales):g} times the head's. Set optimizer._name: layerwise_adam, or "
+            f"model.encoder_lr_scale: 1 and model.layer_lr_decay: 1."
         )
 
 
 @register_optimizer("layerwise_adam", dataclass=LayerwiseAdamConfig)
 class LayerwiseAdam(FairseqAdam):
-    """fairseq's Adam, one group of parameters a scale; schedules and logs speak of the rate at scale 1."""
+    """fairseq's Adam with one parameter group per scale. Schedules and logs use the rate of scale 1."""
 
     def __init__(self, cfg: LayerwiseAdamConfig, params: Iterable[nn.Parameter]) -> None:
         groups: dict[float, list[nn.Parameter]] = defaultdict(list)
         for parameter in params:
-            groups[scale_of(parameter)].append(parameter)
+            groups[lr_scale(parameter)].append(parameter)
         super().__init__(cfg, [{"params": groups[scale], "lr_scale": scale} for scale in sorted(groups)])
         self.set_lr(self.optimizer_config["lr"])
 
     @property
     def supports_flat_params(self) -> bool:
-        """No: in one flat tensor no parameter has a rate of its own. fairseq then asks for fp16_no_flatten_grads."""
+        """No: one flat tensor can have only one rate. fairseq then requires fp16_no_flatten_grads."""
         return False
 
     def get_lr(self) -> float:
-        """The scheduled rate."""
+        """The scheduled rate, that of scale 1."""
         return self._lr
 
     def set_lr(self, lr: float) -> None:
-        """Follow the schedule: each group at its scale."""
+        """Set the scheduled rate; each group gets its multiple."""
         self._lr = lr
         for group in self.param_groups:
             group["lr"] = lr * group["lr_scale"]
 
     def load_state_dict(self, state_dict: dict[str, Any], optimizer_overrides: dict[str, Any] | None = None) -> None:
-        """Load what a checkpoint holds, but keep this run's scales and rate.
+        """Load a checkpoint's state, but keep this run's scales and rate.
 
         Raises:
-            ValueError: if the checkpoint's parameters are grouped otherwise.
+            ValueError: if the checkpoint has other parameter groups.
         """
         scales = [group["lr_scale"] for group in self.param_groups]
         super().load_state_dict(state_dict, optimizer_overrides)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mert_fairseq.files import escape, write_lines
-from mert_fairseq.fma.card import MANIFEST_SPLITS
+from mert_fairseq.fma.constants import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.licences import parse_licence
 from mert_fairseq.labels.genre_labels import GENRES_DIR, write_genre_labels, write_titles

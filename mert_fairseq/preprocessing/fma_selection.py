@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from mert_fairseq.fma.card import SPLITS, audio_path, track_id_of
+from mert_fairseq.fma.constants import SPLITS, audio_path, known_bad, track_id_of
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.known_bad import known_bad
 from mert_fairseq.fma.licences import parse_licence
 from mert_fairseq.preprocessing.examine_track import Settings, Track
 from mert_fairseq.preprocessing.pipeline_steps import tracks_to_examine
@@ -105,7 +104,7 @@ def _rejected_by_tables(fma: FMA, choice: Choice) -> dict[int, tuple[Reason, str
     tracks = fma.select(choice.subset)
     reasons = {}
     for track_id, text in tracks["track", "license"].items() if choice.require else ():
-        if refusal := parse_licence(text).refuses(choice.require):
+        if refusal := parse_licence(text).reject_reason(choice.require):
             reasons[int(track_id)] = Reason.LICENCE, refusal
     bad = known_bad(choice.archive)
     if not choice.keep_known_bad:

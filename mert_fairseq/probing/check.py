@@ -56,7 +56,7 @@ def check_task(task: ProbeTask, data: Path, work: Path | None = None, decode: bo
                 "note", f"train / valid / test have {found}, the published split {expected}: not the published data."
             )
         )
-    findings += [Finding("note", text) for text in task.check(data)]
+    findings += [Finding("error", text) for text in task.check(data)]
     return Checked(findings, read)
 
 

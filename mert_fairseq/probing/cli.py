@@ -46,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--precision", default="float32", choices=("float32", "bfloat16"), help="of the heads' matrix products"
     )
+    options.add_argument(
+        "--beat-labels",
+        default="v1",
+        choices=("v1", "v2", "v1_softmax", "none"),
+        help="widening of beat labels in training, by version of MARBLE",
+    )
     options.add_argument("--max-epochs", type=positive_int, help="at most (default: the task's)")
     options.add_argument(
         "--splits", type=Path, help="folder of train.txt, valid.txt and test.txt, in place of the task's"

@@ -1,5 +1,6 @@
 """Accuracy by number of labelled clips per class: how far a model gets with few labels."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,9 @@ def few_shot_scores(
             rows = np.flatnonzero(np.isin(train.clip_of_row.numpy(), clips))
             scaler = StandardScaler().fit(features[rows])
             model = LogisticRegression(max_iter=1000)
-            model.fit(scaler.transform(features[rows]), classes[train.clip_of_row.numpy()[rows]])
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The number of unique classes")  # one clip per class
+                model.fit(scaler.transform(features[rows]), classes[train.clip_of_row.numpy()[rows]])
             outputs = np.full((len(tested), objective.outputs), NEVER)
             outputs[:, model.classes_] = model.predict_log_proba(scaler.transform(tested))
             scores.append(objective.score(torch.from_numpy(outputs), test)[objective.monitor_name])

@@ -64,7 +64,7 @@ class ProbeTask(ABC):
         """
 
     def check(self, data: Path) -> list[str]:
-        """Further findings of ``mert-probe check``, one sentence each; none by default."""
+        """Further errors that ``mert-probe check`` reports, one sentence each; none by default."""
         return []
 
     def is_published(self, data: ProbeData) -> bool:

@@ -17,7 +17,7 @@ from mert_fairseq.probing.separation.run import run_separation
 from mert_fairseq.probing.task import ProbeTask
 from mert_fairseq.probing.tasks import TASKS, find_task
 from mert_fairseq.probing.tasks.musdb18 import MUSDB18
-from mert_fairseq.reporting.text_table import text_table
+from mert_fairseq.reporting.page import text_table
 
 
 def list_tasks(names: Sequence[str], as_json: bool) -> int:
@@ -116,6 +116,7 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
         seeds=tuple(range(FIRST_SEED, FIRST_SEED + options.seeds)),
         layers=layers,
         precision=options.precision,
+        beat_labels=options.beat_labels,
         normalize="on" if options.protocol == "marble" else "model",
     )
 

@@ -65,7 +65,7 @@ class Window(NamedTuple):
 def windows(
     blocks: Iterable[np.ndarray], core_samples: int, lead_samples: int, follow_samples: int
 ) -> Iterator[Window]:
-    """Cut a track into overlapping windows whose cores follow one another, whatever the sizes of the blocks.
+    """Cut a track into overlapping windows whose cores follow one another, for any block sizes.
 
     Args:
         blocks: (n,) float32 each, end to end.

@@ -13,13 +13,13 @@ from mert_fairseq.teachers.cqt_plan import CQTPlan, build_plan, circle_frames, c
 
 BACKENDS = ("fft", "gather", "nnaudio")
 MAX_PLANS = 12  # 5 to 30 MB each at the default settings
-MAX_BLOCK_SAMPLES = 1 << 19  # longer clips go in blocks, so that neither plans nor spectra grow with the clip
-CLIPS_AT_ONCE = 8  # what stays in a CPU core's cache, at 5 s a clip
+MAX_BLOCK_SAMPLES = 1 << 19  # longer clips are processed in blocks, so that plans and spectra do not grow with the clip
+CLIPS_AT_ONCE = 8  # fit into a CPU core's cache at 5 s per clip
 BINS_AT_ONCE = 16
 
 
 class _Block(NamedTuple):
-    """A stretch of a clip: its frames, how many more lie before them, and the samples that are transformed."""
+    """Consecutive frames of a clip, the number of context frames before them, and the samples to transform."""
 
     first: int
     last: int
@@ -32,17 +32,17 @@ class CQTTeacher:
     """Magnitudes of the constant-Q transform, equal to nnAudio's ``features.cqt.CQT`` within 1e-4 of the peak.
 
     nnAudio's arguments are: hop_length, fmin, n_bins, bins_per_octave, filter_scale 1, norm 1, Hann, centred, zero
-    padding, "Magnitude". A plain object: it holds no parameter or buffer, so nothing lands in checkpoints and fp16
-    training does not halve it. Everything is computed in float32 without gradients, under autocast too.
+    padding, "Magnitude". A plain object without parameters or buffers: nothing of it is stored in checkpoints, and
+    fp16 training does not convert it. Everything is float32 without gradients, even under autocast.
 
     Args:
         sample_rate: of the wave, in Hz.
         hop_samples: from one frame to the next.
-        bins: frequencies.
-        bins_per_octave: their spacing.
+        bins: number of frequencies.
+        bins_per_octave: spacing of the frequencies.
         fmin_hz: of bin 0; 32.7 Hz is C1.
-        backend: "fft", which takes the form that suits the wave's device; "gather", a GPU's form everywhere; or
-            "nnaudio" for the reference (50 times slower, and 176 MB of kernels).
+        backend: "fft" uses the algorithm that suits the wave's device; "gather" uses the GPU algorithm on every device;
+            "nnaudio" is the reference (50 times slower, with 176 MB of kernels).
 
     Raises:
         ValueError: if a size is not positive, a bin lies above the Nyquist frequency, or the backend is unknown.
@@ -63,7 +63,7 @@ class CQTTeacher:
                 f"{bins_per_octave} and fmin_hz {fmin_hz:g} must all be above 0."
             )
         if backend not in BACKENDS:
-            raise ValueError(f"CQT: no backend {backend!r}; there are {', '.join(BACKENDS)}.")
+            raise ValueError(f"CQT: found backend {backend!r}, expected one of {', '.join(BACKENDS)}.")
         self.sample_rate = sample_rate
         self.hop_samples = hop_samples
         self.bins = bins
@@ -74,11 +74,11 @@ class CQTTeacher:
         self._plans: OrderedDict[Any, Any] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave the plans behind; they are built again in a tenth of a second."""
+        """Leave the plans out of copies and pickles; building one again takes a tenth of a second."""
         return {**self.__dict__, "_plans": OrderedDict()}
 
     def num_frames(self, samples: int) -> int:
-        """Frames of a clip: one at sample 0 and one every hop."""
+        """Number of frames of a clip: one at sample 0, then one per hop."""
         return samples // self.hop_samples + 1
 
     def __call__(self, wave: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class CQTTeacher:
         return torch.cat(parts, dim=1)
 
     def _blocks(self, samples: int) -> Iterator["_Block"]:
-        """Cut a long clip into blocks, with the context that their kernels see."""
+        """Cut a long clip into blocks, with the context that their kernels need."""
         frames = self.num_frames(samples)
         context_frames = -(-self.geometry.context_samples // self.hop_samples)
         block_frames = max(MAX_BLOCK_SAMPLES // self.hop_samples, 8 * context_frames)
@@ -135,7 +135,7 @@ class CQTTeacher:
             yield _Block(first, last, lead, start, stop)
 
     def plan(self, samples: int, device: torch.device) -> CQTPlan:
-        """The plan that clips of ``samples`` use on ``device``: the last few are kept, lengths share them."""
+        """The plan for clips of ``samples`` on ``device``. Similar lengths share plans; the last few are cached."""
         frames = circle_frames(self.geometry, samples)
         return self._cached((frames, device), lambda: build_plan(self.geometry, frames, device))
 
@@ -179,10 +179,11 @@ class CQTTeacher:
 
 
 def _split(plan: CQTPlan, spectrum: Tensor, half_sample: bool, planes: Tensor) -> None:
-    """Real parts over imaginary parts, mirrored at both ends as a real wave's are, into ``planes`` (2 B, width).
+    """Write the spectrum into ``planes`` (2 B, width): real parts, then imaginary parts, mirrored at both ends.
 
-    Planes, because a kernel's real values then weigh contiguous floats. With ``half_sample`` the spectrum is changed in
-    place to that of the wave moved by half a sample, to where the kernels of odd length have their centre.
+    The mirroring is that of a real wave's spectrum. In planes, a kernel's real values multiply contiguous floats. With
+    ``half_sample`` the spectrum is first changed, in place, to that of the wave moved by half a sample, where kernels
+    of odd length have their centre.
     """
     clips, inner = spectrum.shape
     mirror_sign = 1
@@ -196,7 +197,7 @@ def _split(plan: CQTPlan, spectrum: Tensor, half_sample: bool, planes: Tensor) -
 
 
 def _fill(plan: CQTPlan, planes: Tensor, half_sample: bool, lead: int, out: Tensor) -> None:
-    """Weigh, fold, invert the bins of even (or odd) kernel length into ``out`` (B, bins, F), from frame ``lead`` on."""
+    """Weight, fold and invert the bins of even (or odd) kernel length into ``out`` (B, bins, F), from ``lead`` on."""
     clips, _, frames = out.shape
     chosen = [k for k, kernel in enumerate(plan.bins) if kernel.half_sample == half_sample]
     folded = planes.new_empty(2 * clips, BINS_AT_ONCE, plan.frames)

@@ -1,8 +1,8 @@
-"""The constant-Q transform for GPUs: few large steps instead of one short one per bin.
+"""The constant-Q transform for GPUs: few large operations instead of a short one per bin.
 
-A CPU works through the bins one by one, in its cache. A GPU would wait for the launch of each: 1,674 for 16 clips.
-Here bins whose kernels fill about as many rows share a gather, a product and a sum, whatever the number of clips. Sums
-have a fixed order, so a run repeats to the last bit.
+A CPU processes the bins one by one in its cache. A GPU would wait for kernel launches: 1,674 for 16 clips. Here, bins
+with similar numbers of rows share one gather, one product and one sum, for any number of clips. Sums have a fixed
+order, so runs are bit-identical.
 """
 
 from itertools import pairwise
@@ -14,19 +14,19 @@ from torch import Tensor
 
 from mert_fairseq.teachers.cqt_plan import CQTPlan
 
-# Rows are filled up with zeros to one of these numbers (or to the most there are): 16 % more values in 12 groups.
+# Rows are padded with zeros to one of these numbers (or to the largest number): 16 % more values, in 12 groups.
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
 class BinGroup(NamedTuple):
     """Neighbouring bins of G kernels with R rows of M values."""
 
-    places: Tensor  # (G x R x M,) int64, into the spectrum and, behind it, the spectrum moved by half a sample
+    places: Tensor  # (G x R x M,) int64, indices into the spectrum followed by the spectrum moved by half a sample
     weights: Tensor  # (G, R, M, 2) float32, of the real and the imaginary part
 
 
 class GatherPlan(NamedTuple):
-    """A ``CQTPlan`` for few large steps; one per clip length and device."""
+    """A ``CQTPlan`` for few large operations; one per clip length and device."""
 
     samples: int  # N of the circle
     half_sample_shift: Tensor  # (N / 2 + 1,) complex64
@@ -34,7 +34,7 @@ class GatherPlan(NamedTuple):
 
 
 def gather_plan(plan: CQTPlan) -> GatherPlan:
-    """Turn a plan on the CPU into one for ``gather_cqt``, on the CPU too."""
+    """Convert a plan on the CPU into a plan for ``gather_cqt``, also on the CPU."""
     rows = np.array([kernel.values.shape[0] for kernel in plan.bins])
     filled = np.array([min((size for size in ROWS if size >= count), default=rows.max()) for count in rows])
     edges = [0, *(np.flatnonzero(np.diff(filled)) + 1), len(rows)]
@@ -51,7 +51,7 @@ def _group(plan: CQTPlan, bins: range, rows: int) -> BinGroup:
         size = values.numel()
         at = np.arange(first - plan.before, first - plan.before + size)
         below, above = at < 0, at >= inner
-        # A real wave's spectrum is mirrored at both ends. Half a sample is half a turn at the sampling rate.
+        # A real wave's spectrum is mirrored at both ends. Half a sample is half a period at the sampling rate.
         sign = np.where(above & half_sample, -1.0, 1.0)
         flat = values.flatten().numpy()
         index[place, :size] = np.where(below, -at, np.where(above, plan.samples - at, at)) + half_sample * inner
@@ -62,7 +62,7 @@ def _group(plan: CQTPlan, bins: range, rows: int) -> BinGroup:
 
 
 def to_device(plan: GatherPlan, device: torch.device) -> GatherPlan:
-    """The plan where the waves are."""
+    """Copy the plan to the device of the waves."""
     groups = [BinGroup(group.places.to(device), group.weights.to(device)) for group in plan.groups]
     return GatherPlan(plan.samples, plan.half_sample_shift.to(device), groups)
 

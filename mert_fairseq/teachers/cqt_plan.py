@@ -1,10 +1,10 @@
-"""How one clip length is transformed: padded length, and each constant-Q kernel's few spectral values.
+"""The plan for one clip length: the padded length, and the few spectral values of each constant-Q kernel.
 
-The CQT of frame f and bin k is a correlation of the wave with a Hann-windowed tone of ``lengths[k]`` samples, taken at
-sample ``f * hop``. On a circle of N = hop x M samples it is a product of spectra, and keeping every hop-th sample of
-its inverse transform means adding up the product modulo M and inverting it with M points. A shift of the product along
-the frequency axis only turns the phase of the result, so a kernel's values are kept from their first one on, padded to
-whole rows of M: folding is then the sum of the rows, and the magnitudes are exact.
+The CQT of frame f and bin k is the correlation of the wave with a Hann-windowed tone of ``lengths[k]`` samples at
+sample ``f * hop``. On a circle of N = hop x M samples this is a product of spectra. Keeping every hop-th sample of its
+inverse transform is the same as summing the product modulo M and inverting the sum with M points. A shift of the
+product along the frequency axis changes only the phase of the result. So a kernel's values are stored from the first
+one, padded to whole rows of M: folding is then a sum of rows, and the magnitudes are exact.
 """
 
 import math
@@ -20,7 +20,7 @@ HALF_WIDTH = 32
 
 
 class CQTGeometry(NamedTuple):
-    """What the kernels look like in time, after nnAudio's definition (filter scale 1)."""
+    """Frequencies and lengths of the kernels, as nnAudio defines them (filter scale 1)."""
 
     sample_rate: int
     hop_samples: int
@@ -29,12 +29,12 @@ class CQTGeometry(NamedTuple):
 
     @property
     def context_samples(self) -> int:
-        """Samples on either side of a frame that its longest kernel sees."""
+        """Samples on either side of a frame that the longest kernel covers."""
         return (int(self.lengths.max()) + 1) // 2
 
 
 class BinKernel(NamedTuple):
-    """One bin's slice of the spectrum and what to weigh it with."""
+    """The slice of the spectrum that one bin uses, and its weights."""
 
     half_sample: bool  # the kernel is centred between two samples (odd length)
     first: int  # where its slice of the extended spectrum starts
@@ -42,18 +42,18 @@ class BinKernel(NamedTuple):
 
 
 class CQTPlan(NamedTuple):
-    """Everything that depends on the clip length: built once for a length and device."""
+    """Everything that depends on the clip length; built once per length and device."""
 
     frames: int  # M, of the circle
     samples: int  # N = hop x M
     before: int  # spectral values mirrored in front of zero frequency
-    after: int  # and behind the Nyquist frequency
+    after: int  # and after the Nyquist frequency
     half_sample_shift: Tensor  # (N / 2 + 1,) complex64
     bins: list[BinKernel]
 
 
 def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave: int, fmin_hz: float) -> CQTGeometry:
-    """Frequencies and lengths of the kernels.
+    """Compute the frequencies and lengths of the kernels.
 
     Raises:
         ValueError: if a bin lies above the Nyquist frequency.
@@ -61,8 +61,8 @@ def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave:
     frequencies_hz = fmin_hz * 2.0 ** (np.arange(bins) / bins_per_octave)
     if frequencies_hz[-1] > sample_rate / 2:
         raise ValueError(
-            f"CQT: the top one of {bins} bins lies at {frequencies_hz[-1]:.1f} Hz, above the Nyquist frequency of "
-            f"{sample_rate / 2:g} Hz. Take fewer bins, a lower fmin_hz, or a higher sample rate."
+            f"CQT: found the highest of {bins} bins at {frequencies_hz[-1]:.1f} Hz, expected it below the Nyquist "
+            f"frequency of {sample_rate / 2:g} Hz. Use fewer bins, a lower fmin_hz, or a higher sample rate."
         )
     quality = 1 / (2 ** (1 / bins_per_octave) - 1)
     lengths = np.ceil(quality * sample_rate / frequencies_hz).astype(np.int64)
@@ -70,15 +70,15 @@ def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave:
 
 
 def whole_octaves(sample_rate: int, bins_per_octave: int, fmin_hz: float) -> int:
-    """Octaves from ``fmin_hz`` on of which all bins lie below the Nyquist frequency; 0 or less for none."""
+    """Number of octaves from ``fmin_hz`` whose bins all lie below the Nyquist frequency; 0 or less if none."""
     return math.floor(math.log2(sample_rate / 2 / fmin_hz) + 1 / bins_per_octave)
 
 
 def circle_frames(geometry: CQTGeometry, samples: int) -> int:
-    """Frames of a circle that holds ``samples`` and the silence that a kernel may see beyond either end.
+    """Frames of a circle that holds ``samples`` and the silence that kernels need beyond both ends.
 
-    Both ends share one stretch of silence. Sizes are 8, 9, 10, 12 or 15 times a power of two: fast to transform, always
-    even, and few, so that clips of many lengths share a plan.
+    Both ends share the same silence. Sizes are 8, 9, 10, 12 or 15 times a power of two: fast to transform, always even,
+    and few, so that clips of many lengths share a plan.
     """
     needed = -(-(samples + geometry.context_samples) // geometry.hop_samples)
     doublings = max(0, needed.bit_length() - 4)
@@ -87,7 +87,7 @@ def circle_frames(geometry: CQTGeometry, samples: int) -> int:
 
 
 def build_plan(geometry: CQTGeometry, frames: int, device: torch.device) -> CQTPlan:
-    """The plan for a circle of ``frames``, on ``device``; 0.1 s for 5 s clips at the default settings."""
+    """Build the plan for a circle of ``frames`` on ``device``; takes 0.1 s for 5 s clips at the default settings."""
     samples = frames * geometry.hop_samples
     centres = np.rint(geometry.frequencies_hz / geometry.sample_rate * samples).astype(np.int64)
     resolution = samples / geometry.lengths
@@ -119,11 +119,11 @@ def kernel_spectrum(cycles_per_sample: np.ndarray, length: int) -> np.ndarray:
     sin(length a) cot(a) sin(b)^2 / (sin(b)^2 - sin(a)^2) / 2.
 
     Args:
-        cycles_per_sample: distances from the kernel's own frequency.
-        length: in samples.
+        cycles_per_sample: distances from the kernel's frequency.
+        length: of the window, in samples.
     """
     a, b = np.pi * cycles_per_sample, np.pi / length
-    nudge = 1e-7 * b  # off the removable singularities at 0 and +-b, where the formula divides 0 by 0
+    nudge = 1e-7 * b  # avoids the removable singularities at 0 and +-b, where the formula divides 0 by 0
     for pole in (0.0, b, -b):
         a = np.where(np.abs(a - pole) < nudge, pole + nudge, a)
     window_sum = np.sin(length * a) / np.tan(a) * np.sin(b) ** 2 / (np.sin(b) ** 2 - np.sin(a) ** 2) / 2

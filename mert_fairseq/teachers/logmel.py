@@ -1,4 +1,4 @@
-"""Mel power spectra on HTK's scale, and the log-mel teacher, an optional musical target beside the CQT.
+"""Mel power spectra on HTK's scale, and the log-mel teacher, an optional musical target in addition to the CQT.
 
 Implemented here because torchaudio cannot be imported with a CPU-only torch; the tests compare with torchaudio.
 """

@@ -1,8 +1,8 @@
-"""EnCodec's causal encoder in chunks that carry their state, with the numbers of one pass over the whole track.
+"""EnCodec's causal encoder, chunk by chunk, with the same results as one pass over the whole track.
 
-A causal convolution of kernel k and stride s needs the last k - s inputs of the chunk before; the LSTM needs its two
-states. At the track's start the package reflects the first k - s inputs to the left, and at its end every convolution
-fills its last window by reflection to the right; chunks of whole code frames keep all layers in step in between.
+A causal convolution of kernel k and stride s needs the last k - s inputs of the previous chunk; the LSTM needs its two
+states. At the start of a track the package reflects the first k - s inputs to the left. At its end each convolution
+pads its last window by reflection to the right. Chunks of whole code frames keep all layers aligned in between.
 """
 
 from typing import Any
@@ -21,8 +21,8 @@ class StreamingConv:
         conv = layer.conv.conv
         if not layer.causal or conv.dilation[0] != 1 or layer.conv.norm_type not in ("weight_norm", "none"):
             raise ValueError(
-                f"EnCodec: {layer} cannot run in chunks; expected a causal, undilated convolution without a norm over "
-                f"time, as the 24 kHz model has."
+                f"EnCodec: found {layer}, which cannot run in chunks, expected a causal, undilated convolution "
+                f"without a norm over time. Use the 24 kHz model."
             )
         self.weight = conv.weight.detach()
         self.bias = conv.bias.detach()
@@ -38,12 +38,12 @@ class StreamingConv:
         if last:
             extra = -(x.shape[2] - self.carried) % self.stride
             x = pad(x, (0, extra), mode="reflect") if extra else x
-        left = x[:, :, x.shape[2] - self.carried :].clone() if self.carried else None  # a view would hold all of x
-        return conv1d(x, self.weight, self.bias, self.stride), left
+        carry = x[:, :, x.shape[2] - self.carried :].clone() if self.carried else None  # a view would keep all of x
+        return conv1d(x, self.weight, self.bias, self.stride), carry
 
 
 class StreamingBlock:
-    """A residual block: ELU, convolution, ELU, convolution, beside a convolution as the shortcut."""
+    """A residual block: ELU, convolution, ELU, convolution, plus a convolution as the shortcut."""
 
     def __init__(self, block: Any):
         _, first, _, second = block.block
@@ -66,7 +66,7 @@ class StreamingLSTM:
         self.lstm = layer.lstm
 
     def __call__(self, x: Tensor, state: State, last: bool) -> tuple[Tensor, State]:
-        """(B, C, T) to (B, C, T), and the states for the next chunk, the batch first."""
+        """(B, C, T) to (B, C, T), and the states for the next chunk, batch first."""
         x = x.permute(2, 0, 1)
         before = None if state is None else tuple(part.transpose(0, 1).contiguous() for part in state)
         y, after = self.lstm(x, before)
@@ -74,10 +74,10 @@ class StreamingLSTM:
 
 
 class StreamingElu:
-    """The activation, in place."""
+    """The ELU activation, in place."""
 
     def __call__(self, x: Tensor, state: State, last: bool) -> tuple[Tensor, State]:
-        """(B, C, T) to the same."""
+        """(B, C, T) to (B, C, T); has no state."""
         return elu_(x), None
 
 
@@ -90,28 +90,31 @@ LAYERS: dict[str, Any] = {
 
 
 class StreamingEncoder:
-    """The package's SEANetEncoder, a chunk at a time.
+    """The package's SEANetEncoder, chunk by chunk.
 
     Raises:
-        ValueError: if a layer is of a kind that cannot run in chunks (the 48 kHz model).
+        ValueError: if a layer cannot run in chunks (the 48 kHz model).
     """
 
     def __init__(self, encoder: Any):
         names = [type(layer).__name__ for layer in encoder.model]
         if unknown := set(names) - LAYERS.keys():
-            raise ValueError(f"EnCodec: layers {', '.join(sorted(unknown))} cannot run in chunks.")
+            raise ValueError(
+                f"EnCodec: found the layers {', '.join(sorted(unknown))}, which cannot run in chunks, expected "
+                f"{', '.join(LAYERS)}. Use the 24 kHz model."
+            )
         self.layers = [LAYERS[name](layer) for name, layer in zip(names, encoder.model, strict=True)]
 
     def __call__(self, wave: Tensor, states: State, last: bool) -> tuple[Tensor, State]:
         """Encode the next chunk of a batch of tracks.
 
         Args:
-            wave: (B, 1, T); T a multiple of the hop unless it is the last chunk, and 8 hops or more.
-            states: what the chunk before gave, or None.
+            wave: (B, 1, T); T is at least 8 hops, and a multiple of the hop unless this is the last chunk.
+            states: as returned for the previous chunk; None for the first.
             last: whether the tracks end here.
 
         Returns:
-            (B, D, ceil(T / hop)) embeddings, and the states.
+            (B, D, ceil(T / hop)) embeddings, and the states for the next chunk.
         """
         x, after = wave, []
         for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
@@ -120,10 +123,10 @@ class StreamingEncoder:
         return x, after
 
 
-def take_rows(state: State, rows: list[int]) -> State:
-    """The states of some tracks of a batch."""
+def select_rows(state: State, rows: list[int]) -> State:
+    """Select the states of some tracks of a batch."""
     if state is None:
         return None
     if isinstance(state, Tensor):
         return state[rows]
-    return type(state)(take_rows(part, rows) for part in state)
+    return type(state)(select_rows(part, rows) for part in state)

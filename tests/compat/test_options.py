@@ -1,4 +1,4 @@
-"""Every published option keeps its default and meaning, or is refused by name when it is changed."""
+"""Every published option keeps its default and meaning, or changing it is an error that names it."""
 
 from types import SimpleNamespace
 
@@ -44,7 +44,7 @@ def _output(model: MERTModel, training: bool = True, clips: int = 2, **inputs):
 @pytest.mark.parametrize(("section", "config"), [
     ("model mert", MERTConfig), ("task mert_pretraining", MERTPretrainingConfig),
 ])  # fmt: skip
-def test_every_published_option_is_there_with_its_default(section, config, shared_dir):
+def test_every_published_option_exists_with_its_default(section, config, shared_dir):
     published = yaml.safe_load((shared_dir / "reference/published_options.yaml").read_text())[section]
     ours = OmegaConf.to_container(OmegaConf.structured(config), resolve=False, enum_to_str=True)
     for name, default in published.items():
@@ -56,7 +56,7 @@ def test_every_published_option_is_there_with_its_default(section, config, share
     ("audio_extract_type", "melspec"), ("music_conv_nmel", 128), ("music_conv_hoplen", 10), ("emb_grad_mult", 0.1),
     ("latent_temp", (1.0, 0.5, 0.9)), ("pos_enc_type", "rope"),
 ])  # fmt: skip
-def test_options_without_effect_are_refused_by_name(field, value):
+def test_changing_an_option_without_effect_is_an_error_that_names_it(field, value):
     with pytest.raises(ValueError, match=f"^{field} is .*; only .* is supported"):
         _model(**{field: value})
 
@@ -73,33 +73,33 @@ def test_options_without_effect_are_refused_by_name(field, value):
     ({"mask_dynamic_len": "[5, 0]", "mask_dynamic_len_step": "[1000]"}, "mask_length 0 be at least 1"),
     ({"logit_temp": 0.0}, "^logit_temp is 0, expected a number above 0, such as 0.1"),
     ({"learnable_temp_init": -1.0}, "^learnable_temp_init is -1, expected a number above 0, such as 0.1"),
-    ({"attn_type": "espnet"}, "attn_type 'espnet' is of conformer layers and there is none"),
-    ({"layer_type": "conformer", "deepnorm": True}, "conformer layers do not obey deepnorm or subln"),
-    ({"layer_type": "conformer", "activation_dropout": 0.1}, "do not obey activation_dropout \\(found 0.1\\)"),
-    ({"encoder_layer_types": ["transformer", "conformer"], "activation_fn": "relu"}, "do not obey activation_fn"),
+    ({"attn_type": "espnet"}, "attn_type is 'espnet', but the encoder has no conformer layer"),
+    ({"layer_type": "conformer", "deepnorm": True}, "deepnorm or subln has no effect on conformer layers"),
+    ({"layer_type": "conformer", "activation_dropout": 0.1}, "activation_dropout has no effect .*found 0.1"),
+    ({"encoder_layer_types": ["transformer", "conformer"], "activation_fn": "relu"}, "activation_fn has no effect"),
     ({"pretrained_weights": "/nowhere.pt"}, "/nowhere.pt: no such checkpoint"),
 ])  # fmt: skip
-def test_options_that_do_not_fit_are_refused(fields, message):
+def test_invalid_options_are_errors(fields, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         _model(**fields)
 
 
-def test_chunked_loss_is_accepted_ignored_and_said_in_the_log(caplog):
+def test_chunk_nce_cal_is_accepted_and_logged_as_ignored(caplog):
     with caplog.at_level("INFO"):
         _model(chunk_nce_cal=100)
     assert "chunk_nce_cal is ignored" in caplog.text
 
 
-def test_random_codebooks_are_drawn_with_replacement_and_have_their_own_projections():
+def test_random_codebooks_are_sampled_with_replacement_and_have_their_own_projections():
     model = _model(random_codebook=4, untie_final_proj=True)
     assert {f"final_projs.{q}.weight" for q in range(3)} <= set(model.state_dict())
-    drawn = [p.codebook for p in _output(model)["masked"]]
-    assert len(drawn) == 4
-    assert set(drawn) <= {0, 1, 2}
+    sampled = [p.codebook for p in _output(model)["masked"]]
+    assert len(sampled) == 4
+    assert set(sampled) <= {0, 1, 2}
     assert [p.codebook for p in _output(model, training=False)["masked"]] == [0, 1, 2]
 
 
-def test_learnt_temperature_starts_at_its_value_and_stops_at_its_maximum():
+def test_learned_temperature_starts_at_its_initial_value_and_stops_at_its_maximum():
     model = _model(learnable_temp=True, learnable_temp_init=0.1, learnable_temp_max=30.0)
     fixed = _model(logit_temp=0.1)
     fixed.load_state_dict({k: v for k, v in model.state_dict().items() if "logit_temp" not in k})
@@ -111,7 +111,7 @@ def test_learnt_temperature_starts_at_its_value_and_stops_at_its_maximum():
     torch.testing.assert_close(hot, _output(fixed, False)["masked"][1].logits * 3.0, rtol=1e-4, atol=1e-4)
 
 
-def test_temperatures_that_were_saved_one_by_one_load_as_one_parameter():
+def test_temperatures_that_were_saved_separately_load_as_one_parameter():
     model = _model(learnable_temp=True)
     state = {key: value for key, value in model.state_dict().items() if key != "logit_temp_list"}
     one_by_one = {f"logit_temp_list.{q}": torch.tensor(float(q)) for q in range(3)}
@@ -135,47 +135,47 @@ def test_mask_schedules_follow_the_update_number():
     assert shares[0] < 0.3
     assert shares[1] < 0.3
     assert shares[2] > 0.4
-    assert model.frame_law(49).length == 2
-    assert model.frame_law(50).length == 4
+    assert model.time_mask(49).length == 2
+    assert model.time_mask(50).length == 4
 
 
-def test_dead_channels_are_zero_in_every_frame():
+def test_masked_channels_are_zero_in_every_frame():
     model = _model(mask_channel_prob=0.5, mask_channel_length=2)
     seen = []
     model.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     _output(model, training=False)
-    dead = (seen[0] == 0).all(1)
-    assert 0.1 < dead.float().mean() < 0.7
-    assert dead[0].tolist() != dead[1].tolist()
+    masked = (seen[0] == 0).all(1)
+    assert 0.1 < masked.float().mean() < 0.7
+    assert masked[0].tolist() != masked[1].tolist()
 
 
-def test_mixture_leaves_targets_and_validation_alone():
+def test_mixture_does_not_change_targets_or_validation():
     torch.manual_seed(1)
     source = torch.randn(2, 12_000) * 0.1
     model = _model(mixture_prob=1.0, audio_cqt_loss_m=True, inbatch_noise_augment_len_range="[2000, 4000]", dropout=0.0)
-    heard, targets = [], []
-    model.feature_extractor.register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0]))
+    waves, targets = [], []
+    model.feature_extractor.register_forward_pre_hook(lambda module, inputs: waves.append(inputs[0]))
     teacher = model.encoder_cqt_model.teacher
     model.encoder_cqt_model.teacher = lambda wave: targets.append(wave) or teacher(wave)
     for training in (True, False):
         _output(model, training)
-    assert not torch.equal(heard[0], source)
-    torch.testing.assert_close(heard[1], source)
+    assert not torch.equal(waves[0], source)
+    torch.testing.assert_close(waves[1], source)
     assert all(torch.equal(target, source) for target in targets)
 
 
-def test_wave_and_conv_feature_norms_standardise():
+def test_wav_normalize_and_stable_layernorm_normalise_their_inputs():
     model = _model(wav_normalize=True, do_cnn_feat_stable_layernorm=True)
-    heard = []
-    model.feature_extractor.register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0]))
+    waves = []
+    model.feature_extractor.register_forward_pre_hook(lambda module, inputs: waves.append(inputs[0]))
     _output(model)
-    torch.testing.assert_close(heard[0].mean(1), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(heard[0].var(1, unbiased=False), torch.ones(2), atol=1e-2, rtol=0)
+    torch.testing.assert_close(waves[0].mean(1), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(waves[0].var(1, unbiased=False), torch.ones(2), atol=1e-2, rtol=0)
     assert not list(model.layer_norm.parameters())
     assert model.post_extract_norm.weight.shape == (16,)
 
 
-def test_cqt_joins_the_conv_features():
+def test_the_cqt_is_appended_to_the_conv_features():
     model = _model(feature_extractor_cqt=True, feature_extractor_cqt_bins=84)
     assert model.post_extract_proj.in_features == 8 + 84
     assert _output(model)["features_pen"] > 0
@@ -193,7 +193,7 @@ def test_conv_gradients_are_scaled_or_stopped():
     assert norms[0.1] == pytest.approx(0.1 * norms[1.0], rel=1e-3)
 
 
-def test_relaxation_changes_no_logit():
+def test_relaxation_does_not_change_logits():
     plain, relaxed = (
         _model(dropout=0.0, attention_dropout=0.0),
         _model(dropout=0.0, attention_dropout=0.0, attention_relax=32.0),
@@ -228,7 +228,7 @@ def test_targets_as_a_list_and_as_one_tensor_are_the_same():
 
 
 @pytest.mark.parametrize("untied", [True, False])
-def test_target_first_exchanges_two_columns_and_keeps_cross_entropy(untied):
+def test_target_first_swaps_two_columns_and_keeps_cross_entropy(untied):
     model = _model(untie_final_proj=untied)
     output = _output(model, False)
     for prediction, logits, zeros in zip(
@@ -242,7 +242,7 @@ def test_target_first_exchanges_two_columns_and_keeps_cross_entropy(untied):
         assert (logits.argmax(1) == 0).sum() == right
 
 
-def test_pretrained_conv_stack_is_taken_over(tmp_path):
+def test_pretrained_weights_initialise_the_conv_stack(tmp_path):
     donor = _model()
     torch.save({"model": donor.state_dict()}, tmp_path / "donor.pt")
     model = _model(pretrained_weights=str(tmp_path / "donor.pt"), dropout=0.0)
@@ -253,7 +253,7 @@ def test_pretrained_conv_stack_is_taken_over(tmp_path):
         _model(pretrained_weights=str(tmp_path / "donor.pt"), **other)
 
 
-def test_layers_that_are_not_there_are_refused():
+def test_layers_that_do_not_exist_are_errors():
     model, source = _model().eval(), torch.randn(1, 8_000)
     for layer in (0, -1, 3):
         with pytest.raises(ValueError, match=f"output_layer is {layer}, expected 1 to 2, or None"):
@@ -262,7 +262,7 @@ def test_layers_that_are_not_there_are_refused():
     torch.testing.assert_close(last, model.extract_features(source)[0])
 
 
-def test_features_leave_torchs_generator_alone():
+def test_extracting_features_does_not_change_torchs_generator():
     model, source = _model().eval(), torch.randn(1, 8_000)
     before = torch.get_rng_state()
     model.extract_features(source)
@@ -285,5 +285,5 @@ def test_build_model_takes_rates_from_the_task_and_classes_from_its_dictionaries
     assert model.num_classes == [7, 9]
     assert model.label_embs_concat.shape == (16, 8)
     task.cfg.label_rate = 50.0
-    with pytest.raises(ValueError, match=r"model\.label_rate is 75 Hz, but the task's labels come at 50 Hz"):
+    with pytest.raises(ValueError, match=r"model\.label_rate is 75 Hz, but task\.label_rate is 50 Hz"):
         MERTModel.build_model(config, task)

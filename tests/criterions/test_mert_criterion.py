@@ -1,4 +1,4 @@
-"""The criterion: weights by name, sums that add up, no wait for the device, a log that tells the bad term."""
+"""The criterion: named weights, additive sums, no wait for the device, logs that name a term that is not finite."""
 
 import math
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from fairseq.logging import metrics
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mert_fairseq.criterions.mert import MERTCriterion, most_frequent_class
+from mert_fairseq.criterions.mert_criterion import MERTCriterion, most_frequent_class
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules.heads import CodePrediction
@@ -50,7 +50,7 @@ def _sample(codebooks: int = 2, clips: int = 3) -> dict:
     }
 
 
-def test_each_weight_moves_its_own_term_whichever_terms_are_there():
+def test_each_weight_scales_its_own_term_no_matter_which_terms_exist():
     sample = _sample()
     for fields in (
         {},
@@ -102,8 +102,8 @@ def test_logged_sums_of_two_batches_add_up_to_the_log_of_both():
     assert {"cqt_pred_m", "features_pen", "loss"} <= seen[0].keys()
 
 
-def test_every_batch_logs_the_same_names_in_order_as_the_same_kinds():
-    """fairseq adds the logs of ranks and micro-batches by their place, tensors and numbers in two buffers."""
+def test_every_batch_logs_the_same_names_in_the_same_order_with_the_same_types():
+    """fairseq adds the logs of ranks and micro-batches by position, tensors and numbers in two buffers."""
     model, criterion = _model(3, random_codebook=1, audio_cqt_loss_m=True), MERTCriterion(_task(3))
     padding = torch.arange(12_000).expand(3, -1) >= torch.tensor([[12_000], [9_000], [12_000]])
     samples = [_sample(3), {**_sample(3), "net_input": {**_sample(3)["net_input"], "padding_mask": padding}}]
@@ -121,7 +121,7 @@ def test_every_batch_logs_the_same_names_in_order_as_the_same_kinds():
 
 
 class _Waits(TorchDispatchMode):
-    """Operations whose result the CPU must know: where true, what value."""
+    """Records operations whose result the CPU has to read: nonzero and scalars."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,8 +145,8 @@ def test_an_unpadded_training_step_never_waits_for_the_device():
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("drawn", [[0, 1, 2], [2, 2]])
-def test_no_value_decides_what_the_criterion_computes(padded, drawn):
-    """Fake tensors have shapes and no values: a shape or a branch that depends on a value would be an error."""
+def test_control_flow_and_shapes_of_the_criterion_do_not_depend_on_values(padded, drawn):
+    """Fake tensors have shapes but no values, so a shape or a branch that depends on a value raises an error."""
     criterion = MERTCriterion(_task(3))
     with FakeTensorMode(allow_non_fake_inputs=True):
         targets = torch.randint(4, CODES + 4, (3, 50))
@@ -169,7 +169,7 @@ def test_no_value_decides_what_the_criterion_computes(padded, drawn):
     (lambda model: torch.nn.init.constant_(model.encoder_cqt_model.fc.bias, float("nan")), "loss_cqt_pred_m"),
     (lambda model: torch.nn.init.constant_(model.label_embs_concat[CODES + 4 :], float("nan")), "loss_m_1"),
 ])  # fmt: skip
-def test_a_loss_that_is_not_finite_is_returned_and_its_log_tells_the_term(break_it, term):
+def test_a_loss_that_is_not_finite_is_returned_and_its_log_names_the_term(break_it, term):
     model = _model(audio_cqt_loss_m=True)
     with torch.no_grad():
         break_it(model)
@@ -179,24 +179,24 @@ def test_a_loss_that_is_not_finite_is_returned_and_its_log_tells_the_term(break_
     assert bad == {term}
 
 
-def test_a_codebook_whose_dictionary_counted_nothing_has_no_baseline():
+def test_a_codebook_whose_dictionary_has_no_counts_has_no_baseline():
     task = SimpleNamespace(dictionaries=[_dictionary([1] * CODES), _dictionary([1] * (CODES - 1) + [9])])
     _, _, log = MERTCriterion(task)(_model(), _sample())
     assert "baseline_m_0" not in log
     assert "baseline_m_1" in log
 
 
-def test_no_weight_at_all_is_refused():
-    with pytest.raises(ValueError, match="nothing to learn from"):
+def test_no_weight_above_0_is_an_error():
+    with pytest.raises(ValueError, match="found no loss term"):
         MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0)(_model(), _sample())
 
 
-def test_without_a_masked_frame_the_criterion_says_so():
+def test_a_batch_without_masked_frames_is_an_error():
     with pytest.raises(ValueError, match=r"no frame to predict in 3 clips of 37 frames, .*model\.mask_prob above 0"):
         MERTCriterion(_task(2))(_model(audio_cqt_loss_m=True, mask_prob=0.0), _sample())
 
 
-def test_unmasked_frames_alone_can_be_learnt_beside_a_cqt_that_has_none():
+def test_unmasked_frames_can_be_trained_alone_together_with_an_empty_cqt_term():
     model = _model(audio_cqt_loss_m=True, mask_prob=0.0)
     model.skip_nomask = False
     loss, size, log = MERTCriterion(_task(2), pred_nomask_weight=1.0)(model, _sample())
@@ -206,7 +206,7 @@ def test_unmasked_frames_alone_can_be_learnt_beside_a_cqt_that_has_none():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_the_cqt_can_be_learnt_alone():
+def test_the_cqt_can_be_trained_alone():
     criterion = MERTCriterion(_task(2), pred_masked_weight=0.0, features_pen_weight=0.0, cqt_weight=1.0)
     model, sample = _model(audio_cqt_loss_m=True).eval(), _sample()
     loss, size, _ = criterion(model, sample)

@@ -1,4 +1,4 @@
-"""Made-up FMA trees, built once for all tests here; tests that spoil a file copy what they need."""
+"""Synthetic FMA trees, built once for all tests of this folder. Tests that damage a file make a copy."""
 
 import shutil
 from pathlib import Path
@@ -21,5 +21,5 @@ def fma_tree(tmp_path_factory: pytest.TempPathFactory) -> FMATree:
 
 @pytest.fixture
 def metadata_dir(fma_tables: FMATree, tmp_path: Path) -> Path:
-    """A copy of the tables that a test may spoil."""
+    """A copy of the tables that a test may damage."""
     return Path(shutil.copytree(fma_tables.metadata_dir, tmp_path / "fma_metadata"))

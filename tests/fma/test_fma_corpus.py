@@ -25,7 +25,7 @@ def test_select_takes_a_subset_with_its_smaller_ones_and_a_split(fma_tables: FMA
         fma.select("full")
 
 
-def test_tables_of_one_tree_agree(fma_tables: FMATree):
+def test_tables_of_the_same_archive_match(fma_tables: FMATree):
     FMA(fma_tables.metadata_dir).check_references()
 
 
@@ -37,7 +37,7 @@ def test_tables_of_one_tree_agree(fma_tables: FMATree):
         ("features.csv", b"\n99134,", b"\n99135,", r"features.csv: track 99135 \(and 0 more\) is not in tracks.csv"),
     ],
 )
-def test_tables_of_different_archives_are_told(metadata_dir: Path, name: str, old: bytes, new: bytes, message: str):
+def test_tables_of_different_archives_are_errors(metadata_dir: Path, name: str, old: bytes, new: bytes, message: str):
     path = metadata_dir / name
     path.write_bytes(path.read_bytes().replace(old, new))
     with pytest.raises(ValueError, match=message):

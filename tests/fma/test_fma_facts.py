@@ -5,7 +5,7 @@ import pytest
 
 from mert_fairseq import fma
 from mert_fairseq.fma import ARCHIVES, GenreTree, audio_path, known_bad, parse_licence, track_id_of
-from mert_fairseq.fma.card import PUBLISHED_SPLITS
+from mert_fairseq.fma.constants import PUBLISHED_SPLITS
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,14 @@ def test_licence_spellings(text, code, version, derivatives, commercial, share_a
     assert parse_licence(text) == (code, version, derivatives, commercial, share_alike)
 
 
-def test_a_licence_says_what_it_refuses():
+def test_the_reject_reason_names_what_a_licence_does_not_allow():
     licence = parse_licence("Attribution-NonCommercial-NoDerivatives 4.0")
-    assert licence.refuses([]) == ""
-    assert licence.refuses(["derivatives"]) == "licence CC BY-NC-ND does not allow derivatives use"
-    assert licence.refuses(["derivatives", "commercial"]).endswith("derivatives and commercial use")
-    assert parse_licence("Attribution").refuses(["derivatives", "commercial"]) == ""
+    assert licence.reject_reason([]) == ""
+    assert licence.reject_reason(["derivatives"]) == "licence CC BY-NC-ND does not allow derivatives use"
+    assert licence.reject_reason(["derivatives", "commercial"]).endswith("derivatives and commercial use")
+    assert parse_licence("Attribution").reject_reason(["derivatives", "commercial"]) == ""
     with pytest.raises(ValueError, match="'comercial' is unknown; choose from derivatives, commercial"):
-        licence.refuses(["comercial"])
+        licence.reject_reason(["comercial"])
 
 
 def test_known_bad_tracks_and_their_reasons():
@@ -71,7 +71,7 @@ def test_audio_lies_in_folders_of_a_thousand():
         track_id_of("000/cover.mp3")
 
 
-def test_the_card_names_the_corpus_its_address_citation_and_licence():
+def test_the_package_docstring_has_corpus_address_citation_and_licence():
     card = fma.__doc__
     for needed in ("https://github.com/mdeff/fma", "arXiv:1612.01840", "ISMIR 2017", "CC BY 4.0", "106,574"):
         assert needed in card
@@ -103,7 +103,7 @@ def test_genre_tree_roots_children_and_paths():
     assert len(tree) == 5
 
 
-def test_genre_tree_names_what_it_does_not_hold():
+def test_an_unknown_genre_is_an_error_that_names_it():
     tree = GenreTree(genre_table(*ROCK))
     with pytest.raises(KeyError, match=r"genre 7 is not in genres.csv, which has 5 genres"):
         tree.path(7)
@@ -112,11 +112,11 @@ def test_genre_tree_names_what_it_does_not_hold():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ((7, 99, "Lost", 12), r"genre 7 \(Lost\) has parent 99, which is no genre"),
+        ((7, 99, "Lost", 12), r"genre 7 \(Lost\) has parent 99, which is not a genre"),
         ((7, 12, "Moved", 4), r"genre 7 \(Moved\) has top_level 4, but its parents lead to 12"),
         ((7, 7, "Own", 7), r"genres \[7\] are each other's parents"),
     ],
 )
-def test_a_genre_table_that_is_no_tree_is_refused(row: tuple[int, int, str, int], message: str):
+def test_a_genre_table_that_is_not_a_tree_is_an_error(row: tuple[int, int, str, int], message: str):
     with pytest.raises(ValueError, match=message):
         GenreTree(genre_table(*ROCK, row))

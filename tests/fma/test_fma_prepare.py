@@ -119,7 +119,7 @@ def test_genre_dictionaries_hold_all_genres_of_the_subset_and_their_counts(prepa
     assert {symbol: count for symbol, count in zip(every.symbols, every.counts, strict=True) if count} == found
 
 
-def test_genre_ids_are_explained_beside_the_labels(prepared: Path):
+def test_genre_ids_are_explained_in_the_folder_of_the_labels(prepared: Path):
     rows = [line.split("\t") for line in (prepared / "genres" / "genres.tsv").read_text().splitlines()]
     assert rows[0] == ["genre_id", "title", "root", "path"]
     assert ["109", "Hardcore", "12", "Rock > Punk > Hardcore"] in rows
@@ -163,7 +163,7 @@ def test_duplicates_known_bad_files_and_splits_are_the_users_choice(fma_tree: FM
     assert 1486 in train  # three quarters of a clip sound right: only the list knows better
 
 
-def test_a_licence_that_refuses_keeps_a_track_out(fma_tree: FMATree, tmp_path: Path):
+def test_a_track_whose_licence_does_not_meet_the_conditions_is_rejected(fma_tree: FMATree, tmp_path: Path):
     prepare(fma_tree, tmp_path, require=("derivatives", "commercial"))
     tracks = FMA(fma_tree.metadata_dir).tracks
     rejects = rejects_of(tmp_path)
@@ -172,9 +172,9 @@ def test_a_licence_that_refuses_keeps_a_track_out(fma_tree: FMATree, tmp_path: P
         for track_id in ids_of(Manifest.read(path)) if path.exists() else ():
             licence = parse_licence(tracks.loc[track_id, ("track", "license")])
             assert (licence.derivatives, licence.commercial) == (True, True)
-    refused = [detail for reason, detail in rejects.values() if reason == "licence"]
-    assert len(refused) > 5
-    assert all(detail.startswith("licence ") and "does not allow" in detail for detail in refused)
+    details = [detail for reason, detail in rejects.values() if reason == "licence"]
+    assert len(details) > 5
+    assert all(detail.startswith("licence ") and "does not allow" in detail for detail in details)
 
 
 def test_tracks_of_the_subset_without_a_file_are_named(fma_tree: FMATree, tmp_path: Path):
@@ -200,7 +200,7 @@ def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, 
     assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is used" in lines
 
 
-def test_neither_a_plan_nor_a_refused_run_touches_the_rejects_of_the_run_before(fma_tree: FMATree, tmp_path: Path):
+def test_neither_a_plan_nor_a_failed_run_changes_the_rejects_of_the_previous_run(fma_tree: FMATree, tmp_path: Path):
     rejects = tmp_path / "rejects.tsv"
     rejects.write_text("of the run before\n")
     fma, settings = FMA(fma_tree.metadata_dir), settings_of(fma_tree, tmp_path)
@@ -213,7 +213,7 @@ def test_neither_a_plan_nor_a_refused_run_touches_the_rejects_of_the_run_before(
     assert rejects.read_text() == "of the run before\n"
 
 
-def test_a_folder_of_flac_is_taken_too(tmp_path: Path):
+def test_a_folder_of_flac_is_accepted(tmp_path: Path):
     tree = build_fma_tree(
         tmp_path, per_genre=2, medium_extra=0, large_extra=0, bad=False, audio_format="flac", clip_seconds=1.0
     )
@@ -246,7 +246,7 @@ def test_the_number_of_workers_changes_no_byte(prepared: Path, fma_tree: FMATree
     assert files_of(tmp_path) == files_of(prepared)
 
 
-def test_an_interrupted_run_resumes_and_ends_with_the_same_bytes(prepared: Path, fma_tree: FMATree, tmp_path: Path):
+def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(prepared: Path, fma_tree: FMATree, tmp_path: Path):
     def interrupt(progress: Progress) -> None:
         if progress.files >= 12:
             raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mert_fairseq.fma import TableError, load_echonest, load_features, load_genres, load_tracks
-from mert_fairseq.fma.layout import TRACKS
+from mert_fairseq.fma.schema import TRACKS
 
 
 def cells_of(path: Path, headers: int) -> tuple[list[tuple[str, ...]], dict[int, list[str]]]:
@@ -191,7 +191,7 @@ def spoil(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["tracks.csv", "genres.csv", "features.csv", "echonest.csv"])
-def test_a_file_cut_anywhere_is_not_taken_for_whole(metadata_dir: Path, name: str, share: float):
+def test_a_truncated_file_is_an_error_wherever_it_is_cut(metadata_dir: Path, name: str, share: float):
     path = metadata_dir / name
     spoil(path, lambda data: data[: int(share * len(data))])
     load = {"tracks": load_tracks, "genres": load_genres, "features": load_features, "echonest": load_echonest}
@@ -199,7 +199,7 @@ def test_a_file_cut_anywhere_is_not_taken_for_whole(metadata_dir: Path, name: st
         load[path.stem](path)
 
 
-def test_a_row_that_lost_cells_is_named_though_pandas_would_fill_it(metadata_dir: Path):
+def test_a_row_with_missing_cells_is_an_error(metadata_dir: Path):
     path = metadata_dir / "features.csv"
 
     def cut_line_ten(data: bytes) -> bytes:
@@ -218,7 +218,7 @@ def test_a_row_that_lost_cells_is_named_though_pandas_would_fill_it(metadata_dir
 def test_a_row_with_surplus_cells_is_named(metadata_dir: Path):
     path = metadata_dir / "genres.csv"
     spoil(path, lambda data: data.replace(b"Punk", b"Punk, early"))
-    with pytest.raises(TableError, match=r"genre_id 25: the row goes on after column top_level; found 6 cells"):
+    with pytest.raises(TableError, match=r"genre_id 25: the row continues after column top_level; found 6 cells"):
         load_genres(path)
 
 
@@ -232,14 +232,14 @@ def test_a_row_with_surplus_cells_is_named(metadata_dir: Path):
         ),
         (lambda data: data.split(b"\n", 3)[3], "is missing"),
         (lambda data: b"\n".join(data.split(b"\n")[:3]) + b"\n", "has its header but no rows"),
-        (lambda data: b"PK\x03\x04" + bytes(100), "line 1 holds zero bytes"),
+        (lambda data: b"PK\x03\x04" + bytes(100), "line 1 contains zero bytes"),
         (lambda data: b"", "has 0 lines, but its header alone has 3"),
         (lambda data: data.replace("Größe".encode(), "Größe".encode("latin-1")), "is not UTF-8 text"),
-        (lambda data: data + data.split(b"\n", 3)[3], r"track_id \d+ is there twice"),
+        (lambda data: data + data.split(b"\n", 3)[3], r"track_id \d+ occurs twice"),
         (lambda data: data.replace(b"\n98565,", b"\nninety,"), "track_id ninety, column track_id: found 'ninety', exp"),
     ],
 )
-def test_what_is_not_tracks_csv_is_refused(metadata_dir: Path, change, message: str):
+def test_a_file_that_is_not_tracks_csv_is_an_error(metadata_dir: Path, change, message: str):
     path = metadata_dir / "tracks.csv"
     spoil(path, change)
     with pytest.raises(TableError, match=message):
@@ -271,7 +271,7 @@ def test_any_title_and_any_tags_survive_the_file(tmp_path_factory, titles: list[
     assert tracks["track", "tags"].tolist() == tags
 
 
-def test_a_stray_carriage_return_is_not_taken_for_a_row(metadata_dir: Path):
+def test_a_stray_carriage_return_does_not_end_a_row(metadata_dir: Path):
     path = metadata_dir / "genres.csv"
     spoil(path, lambda data: data.replace(b"Punk", b"Pu\rnk"))
     with pytest.raises(TableError, match=r"genres.csv: found 38 rows that end in a line feed, but 39"):

@@ -56,7 +56,7 @@ def _missing(path: Path, song: np.ndarray) -> None:
 
 
 BAD_FILES: dict[int, tuple[str, Callable[[Path, np.ndarray], None]]] = {
-    # known to be bad, as mert_fairseq.fma.known_bad lists them
+    # known to be bad, as mert_fairseq.fma.constants lists them
     99134: ("empty", _empty),
     108925: ("tag_only", _tag_only),
     133297: ("noise_bytes", _noise_bytes),

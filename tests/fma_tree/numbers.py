@@ -7,7 +7,7 @@ finds; what the clusters tell apart (a genre and its mirror image look alike on 
 import numpy as np
 import pandas as pd
 
-from mert_fairseq.fma.layout import ECHONEST_COLUMNS, ECHONEST_GROUPS, FEATURE_COLUMNS, FEATURES
+from mert_fairseq.fma.schema import ECHONEST_COLUMNS, ECHONEST_GROUPS, FEATURE_COLUMNS, FEATURES
 
 LATENTS = 8  # what all features are mixed from
 

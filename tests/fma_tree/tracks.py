@@ -8,8 +8,8 @@ import pandas as pd
 
 from fma_tree import people
 from fma_tree.taxonomy import BELOW, ROOTS, SMALL_ROOTS, below, parent_of, root_of, with_ancestors
-from mert_fairseq.fma.card import SPLITS
-from mert_fairseq.fma.layout import TRACK_COLUMNS
+from mert_fairseq.fma.constants import SPLITS
+from mert_fairseq.fma.schema import TRACK_COLUMNS
 
 TRACKS_AN_ARTIST = 5
 

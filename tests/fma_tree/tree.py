@@ -15,8 +15,8 @@ from fma_tree.numbers import make_echonest, make_features
 from fma_tree.sounds import make_song
 from fma_tree.taxonomy import root_of
 from fma_tree.tracks import make_genres, make_tracks
-from mert_fairseq.fma.card import audio_path
-from mert_fairseq.fma.layout import ECHONEST, FEATURE_TABLE, TRACKS, Layout
+from mert_fairseq.fma.constants import audio_path
+from mert_fairseq.fma.schema import ECHONEST, FEATURE_TABLE, TRACKS, TableSchema
 
 
 class FMATree(NamedTuple):
@@ -81,14 +81,14 @@ def build_fma_tree(
     return tree
 
 
-def write_stacked(path: Path, table: pd.DataFrame, layout: Layout) -> None:
+def write_stacked(path: Path, table: pd.DataFrame, schema: TableSchema) -> None:
     """Write a table as the published archive does: stacked header lines, then a line with the index name alone."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        for level in range(layout.header_rows):
+        for level in range(schema.header_rows):
             name = table.columns.names[level] or ""
             writer.writerow([name, *(column[level] for column in table.columns)])
-        writer.writerow([layout.index_name, *[""] * table.shape[1]])
+        writer.writerow([schema.index_name, *[""] * table.shape[1]])
         table.to_csv(file, header=False, lineterminator="\n")
 
 

@@ -1,4 +1,4 @@
-"""Genre trainings by the stock ``fairseq-hydra-train``, as users run them."""
+"""Genre trainings with fairseq-hydra-train, as users run them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from fma_tree import build_fma_tree
 
 @dataclass
 class Run:
-    """What a training left behind."""
+    """The output of a training."""
 
     save_dir: Path
     output: str

@@ -70,18 +70,18 @@ def test_items_are_the_splits_tracks_with_genres_both_ways(fma):
     assert set(test.ids) == set(fma.select("small", "test").index)
 
 
-def test_the_preprocessor_is_fitted_on_the_training_split_alone(fma):
+def test_the_preprocessor_is_fitted_on_the_training_split_only(fma):
     training = FMADataset.from_fma(fma, "small", "training")
     expected = Preprocessor().fit(fma.features.loc[training.ids]).transform(fma.features)
     fma.features.loc[fma.select("small", "test").index] *= 1.5
     again = FMADataset.from_fma(fma, "small", "training")
     np.testing.assert_array_equal(again.preprocessor.transform(fma.features.loc[training.ids]), training.arrays()[0])
     assert not np.array_equal(again.preprocessor.transform(fma.features), expected)
-    with pytest.raises(ValueError, match="'test' without like=: .* come from the training split alone"):
+    with pytest.raises(ValueError, match="'test' without like=: .* come from the training split only"):
         FMADataset.from_fma(fma, "small", "test")
 
 
-def test_several_genres_are_roots_or_all_on_the_path(fma):
+def test_multi_label_genres_are_roots_or_all_genres_on_the_path(fma):
     roots = labelled_tracks(fma, "large", "training", "roots")
     every = labelled_tracks(fma, "large", "training", "genres_all")
     assert max(map(len, roots.genres)) == 2
@@ -117,13 +117,13 @@ def test_batches_are_padded_masked_and_encoded():
     assert batch["net_input"]["tokens"].tolist() == [[[5, 5], [0, 0], [0, 0]], [[7, 7]] * 3]
     assert batch["net_input"]["padding_mask"].tolist() == [[False, True, True], [False] * 3]
     assert collate([item(1, 2, ["Rock"]), item(2, 2, ["Rock"])])["net_input"]["padding_mask"] is None
-    several = CollateFunctionWrapper(collate.vocabulary, several_genres=True)([item(1, 1, ["Rock", "Folk"])])
-    assert several["target"].tolist() == [[1.0, 1.0]]
+    multi_label = CollateFunctionWrapper(collate.vocabulary, multi_label=True)([item(1, 1, ["Rock", "Folk"])])
+    assert multi_label["target"].tolist() == [[1.0, 1.0]]
     with pytest.raises(KeyError, match="genre 'Polka' is unknown"):
         collate([item(1, 1, ["Polka"])])
 
 
-def test_echonest_gives_further_tokens_to_the_tracks_it_knew(fma):
+def test_echonest_adds_tokens_to_the_tracks_it_analysed(fma):
     dataset = FMADataset.from_fma(fma, "small", "training", echonest=["audio_features"])
     tracks, table = labelled_tracks(fma, "small", "training"), fma.echonest["echonest"]
     known = [track for track in tracks.ids if track in table.index]
@@ -154,7 +154,7 @@ def test_training_order_follows_from_seed_and_epoch(fma):
         training.batch_by_size(np.arange(64))
 
 
-def test_tables_that_do_not_fit_are_told(fma):
+def test_tables_that_do_not_match_are_errors(fma):
     track = int(fma.select("small", "training").index[4])
     tracks = labelled_tracks(fma, "small", "training")
     preprocessor = Preprocessor().fit(fma.features)

@@ -65,15 +65,15 @@ def test_the_report_tests_each_track_of_the_split_once(trained, tmp_path, capsys
         assert (tmp_path / name).is_file()
 
 
-def test_a_checkpoint_of_features_is_told_that_it_predicts_no_audio(trained, capsys):
+def test_predict_rejects_a_checkpoint_that_takes_no_audio(trained, capsys):
     assert main(["predict", str(trained.save_dir / "checkpoint_best.pt"), "song.mp3"]) == 1
     assert (
-        "is a checkpoint of the task fma_genre, which does not take audio, expected genre_audio"
+        "found a checkpoint of the task fma_genre, which does not take audio; expected genre_audio"
         in capsys.readouterr().err
     )
 
 
-def test_a_checkpoint_that_is_none_is_told(tmp_path, capsys):
+def test_a_file_that_is_not_a_checkpoint_is_an_error(tmp_path, capsys):
     assert main(["report", str(tmp_path / "none.pt"), "--out", str(tmp_path)]) == 1
     assert "none.pt: no such checkpoint" in capsys.readouterr().err
 
@@ -117,7 +117,7 @@ def test_other_inputs_and_targets_train_and_report(train_genre, tiny_fma, tmp_pa
 
 @pytest.mark.slow
 def test_the_recipe_beats_logistic_regression_by_twenty_points(train_genre, tmp_path, capsys):
-    """2,400 tracks of 8 genres, half of whose differences no linear model sees; the recipe as it stands."""
+    """2,400 tracks of 8 genres; a linear model cannot see half of their differences. The recipe is unchanged."""
     data = build_fma_tree(tmp_path, per_genre=300, medium_extra=0, audio_subset=None, bad=False).metadata_dir
     run = train_genre(data, tmp_path / "exp", "task.subset=small")
     assert run.status == 0, run.output

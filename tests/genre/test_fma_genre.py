@@ -1,4 +1,4 @@
-"""The task fma_genre: state, tokens, predictions, and what it refuses."""
+"""The task fma_genre: state, tokens, predictions and errors."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from fairseq.logging import metrics
 from fma_tree import build_fma_tree
 from omegaconf import OmegaConf
 
+from mert_fairseq.genre.epoch_history import EpochHistory
 from mert_fairseq.genre.features.model import FMAFeatureTransformer, FMATransformerConfig
 from mert_fairseq.genre.features.task import FMAGenreConfig, FMAGenreTask
-from mert_fairseq.genre.features.token_embedding import FeatureTokens
+from mert_fairseq.genre.features.tokens import FeatureTokens
 from mert_fairseq.genre.vocabulary import GenreVocabulary
-from mert_fairseq.reporting.epoch_history import EpochHistory
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_predictions_are_of_each_track_once_with_its_genre(metadata_dir):
     np.testing.assert_allclose(found.probabilities[0], alone.detach().numpy()[0], rtol=1e-4)
 
 
-def test_several_genres_give_independent_probabilities(metadata_dir):
+def test_multi_label_probabilities_are_independent(metadata_dir):
     task = make_task(metadata_dir, subset="large", labels="roots")
     found = task.predict(make_model(task), "valid", max_sentences=64)
     assert found.targets.shape == found.probabilities.shape == (len(task.tracks_of("valid").ids), 16)
@@ -125,9 +125,9 @@ def test_epochs_are_recorded_once_also_after_a_resume(metadata_dir, tmp_path):
     assert EpochHistory.read(tmp_path / "history.json").arrays()["valid_accuracy"] == [0.1]
 
 
-def test_a_damaged_history_is_told_before_the_epoch(metadata_dir, tmp_path):
+def test_a_damaged_history_is_an_error_before_the_epoch(metadata_dir, tmp_path):
     (tmp_path / "history.json").write_text("[]")
-    with pytest.raises(ValueError, match="no history of a training"):
+    with pytest.raises(ValueError, match="not a training history"):
         make_task(metadata_dir, tmp_path).begin_epoch(2, None)
 
 
@@ -144,8 +144,8 @@ def test_rare_genres_are_an_error_or_left_out(metadata_dir):
     lenient.load_dataset("test")
 
 
-def test_wrong_options_are_told(metadata_dir):
-    with pytest.raises(ValueError, match="Echonest's group 'metadata' is unknown, expected some of audio_features"):
+def test_wrong_options_are_errors(metadata_dir):
+    with pytest.raises(ValueError, match="Echonest group 'metadata' is unknown, expected some of audio_features"):
         make_task(metadata_dir, echonest=["metadata"]).load_dataset("train")
     with pytest.raises(ValueError, match="split 'dev' is unknown, expected one of train, valid, test"):
         make_task(metadata_dir).load_dataset("dev")
@@ -155,7 +155,7 @@ def test_wrong_options_are_told(metadata_dir):
         make_model(make_task(metadata_dir), pooling="max")
 
 
-def test_a_track_in_two_splits_is_refused(metadata_dir):
+def test_a_track_in_two_splits_is_an_error(metadata_dir):
     task = make_task(metadata_dir)
     task.load_dataset("train")
     task.datasets["valid"] = task.datasets["train"]

@@ -64,7 +64,7 @@ def test_a_test_track_is_evenly_spaced_clips_and_a_short_one_is_padded(tmp_path)
     assert dataset.sizes.tolist() == [3_000, 900]
 
 
-def test_training_crops_follow_from_seed_epoch_and_track_alone(tmp_path):
+def test_training_crops_follow_from_seed_epoch_and_track_only(tmp_path):
     lengths = [9_000, 5_000, 7_000]
 
     def starts(seed, epoch, order):
@@ -126,7 +126,7 @@ def test_label_files_are_read_by_title(folder):
         ("genres.tsv", "genre_id\ttitle\n15\n", "genres.tsv:2: found '15', expected a genre id, a tab and a title"),
     ],
 )
-def test_label_files_that_do_not_fit_are_refused(folder, file, text, message):
+def test_label_files_that_do_not_match_are_errors(folder, file, text, message):
     (folder / "genres" / file).write_text(text)
     with pytest.raises(GenreLabelError, match=message):
         GenreLabels(folder / "genres", "genre_top").read("valid", 4)

@@ -1,4 +1,4 @@
-"""The task on audio: vocabulary, targets, and what it refuses."""
+"""The task on audio: vocabulary, targets and errors."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from mert_fairseq.genre.audio.task import GenreAudioConfig, GenreAudioTask
-from mert_fairseq.optimizers import LayerwiseAdam, check_rates, learns_at
+from mert_fairseq.optimizers import LayerwiseAdam, check_lr_scales, set_lr_scale
 
 SORTED = ["Electronic", "Folk", "Hip-Hop", "Rock"]
 
@@ -40,7 +40,7 @@ def test_genres_are_sorted_by_title_and_counted_over_the_training_tracks(folder)
     assert batch["net_input"]["source"].shape == (8, 1_200)
 
 
-def test_several_genres_a_track_are_ones_in_a_row_and_tracks_without_are_left_out(folder):
+def test_multi_label_tracks_are_multi_hot_and_tracks_without_a_genre_are_left_out(folder):
     add_labels(folder, "genres", ["12 15", "17", "", *["21"] * 9], ["21 12", "", "17", "15"])
     task = task_on(folder, label="genres", multi_label=True)
     task.load_dataset("valid")
@@ -62,7 +62,7 @@ def test_rare_genres_can_be_left_out(folder):
     assert len(task.dataset("valid")) == 3
 
 
-def test_a_genre_without_training_track_is_refused(folder):
+def test_a_genre_without_training_track_is_an_error(folder):
     add_labels(folder, "empty", ["12"] * 6 + ["17"] * 6, ["12"] * 4)
     with pytest.raises(ValueError, match="2 of 4 genres have no training track: Electronic, Hip-Hop"):
         _ = task_on(folder, label="empty").vocabulary
@@ -85,14 +85,14 @@ def test_predictions_name_the_tracks_as_the_manifest_does(folder):
     assert dict(zip(found.ids, found.targets.tolist(), strict=True)) == dict(zip(names, range(4), strict=True))
 
 
-def test_a_split_that_was_not_made_is_told_with_what_makes_it(folder):
+def test_a_missing_split_is_an_error_that_names_the_command(folder):
     with pytest.raises(
         FileNotFoundError, match=r"test.tsv: no such manifest.* a table with the column split.*--split valid"
     ):
         task_on(folder).predict(AlwaysTheFirst(), "test")
 
 
-def test_a_track_in_two_splits_is_refused(folder):
+def test_a_track_in_two_splits_is_an_error(folder):
     root, *train = (folder / "train.tsv").read_text().splitlines()
     (folder / "valid.tsv").write_text("\n".join([root, *train[:1], *train[1:4]]) + "\n")
     with pytest.raises(ValueError, match="4 tracks are in train and in valid"):
@@ -106,10 +106,10 @@ def test_without_the_training_manifest_a_split_is_opened_and_the_missing_check_l
     task.load_state_dict(counts)
     task.load_dataset("valid")
     assert len(task.dataset("valid")) == 4
-    assert "train.tsv: no such manifest, so not checked: whether tracks of valid were trained on" in caplog.text
+    assert "train.tsv: no such manifest, so the check that valid and training share no track is skipped" in caplog.text
 
 
-def test_audio_of_another_rate_is_refused(folder):
+def test_audio_of_another_rate_is_an_error(folder):
     with pytest.raises(ValueError, match="found 24000 Hz, expected 16000 Hz"):
         task_on(folder, sample_rate=16_000).load_dataset("valid")
 
@@ -117,7 +117,7 @@ def test_audio_of_another_rate_is_refused(folder):
 def test_a_checkpoint_s_genres_must_be_among_the_labels(folder):
     task = task_on(folder)
     task.load_state_dict({"genres": [*SORTED, "Blues"], "genre_counts": [1] * 5})
-    with pytest.raises(ValueError, match=r"lacks the genres \['Blues'\], which the model knows"):
+    with pytest.raises(ValueError, match=r"lacks the genres \['Blues'\], which the model was trained on"):
         task.load_dataset("valid")
 
 
@@ -128,10 +128,10 @@ def test_clips_and_crops_must_be_positive(folder):
 
 def test_rates_by_layer_need_an_optimizer_that_obeys_them():
     parameter = torch.nn.Parameter(torch.ones(1))
-    learns_at([parameter], 0.1)
+    set_lr_scale([parameter], 0.1)
     adam = torch.optim.Adam([parameter])
     with pytest.raises(ValueError, match="Set optimizer._name: layerwise_adam"):
-        check_rates([parameter], adam)
+        check_lr_scales([parameter], adam)
     parameter.requires_grad_(False)
-    check_rates([parameter], adam)  # frozen: its rate does not matter
+    check_lr_scales([parameter], adam)  # frozen: its rate does not matter
     assert not LayerwiseAdam.supports_flat_params.fget(None)

@@ -1,4 +1,4 @@
-"""Baselines: what they are fitted on, what is published beside them, how they stand beside a model."""
+"""Baselines: their training data, the published accuracies, and the comparison with a model."""
 
 import json
 import shutil
@@ -10,13 +10,13 @@ from sklearn.metrics import f1_score
 
 from mert_fairseq.data.fma_features import FMADataset
 from mert_fairseq.fma import FMA
-from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
+from mert_fairseq.fma.constants import PUBLISHED_ACCURACY, PUBLISHED_SHAPES
 from mert_fairseq.genre import check
 from mert_fairseq.genre.cli import main
 from mert_fairseq.genre.features import baselines
 from mert_fairseq.genre.features.baseline_models import fit_best
-from mert_fairseq.reporting.classification import Predictions
-from mert_fairseq.reporting.text_table import text_table
+from mert_fairseq.genre.metrics import Predictions
+from mert_fairseq.reporting.page import text_table
 
 FAST = ["most frequent genre", "logistic regression", "kNN"]
 
@@ -77,7 +77,7 @@ def test_the_commands_seed_reaches_the_models(tiny_fma, monkeypatch, capsys):
     assert (seeds, json.loads(capsys.readouterr().out)["seed"]) == ([7], 7)
 
 
-def test_published_accuracies_stand_beside_the_real_fma_only(computed, tiny_fma, monkeypatch):
+def test_published_accuracies_are_shown_for_the_real_fma_only(computed, tiny_fma, monkeypatch):
     assert not computed["published"]
     assert {row["published_accuracy"] for row in computed["rows"]} == {None}
     assert "Not the published FMA: tracks.csv has 200 tracks, the published one 106,574" in baselines.note(computed)
@@ -90,14 +90,14 @@ def test_published_accuracies_stand_beside_the_real_fma_only(computed, tiny_fma,
     assert baselines.cells(real["rows"][1])[-1] == "61.0 %"
 
 
-def test_some_features_alone_are_fitted(tiny_fma):
+def test_baselines_use_only_the_selected_features(tiny_fma):
     found = baselines.compute(FMA(tiny_fma), "small", "mfcc+spectral_contrast", FAST[1:2], seed=0)
     assert found["rows"][0]["model"] == "logistic regression"
     with pytest.raises(ValueError, match="features 'mfccs' are unknown, expected all or some of chroma_cens"):
         baselines.compute(FMA(tiny_fma), "small", "mfcc+mfccs", FAST, seed=0)
 
 
-def test_the_models_row_stands_below_those_of_its_baselines(computed):
+def test_the_row_of_the_model_is_below_the_baselines(computed):
     ids = computed["test_ids"]
     perfect = Predictions(list(reversed(ids)), np.eye(8), np.arange(8))
     section = baselines.comparison(computed, "fma_feature_transformer", perfect)
@@ -118,20 +118,27 @@ def test_the_command_writes_what_the_report_reads(tiny_fma, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [b"{}", b"# Notes", b"\xff\xfe", b"[]"])
-def test_what_is_no_baselines_is_told_before_the_model_is_loaded(content, tmp_path, capsys):
+def test_a_file_without_baselines_is_an_error_before_the_model_is_loaded(content, tmp_path, capsys):
     (tmp_path / "README.md").write_bytes(content)
     command = ["report", str(tmp_path / "none.pt"), "--out", str(tmp_path), "--baselines", str(tmp_path / "README.md")]
     assert main(command) == 1
-    assert "README.md: no baselines. Give the file that mert-genre baselines --out wrote" in capsys.readouterr().err
+    assert (
+        "README.md: not a file of baselines. Give the file that mert-genre baselines --out wrote"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
-    ("split", "several", "found"), [("valid", False, "of one, on valid"), ("test", True, "of several, on test")]
+    ("split", "multi_label", "found"),
+    [
+        ("valid", False, "a single-label model and the split valid"),
+        ("test", True, "a multi-label model and the split test"),
+    ],
 )
-def test_baselines_stand_beside_one_genre_a_track_on_the_test_split_alone(split, several, found):
-    baselines.check_comparable("test", several=False)
+def test_only_single_label_models_on_the_test_split_are_compared_with_baselines(split, multi_label, found):
+    baselines.check_comparable("test", multi_label=False)
     with pytest.raises(ValueError, match=found):
-        baselines.check_comparable(split, several)
+        baselines.check_comparable(split, multi_label)
 
 
 def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):
@@ -142,7 +149,7 @@ def test_check_counts_the_tracks_of_each_genre(tiny_fma, capsys):
     assert (found["missing"], found["published"]) == (0, False)
 
 
-def test_check_refuses_a_track_in_two_splits(tiny_fma, monkeypatch, capsys):
+def test_check_reports_a_track_in_two_splits(tiny_fma, monkeypatch, capsys):
     training = check.labelled_tracks(FMA(tiny_fma), "small", "training", "genre_top")
     monkeypatch.setattr(check, "labelled_tracks", lambda *arguments: training)
     assert main(["check", str(tiny_fma), "--subset", "small"]) == 1

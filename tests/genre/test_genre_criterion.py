@@ -63,7 +63,7 @@ def test_label_smoothing_spreads_its_share_over_all_genres():
     assert float(loss) == pytest.approx(0.8 * math.log(2) + 0.2 * math.log(4), rel=1e-6)
 
 
-def test_several_genres_a_track_sum_binary_cross_entropies():
+def test_multi_label_tracks_sum_binary_cross_entropies():
     loss, size, log = criterion()(Fixed(), sample([[0.0, math.log(3), 0.0]], [[0.0, 1.0, 1.0]]))
     # sigmoids 1/2, 3/4, 1/2
     assert float(loss) == pytest.approx(math.log(2) + math.log(4 / 3) + math.log(2), rel=1e-6)
@@ -82,7 +82,7 @@ def test_evaluation_knows_neither_class_weights_nor_label_smoothing(target):
     assert float(shaped(Fixed().train(), batch)[0]) != pytest.approx(float(plain(Fixed().train(), batch)[0]))
 
 
-def test_what_is_logged_are_means_over_tracks_and_the_last_batch():
+def test_logged_values_are_means_over_tracks_and_the_last_batch():
     batches = [([[5.0, 0.0]] * 3, [0, 0, 1]), ([[5.0, 0.0]], [0])]
     metrics.reset()
     with metrics.aggregate("train"):
@@ -105,7 +105,7 @@ def test_validation_logs_no_batch():
     assert set(valid.get_smoothed_values()) == {"loss", "accuracy"}
 
 
-def test_wrong_options_and_numbers_are_told():
+def test_wrong_options_and_numbers_are_errors():
     with pytest.raises(ValueError, match="class_weights is 'log', expected one of none, balanced, sqrt"):
         criterion(class_weights="log")
     with pytest.raises(ValueError, match="genre 1 of 2 has no training track"):

@@ -6,9 +6,8 @@ import pytest
 import torch
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.genre.audio.model import MERTGenreModel
-from mert_fairseq.genre.audio.model_config import MERTGenreConfig
-from mert_fairseq.optimizers.layerwise_adam import scale_of
+from mert_fairseq.genre.audio.model import MERTGenreConfig, MERTGenreModel
+from mert_fairseq.optimizers.layerwise_adam import lr_scale
 
 GENRES = 4
 
@@ -91,10 +90,10 @@ def test_frozen_features_do_not_depend_on_the_draws_of_training(checkpoint):
 def test_rates_fall_with_depth(checkpoint):
     model = build(checkpoint, encoder_lr_scale=0.1, layer_lr_decay=0.5)
     layers = model.mert.encoder.layers
-    assert [scale_of(layer.fc1.weight) for layer in layers] == pytest.approx([0.025, 0.05, 0.1])
-    assert scale_of(model.mert.post_extract_proj.weight) == pytest.approx(0.0125)
-    assert scale_of(next(model.mert.feature_extractor.parameters())) == pytest.approx(0.0125)
-    assert {scale_of(parameter) for parameter in model.head.parameters()} == {1.0}
+    assert [lr_scale(layer.fc1.weight) for layer in layers] == pytest.approx([0.025, 0.05, 0.1])
+    assert lr_scale(model.mert.post_extract_proj.weight) == pytest.approx(0.0125)
+    assert lr_scale(next(model.mert.feature_extractor.parameters())) == pytest.approx(0.0125)
+    assert {lr_scale(parameter) for parameter in model.head.parameters()} == {1.0}
 
 
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
@@ -127,7 +126,7 @@ def test_sixteen_bit_clips_are_the_same_as_floats(checkpoint):
         torch.testing.assert_close(model(pcm), model(pcm.float() / 32_768))
 
 
-def test_a_model_is_built_again_from_the_state_alone(checkpoint):
+def test_a_model_is_built_again_from_the_state_only(checkpoint):
     state = {}
     trained = build(checkpoint, task_of(state=state), finetune_layers=1).eval()
     again = build("/no/such/file.pt", task_of(state=state), finetune_layers=1).eval()
@@ -154,12 +153,12 @@ def test_clips_are_normalised_where_the_pretraining_did_so(tmp_path):
         ({"pooling": "max"}, "model.pooling is 'max'"),
     ],
 )
-def test_options_that_cannot_be_are_refused(checkpoint, options, message):
+def test_options_out_of_range_are_errors(checkpoint, options, message):
     with pytest.raises(ValueError, match=message):
         build(checkpoint, **options)
 
 
-def test_checkpoints_that_do_not_fit_are_refused(checkpoint, tmp_path):
+def test_checkpoints_that_do_not_match_are_errors(checkpoint, tmp_path):
     with pytest.raises(ValueError, match="was trained at 24000 Hz, but task.sample_rate is 16000 Hz"):
         build(checkpoint, task_of(sample_rate=16_000))
     with pytest.raises(ValueError, match="model.checkpoint is empty"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mert_fairseq.genre.audio.pooling import AttentionPooling, LayerMixture, MeanPooling, build_pooling
+from mert_fairseq.genre.audio.pooling import AttentionPooling, MeanPooling, WeightedLayerSum, build_pooling
 
 X = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]], [[1.0, 1.0], [2.0, 2.0], [6.0, 9.0]]])
 PADDING = torch.tensor([[False, False, True], [False, False, False]])
@@ -26,7 +26,7 @@ def test_attention_weighs_by_its_scores_and_never_by_padding():
 
 
 def test_layers_start_equal_and_are_normalised_before_they_are_mixed():
-    mixture = LayerMixture(2)
+    mixture = WeightedLayerSum(2)
     small = torch.tensor([[[-1.0, 1.0]]])
     torch.testing.assert_close(mixture([small, 1000 * small]), small, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
@@ -35,6 +35,6 @@ def test_layers_start_equal_and_are_normalised_before_they_are_mixed():
     torch.testing.assert_close(mixture([small, -small]), -0.5 * small, rtol=1e-4, atol=1e-4)
 
 
-def test_an_unknown_pooling_is_refused():
+def test_an_unknown_pooling_is_an_error():
     with pytest.raises(ValueError, match="model.pooling is 'max', expected 'mean' or 'attention'"):
         build_pooling("max", 4)

@@ -11,12 +11,11 @@ from omegaconf import OmegaConf
 from tiny_checkpoint import write_checkpoint
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.genre.audio.model import MERTGenreModel
-from mert_fairseq.genre.audio.model_config import MERTGenreConfig
+from mert_fairseq.genre.audio.model import MERTGenreConfig, MERTGenreModel
 from mert_fairseq.genre.audio.predict import read_clips
 from mert_fairseq.genre.audio.task import GenreAudioConfig
+from mert_fairseq.genre.base_task import load_classifier
 from mert_fairseq.genre.cli import main
-from mert_fairseq.genre.loading import load_classifier
 
 TITLES = ["Electronic", "Folk", "Hip-Hop", "Rock"]
 RATE = 24_000
@@ -107,7 +106,7 @@ def test_a_table_has_a_line_a_genre_and_folders_are_searched(checkpoint, tone, t
     assert all(line.endswith(" %") and any(title in line for title in TITLES) for line in lines)
 
 
-def test_a_folder_of_aiff_is_heard_and_what_has_no_decoder_is_named(checkpoint, tone, tmp_path, capsys):
+def test_a_folder_of_aiff_is_read_and_a_file_without_decoder_is_named(checkpoint, tone, tmp_path, capsys):
     tone("1.aiff", RATE)
     (tmp_path / "2.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
     status, out, err = predict(capsys, checkpoint, tmp_path, "--json")
@@ -116,7 +115,7 @@ def test_a_folder_of_aiff_is_heard_and_what_has_no_decoder_is_named(checkpoint, 
     assert "2.m4a: cannot be decoded" in err
 
 
-def test_a_folder_without_audio_is_told(tmp_path, capsys):
+def test_a_folder_without_audio_is_an_error(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("no music")
     status, out, err = predict(capsys, "exp/any.pt", tmp_path)
     assert (status, out) == (1, "")
@@ -176,15 +175,15 @@ def write_wrong_checkpoint(kind, path, checkpoint):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("text", "damaged, or no fairseq checkpoint"),
-        ("cut", "damaged, or no fairseq checkpoint"),
+        ("text", "damaged, not a fairseq checkpoint"),
+        ("cut", "damaged, not a fairseq checkpoint"),
         ("foreign", "holds no 'model'"),
         ("another library's", "found a checkpoint of the task None, expected one that classifies genres"),
         ("pretraining", "found a checkpoint of the task mert_pretraining, expected one that classifies genres"),
         ("stripped", "lacks task_state and optimizer_history"),
     ],
 )
-def test_a_wrong_checkpoint_is_told_by_predict_and_report(kind, message, checkpoint, tone, tmp_path, capsys):
+def test_a_wrong_checkpoint_is_an_error_in_predict_and_report(kind, message, checkpoint, tone, tmp_path, capsys):
     path = tmp_path / "wrong.pt"
     write_wrong_checkpoint(kind, path, checkpoint)
     for command in (["predict", path, tone("a.wav", RATE)], ["report", path, "--out", tmp_path / "report"]):

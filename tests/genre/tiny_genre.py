@@ -1,4 +1,4 @@
-"""Overrides of the genre recipes that make a training take seconds."""
+"""Overrides of the genre recipes for trainings that take seconds."""
 
 TINY = [
     "model.encoder_layers=1",

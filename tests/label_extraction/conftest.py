@@ -1,4 +1,4 @@
-"""The label commands, run in this process, and EnCodec weights that the tests share."""
+"""Run the label commands in this process; EnCodec weights that all tests share."""
 
 import importlib.util
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from random_encodec import random_encodec
 
 @pytest.fixture(scope="session")
 def run_command(repo_root: Path) -> Callable[..., int]:
-    """Run ``preprocess/NAME.py`` with words; gives the exit status."""
+    """Run ``preprocess/NAME.py`` with arguments; returns the exit status."""
 
     def run(name: str, *words: object) -> int:
         spec = importlib.util.spec_from_file_location(name, repo_root / f"preprocess/{name}.py")

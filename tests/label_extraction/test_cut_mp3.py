@@ -1,4 +1,4 @@
-"""An MP3 that lost its last frame passes every stage, at the length that the manifest gives it."""
+"""An MP3 without its last frame works in every stage, at the length in the manifest."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ def music(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_file_of_these_tests_ends_before_its_header_says(music: Path) -> None:
+def test_the_file_of_these_tests_is_shorter_than_its_header_says(music: Path) -> None:
     stated = probe(music / "1.mp3").samples
     decoded = sum(map(len, stream_blocks(music / "1.mp3")))
     assert 0 < stated - decoded < 0.1 * RATE
@@ -56,16 +56,16 @@ def test_a_cut_mp3_is_listed_fitted_labelled_checked_and_read(
     assert len(read_span(manifest.audio_path(1), last, RATE)) == RATE
 
 
-def test_a_manifest_that_took_the_headers_word_is_good_enough(music: Path) -> None:
+def test_a_manifest_with_the_length_of_the_header_is_good_enough(music: Path) -> None:
     stated = probe(music / "1.mp3").samples
     end = read_span(music / "1.mp3", stated - RATE, RATE, "float32")
-    whole = read_span(music / "1.mp3", dtype="float32")  # what decodes, not more
+    whole = read_span(music / "1.mp3", dtype="float32")  # only what can be decoded
     missing = stated - len(whole)
     np.testing.assert_allclose(end[: RATE - missing], whole[-(RATE - missing) :], atol=1e-6)
     assert not end[RATE - missing :].any()
 
 
-def test_more_than_a_tenth_of_a_second_is_missed_in_every_stage(music: Path, tmp_path: Path) -> None:
+def test_more_than_a_tenth_of_a_second_missing_is_an_error_in_every_stage(music: Path, tmp_path: Path) -> None:
     path = music / "2.mp3"
     stated = probe(path).samples
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 9 // 10])

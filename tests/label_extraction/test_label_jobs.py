@@ -97,6 +97,16 @@ def test_merging_again_does_nothing(finished: LabelJob) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.label_dir.iterdir()} == before
 
 
+@pytest.mark.parametrize("file_format", ["text", "packed", "both"])
+def test_a_finished_job_is_not_labelled_again(tmp_path: Path, file_format: str) -> None:
+    job = make_job(tmp_path, [4000], file_format=file_format)
+    relabel(job)
+    before = label_files(tmp_path)
+    assert run_part(job) == (1, 0, {})
+    assert not job.parts_dir.exists()
+    assert label_files(tmp_path) == before
+
+
 def test_a_missing_part_is_an_error(finished: LabelJob, tmp_path: Path) -> None:
     job = replace(finished, label_dir=tmp_path)
     run_part(job, Part(1, 3))

@@ -107,7 +107,7 @@ def test_half_written_codes_and_lines_are_made_again(tmp_path: Path) -> None:
     journal.write_bytes(journal.read_bytes()[:-7])  # killed within a line
     codes.write_bytes(codes.read_bytes() + b"half a track")
     damaged = bytearray(codes.read_bytes())
-    damaged[3] ^= 1  # a power cut that lost a block of the first track
+    damaged[3] ^= 1  # a power failure that damaged a block of the first track
     codes.write_bytes(damaged)
     with pytest.raises(LabelJobError, match="lacks 1 of 4 tracks"):
         merge_parts(job)
@@ -122,7 +122,7 @@ def test_a_zeroed_journal_line_costs_only_its_own_track(tmp_path: Path) -> None:
     run_part(job)
     journal = job.parts_dir / "shard-0-of-1.journal"
     lines = journal.read_bytes().split(b"\n")
-    lines[2] = bytes(len(lines[2]))  # a power cut
+    lines[2] = bytes(len(lines[2]))  # a power failure
     journal.write_bytes(b"\n".join(lines))
     assert run_part(job).labelled == 1
     merge_parts(job)

@@ -1,9 +1,12 @@
-"""Parts of a label job."""
+"""Parts of a label job and their journals."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mert_fairseq.label_extraction.part_journal import Part
+from mert_fairseq.label_extraction.part_journal import JournalEntry, Part, journal_header, read_journal
+from mert_fairseq.label_extraction.part_store import part_base
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 50])
@@ -32,3 +35,21 @@ def test_an_impossible_part_is_an_error(text: str) -> None:
 def test_a_part_is_parsed_from_its_text() -> None:
     assert Part.parse("3/16") == Part(3, 16)
     assert str(Part(3, 16)) == "3/16"
+
+
+def test_journals_of_earlier_versions_stay_readable(tmp_path: Path) -> None:
+    part, teacher = Part(0, 2), {"teacher": "k-means", "sha256": "00"}
+    header = (
+        '{"format": "mert_fairseq label journal", "shard": "0/2", "teacher": {"sha256": "00", "teacher": "k-means"}, '
+        '"version": 2}'
+    )
+    path = part_base(tmp_path, part).with_suffix(".journal")
+    assert path.name == "shard-0-of-2.journal"
+    assert journal_header(teacher, part) == header
+    path.write_text(f'{header}\n["a.wav\\t8000", 0, 50, 7]\n["b.wav\\t9", "no audio"]\n["c.wav')
+    entries, complete_bytes = read_journal(path, header)
+    assert entries == {
+        "a.wav\t8000": JournalEntry("a.wav\t8000", 0, 50, 7),
+        "b.wav\t9": JournalEntry("b.wav\t9", reject_reason="no audio"),
+    }
+    assert complete_bytes == path.stat().st_size - len('["c.wav')

@@ -1,4 +1,4 @@
-"""Compiled parts: the same numbers and names, and no new graph for another mask or a dropped layer."""
+"""Compiled parts: the same values and names, and no new graph for another mask or a dropped layer."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from tiny_mert import tiny_mert
 from torch._dynamo.testing import CompileCounter
 
-from mert_fairseq.modules.compiling import compile_parts
+from mert_fairseq.models.build import compile_parts
 
 STEPS = 4
 
@@ -46,13 +46,13 @@ def test_losses_gradients_and_names_are_the_same_in_one_graph_per_kind_of_part(w
     _, losses, gradients = _train(compiled)
     torch.testing.assert_close(losses, expected)
     torch.testing.assert_close(gradients, expected_gradients)
-    assert len(set(masked)) > 1  # another number of masked frames from step to step
-    assert counter.frame_count == graphs  # three layers share one
+    assert len(set(masked)) > 1  # the number of masked frames differs between steps
+    assert counter.frame_count == graphs  # the three layers share one graph
     assert list(compiled.state_dict()) == list(plain.state_dict())
     compiled.load_state_dict(plain.state_dict())
 
 
-def test_dropped_layers_start_no_compilation():
+def test_dropped_layers_do_not_trigger_a_compilation():
     model, counter = _model(encoder_layerdrop=0.5), CompileCounter()
     compile_parts(model.feature_extractor, model.encoder, "layers", backend=counter)
     ran = [len(model.encoder(torch.randn(2, 10, 16))[1]) for _ in range(12)]
@@ -63,7 +63,7 @@ def test_dropped_layers_start_no_compilation():
 def test_the_option_reaches_the_parts():
     assert all(
         layer._compiled_call_impl is None for layer in _model(compile=False).encoder.layers
-    )  # a bare off in YAML
+    )  # off without quotes in YAML
     layers = _model(compile="layers")
     assert all(layer._compiled_call_impl is not None for layer in layers.encoder.layers)
     assert layers.feature_extractor._compiled_call_impl is None

@@ -1,4 +1,4 @@
-"""A padded clip has the features that it has alone; in training only where that is asked for."""
+"""A padded clip has the same features as without padding; in training only with exact_padding."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ LENGTHS = (14_400, 9_001, 5_120)  # samples: 44, 27 and 15 frames of 320
 
 
 def _batch() -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise in the padding too: it must not matter."""
+    """Clips with noise in their padding, which must have no effect."""
     torch.manual_seed(1)
     source = 0.1 * torch.randn(len(LENGTHS), LENGTHS[0])
     return source, torch.arange(LENGTHS[0]) >= torch.tensor(LENGTHS)[:, None]
@@ -28,7 +28,7 @@ def _model(**options):
     {"extractor_mode": "default", "wav_normalize": True, "pos_conv_depth": 2},
     {"feature_extractor_cqt": True, "layer_type": "conformer", "depthwise_conv_kernel_size": 5},
 ])  # fmt: skip
-def test_features_of_a_padded_clip_are_those_of_the_clip_alone(options, asked):
+def test_features_of_a_padded_clip_equal_those_without_padding(options, asked):
     model = _model(**options).eval()
     source, padding_mask = _batch()
     features, padded = model.extract_features(source, padding_mask, **asked)
@@ -46,13 +46,13 @@ def _logits(model, source, targets, padding_mask, mask, **inputs) -> torch.Tenso
 
 
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_training_sees_the_padding_as_published_unless_exact_padding_is_set(mode):
+def test_padding_affects_training_as_published_unless_exact_padding_is_set(mode):
     source, padding_mask = _batch()
     source = source.masked_fill(padding_mask, 0.0)
     targets = torch.randint(4, 20, (2, 3, 45))
     mask = torch.rand(3, 44) < 0.5
     mask[2, 15:] = False
-    mask[2, 14] = True  # the last frame of the third clip, beside the one that HuBERT keeps too many
+    mask[2, 14] = True  # the last frame of the third clip, next to the extra frame that HuBERT keeps
     for exact in (False, True):
         model = _model(extractor_mode=mode, exact_padding=exact).train()
         together = _logits(model, source, targets, padding_mask, mask)
@@ -61,7 +61,7 @@ def test_training_sees_the_padding_as_published_unless_exact_padding_is_set(mode
         assert torch.allclose(own, alone, rtol=1e-4, atol=1e-4) == exact
 
 
-def test_lengths_given_as_numbers_change_nothing():
+def test_passing_the_lengths_does_not_change_the_output():
     model, (source, padding_mask) = _model().train(), _batch()
     targets, seeds = torch.randint(4, 20, (2, 3, 45)), np.arange(3)
     read = _logits(model, source, targets, padding_mask, None, clip_seeds=seeds)
@@ -70,7 +70,7 @@ def test_lengths_given_as_numbers_change_nothing():
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399])
-def test_audio_shorter_than_a_frame_is_refused(samples):
+def test_audio_shorter_than_one_frame_is_an_error(samples):
     message = f"audio too short: found a clip of {samples} samples, expected at least 400"
     with pytest.raises(ValueError, match=message):
         _model().extract_features(torch.zeros(1, samples))

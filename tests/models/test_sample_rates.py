@@ -1,4 +1,4 @@
-"""Audio of 8 and 16 kHz: the remedies of the errors work as written, and the CQT is the one that was asked for."""
+"""Audio at 8 and 16 kHz: the remedies in the errors work as written, and the CQT follows the options."""
 
 import re
 
@@ -33,7 +33,7 @@ def cqt_loss(model, sample_rate, label_rate):
 def test_the_remedy_for_bins_above_the_nyquist_frequency_works_as_written(sample_rate, octaves, bins_per_octave):
     rate = sample_rate // 320
     options = {"label_rate": rate, "audio_cqt_bins": 48 * 8, "audio_cqt_octaves": 8}
-    with pytest.raises(ValueError, match=rf"model\.audio_cqt_bins: .* at most {sample_rate // 2} Hz.*Give ") as raised:
+    with pytest.raises(ValueError, match=rf"model\.audio_cqt_bins: .* at most {sample_rate // 2} Hz.*Set ") as raised:
         model_at(sample_rate, **options, audio_cqt_bins_per_octave=bins_per_octave)
     remedy = options_in(str(raised.value))
     assert remedy["audio_cqt_bins"] == 48 * octaves
@@ -41,20 +41,20 @@ def test_the_remedy_for_bins_above_the_nyquist_frequency_works_as_written(sample
     assert torch.isfinite(cqt_loss(model, sample_rate, rate))
 
 
-def test_the_recipes_cqt_at_8_khz_is_refused_with_six_octaves_as_the_remedy():
+def test_the_error_for_the_recipes_cqt_at_8_khz_recommends_six_octaves():
     with pytest.raises(ValueError, match=r"lies at 4125\.6 Hz, expected at most 4000 Hz.*cqt_octaves=6\.") as raised:
         model_at(8000, label_rate=25, audio_cqt_bins=336)
     assert options_in(str(raised.value)) == {"audio_cqt_bins": 288, "audio_cqt_octaves": 6}
 
 
-def test_the_cqt_of_the_input_has_the_same_remedy():
+def test_the_error_for_the_input_cqt_has_the_same_remedy():
     options = {"label_rate": 25, "audio_cqt_loss_m": False, "feature_extractor_cqt": True}
     with pytest.raises(ValueError, match=r"model\.feature_extractor_cqt_bins: ") as raised:
         model_at(8000, **options, feature_extractor_cqt_bins=336)
     assert model_at(8000, **{**options, **options_in(str(raised.value))}).feature_cqt.bins == 288
 
 
-def test_octaves_bins_and_lowest_frequency_are_those_of_the_options():
+def test_octaves_bins_and_lowest_frequency_follow_the_options():
     options = {"audio_cqt_bins": 60, "audio_cqt_octaves": 5, "audio_cqt_fmin": 65.4}
     frequencies = model_at(24_000, **options).encoder_cqt_model.teacher.geometry.frequencies_hz
     np.testing.assert_allclose(frequencies[[0, 12, 59]], [65.4, 130.8, 65.4 * 2 ** (59 / 12)])
@@ -69,20 +69,20 @@ def test_the_published_defaults_are_kept():
 
 
 @pytest.mark.parametrize("options", [{"audio_cqt_octaves": 0}, {"audio_cqt_bins": 5}, {"audio_cqt_fmin": 0.0}])
-def test_senseless_options_are_refused(options):
+def test_invalid_options_are_errors(options):
     with pytest.raises(ValueError, match=r"expected at least one bin per octave.* such as 336, 7, -1 and 32\.7"):
         model_at(24_000, **options)
 
 
 @pytest.mark.parametrize(("sample_rate", "label_rate"), [(8000, 25), (16_000, 50), (24_000, 75), (44_100, 75)])
-def test_a_label_rate_that_does_not_divide_is_told_one_that_does(sample_rate, label_rate):
+def test_the_error_for_a_label_rate_that_does_not_divide_names_one_that_does(sample_rate, label_rate):
     with pytest.raises(ValueError, match=rf"such as {label_rate} Hz at") as raised:
         hop_samples(sample_rate, 97)
     rate, at = map(int, re.search(r"such as (\d+) Hz at (\d+) Hz", str(raised.value)).groups())
     assert hop_samples(at, rate) == 320
 
 
-def test_chroma_of_8_khz_takes_the_octaves_that_there_are():
+def test_chroma_at_8_khz_uses_the_available_octaves():
     wave = torch.sin(2 * np.pi * 440 * torch.arange(8000) / 8000)
     rows = FrameFeatures("chroma", 8000, 25)(wave)
     assert rows.shape == (25, 12)

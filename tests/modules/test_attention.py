@@ -1,4 +1,4 @@
-"""MultiheadAttentionExtend against fairseq's attention, and in half precision where ordinary softmax fails."""
+"""MultiheadAttentionExtend: equality with fairseq's attention, and half precision where ordinary softmax fails."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ FRAMES, CLIPS, WIDTH, HEADS = 7, 3, 16, 4
 
 
 def _pair(seed: int = 0, **options):
-    """Ours and fairseq's attention with the same weights, and their input."""
+    """Our attention and fairseq's, with the same weights."""
     torch.manual_seed(seed)
     theirs = MultiheadAttention(WIDTH, HEADS, **{k: v for k, v in options.items() if k != "attention_relax"}).eval()
     for parameter in theirs.parameters():
@@ -57,7 +57,7 @@ def test_output_weights_and_gradients_equal_fairseqs(options, padded, relax):
     torch.testing.assert_close(without_weights, results[0][0], rtol=1e-4, atol=1e-5)
 
 
-def test_no_bias_is_a_bias_of_zero():
+def test_no_bias_equals_a_bias_of_zero():
     with_bias = MultiheadAttentionExtend(WIDTH, HEADS, self_attention=True)
     for name, parameter in with_bias.named_parameters():
         if name.endswith("bias"):
@@ -68,7 +68,7 @@ def test_no_bias_is_a_bias_of_zero():
     torch.testing.assert_close(without(x)[0], with_bias(x)[0])
 
 
-def test_attention_mask_bars_pairs_as_in_fairseq():
+def test_attention_masks_equal_fairseqs():
     ours, theirs = _pair(self_attention=True)
     x = torch.randn(FRAMES, CLIPS, WIDTH)
     future = torch.full((FRAMES, FRAMES), float("-inf")).triu(1)
@@ -84,7 +84,7 @@ def test_weights_of_each_head_sum_to_one():
     torch.testing.assert_close(weights.sum(-1), torch.ones(HEADS, CLIPS, FRAMES))
 
 
-def test_batch_first_changes_the_layout_alone():
+def test_batch_first_only_swaps_two_axes():
     frames_first = MultiheadAttentionExtend(WIDTH, HEADS, self_attention=True, add_bias_kv=True)
     batch_first = MultiheadAttentionExtend(WIDTH, HEADS, self_attention=True, add_bias_kv=True, batch_first=True)
     batch_first.load_state_dict(frames_first.state_dict())
@@ -114,7 +114,7 @@ def test_memory_does_not_grow_with_the_square_of_the_length(relax, padded):
 
 
 def _overflowing(relax: float) -> MultiheadAttentionExtend:
-    """Attention whose scores reach 32 x 300 x 300 / sqrt(32) = 509,000, eight times float16's largest number."""
+    """Attention with scores up to 32 x 300 x 300 / sqrt(32) = 509,000, eight times the maximum of float16."""
     attention = MultiheadAttentionExtend(32, 1, self_attention=True, attention_relax=relax)
     for projection in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj):
         projection.weight.data = torch.eye(32)
@@ -135,15 +135,15 @@ def _with_gradients(attention: MultiheadAttentionExtend, x: torch.Tensor, weight
     return {"output": output.detach(), "input": x.grad} | {name: p.grad for name, p in attention.named_parameters()}
 
 
-def test_ordinary_softmax_written_out_overflows_in_half_precision():
+def test_explicit_ordinary_softmax_overflows_in_half_precision():
     output, _ = _overflowing(relax=-1.0).half()(_large_input(6).half(), need_weights=True)
     assert not torch.isfinite(output).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16])
 @pytest.mark.parametrize(("relax", "need_weights"), [(32.0, True), (32.0, False), (-1.0, False)])
-@pytest.mark.parametrize("dropout", [0.0, 1e-9], ids=["fused", "unfused"])  # dropout takes a CPU's unfused kernel
-def test_scores_of_half_a_million_survive_half_precision_forward_and_backward(dtype, relax, need_weights, dropout):
+@pytest.mark.parametrize("dropout", [0.0, 1e-9], ids=["fused", "unfused"])  # with dropout CPUs use the unfused kernel
+def test_half_precision_forward_and_backward_work_at_scores_of_half_a_million(dtype, relax, need_weights, dropout):
     x, weights = _large_input(48), 1e-3 * torch.randn(48, 1, 32)
     expected = _with_gradients(_overflowing(relax=32.0), x, weights, need_weights=True)
     attention = _overflowing(relax).to(dtype)
@@ -151,17 +151,17 @@ def test_scores_of_half_a_million_survive_half_precision_forward_and_backward(dt
     found = _with_gradients(attention, x.to(dtype), weights, need_weights=need_weights)
     output, expected_output = found.pop("output").float(), expected.pop("output")
     torch.testing.assert_close(output, expected_output, rtol=2 * torch.finfo(dtype).eps, atol=0)
-    # Fused kernels get the weights back from a float32 near 509,000, which resolves 1/32: so far can weights be off.
+    # Fused kernels recompute the weights from float32 scores near 509,000, which resolve 1/32: hence the tolerance.
     for name, value in expected.items():
         largest = float(expected["v_proj.weight"].abs().max()) if name.endswith("weight") else float(value.abs().max())
         torch.testing.assert_close(found[name].float(), value, rtol=0, atol=max(0.12 * largest, 3e-4), msg=name)
 
 
-def test_heads_that_do_not_divide_the_width_are_refused():
+def test_heads_that_do_not_divide_the_width_are_an_error():
     with pytest.raises(ValueError, match="encoder_attention_heads 5 does not divide the width 16"):
         MultiheadAttentionExtend(16, 5)
 
 
-def test_self_attention_of_other_widths_is_refused():
+def test_self_attention_with_other_widths_is_an_error():
     with pytest.raises(ValueError, match="found kdim 8 and vdim 16"):
         MultiheadAttentionExtend(16, 4, kdim=8, self_attention=True)

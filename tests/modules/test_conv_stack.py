@@ -1,4 +1,4 @@
-"""The conv stack against fairseq's, in half precision, and with padding."""
+"""The conv stack: equality with fairseq's, half precision, and padding."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_names_initial_weights_and_outputs_are_fairseqs(mode, bias):
 
 
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_padded_clips_give_their_own_frames(mode):
+def test_padded_clips_have_the_same_frames_as_without_padding(mode):
     stack = _stack(mode)
     lengths = np.array([2_000, 1_203, 400])
     wave = torch.randn(3, 2_000)
@@ -44,7 +44,7 @@ def test_padded_clips_give_their_own_frames(mode):
 
 @pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16])
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_half_precision_keeps_no_float32_copy_and_stays_close(mode, dtype):
+def test_half_precision_saves_no_float32_copy_and_stays_close(mode, dtype):
     stack, wave = _stack(mode), 0.1 * torch.randn(2, 4_000)
     expected = stack(wave)
     saved = []
@@ -56,7 +56,7 @@ def test_half_precision_keeps_no_float32_copy_and_stays_close(mode, dtype):
 
 
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_a_clip_shorter_than_a_frame_is_refused_with_the_samples_needed(mode):
+def test_the_error_for_a_clip_shorter_than_one_frame_names_the_samples_needed(mode):
     message = "audio too short: found a clip of 399 samples, expected at least 400"
     with pytest.raises(ValueError, match=message):
         _stack(mode)(torch.zeros(2, 399))
@@ -64,6 +64,6 @@ def test_a_clip_shorter_than_a_frame_is_refused_with_the_samples_needed(mode):
         _stack(mode).without_padding(torch.zeros(2, 800), np.array([800, 399]))
 
 
-def test_an_unknown_mode_is_refused():
+def test_an_unknown_mode_is_an_error():
     with pytest.raises(ValueError, match="extractor_mode is 'batch_norm', expected one of"):
         _stack("batch_norm")

@@ -1,4 +1,4 @@
-"""TransformerEncoderExtend against fairseq's wav2vec 2.0 encoder, and what it adds to it."""
+"""TransformerEncoderExtend: equality with fairseq's wav2vec 2.0 encoder, and its additions."""
 
 import math
 from dataclasses import replace
@@ -49,7 +49,7 @@ def test_outputs_equal_fairseqs_with_the_same_weights(layer_type, norm, depth, f
     theirs = _fairseq_encoder(layer_type, norm == "pre", depth).eval()
     ours = _encoder(replace(SPEC, type=layer_type, norm=norm), pos_conv_depth=depth).eval()
     if layer_type == "conformer":
-        # The convolution sees the frame that evens out the length, which ours adds to padded batches alone.
+        # fairseq pads odd lengths by one frame, which its convolution sees; ours does so in padded batches only.
         theirs.required_seq_len_multiple = ours.required_seq_len_multiple = 1
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, frames, 16)
@@ -65,7 +65,7 @@ def test_outputs_equal_fairseqs_with_the_same_weights(layer_type, norm, depth, f
         torch.testing.assert_close(ours(x, padding_mask=mask, layer=0)[0], results[0].output)
 
 
-def test_initial_weights_follow_fairseqs_law():
+def test_initial_weights_have_fairseqs_distribution():
     torch.manual_seed(1)
     theirs = {k: v.std().item() for k, v in _fairseq_encoder("transformer", False, 1).named_parameters() if v.dim() > 1}
     ours = dict(_encoder().named_parameters())
@@ -74,7 +74,7 @@ def test_initial_weights_follow_fairseqs_law():
         assert ours[name].std().item() == pytest.approx(deviation, rel=0.25), name
 
 
-def test_attention_weights_come_on_request_one_a_head():
+def test_need_weights_returns_the_attention_weights_of_each_head():
     encoder = _encoder()
     x = torch.randn(2, 9, 16)
     _, results = encoder(x)
@@ -156,15 +156,15 @@ def test_layers_may_differ_in_type_width_heads_dropout_and_relaxation():
     ({"heads": [4, 4]}, "heads of the layers: 2 values for 3 layers"),
     ({"heads": [4, 4, 5]}, "encoder_attention_heads 5 does not divide the width 16"),
     ({"type": ["transformer", "mamba", "transformer"]}, "type is 'mamba'"),
-    ({"colour": ["red"] * 3}, "encoder layers have no 'colour'"),
-    ({"norm": ["pre", "post", "pre"]}, "norms on one side"),
+    ({"colour": ["red"] * 3}, "encoder layers have no option 'colour'"),
+    ({"norm": ["pre", "post", "pre"]}, "the same position of their norms"),
 ])  # fmt: skip
-def test_overrides_that_do_not_fit_are_refused(overrides, message):
+def test_invalid_overrides_are_errors(overrides, message):
     with pytest.raises(ValueError, match=message):
         _encoder(overrides=overrides)
 
 
-def test_espnet_attention_with_relaxation_is_refused():
+def test_espnet_attention_with_relaxation_is_an_error():
     with pytest.raises(ValueError, match="attn_type espnet has no relaxed softmax"):
         replace(SPEC, conformer_attention="espnet", attention_relax=32.0)
 
@@ -184,7 +184,7 @@ def test_checkpointed_activations_give_the_same_gradients_with_dropout_on(layer_
         torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
-def test_layer_drop_leaves_out_its_share_in_training_and_repeats_with_torchs_seed():
+def test_layer_drop_skips_its_share_in_training_and_repeats_with_torchs_seed():
     encoder = _encoder(layers=4, layerdrop=0.5)
     x = torch.randn(1, 4, 16)
     kept = []
@@ -204,7 +204,7 @@ def test_layer_drop_leaves_out_its_share_in_training_and_repeats_with_torchs_see
 @pytest.mark.parametrize("frames", [11, 12])
 def test_padding_does_not_change_the_real_frames(options, frames):
     encoder = _encoder(**options).eval()
-    for name, buffer in encoder.named_buffers():  # batch norms that do not map zero to zero
+    for name, buffer in encoder.named_buffers():  # so that batch norms do not map zero to zero
         if "running_mean" in name:
             torch.nn.init.normal_(buffer)
     x = torch.randn(1, frames, 16)
@@ -231,4 +231,4 @@ def test_activations_keep_the_precision():
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         layer(torch.randn(2, 8, 16).half())
-    assert all(t.numel() <= 2 * 4 * 8 for t in saved if t.dtype == torch.float32)  # the softmax's sums: B x H x F
+    assert all(t.numel() <= 2 * 4 * 8 for t in saved if t.dtype == torch.float32)  # the sums of the softmax: B x H x F

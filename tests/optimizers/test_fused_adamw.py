@@ -1,4 +1,4 @@
-"""The fused AdamW: fairseq's Adam but for epsilon, and each loads the other's checkpoints."""
+"""FusedAdamW: equal to fairseq's Adam except for epsilon; each loads the other's checkpoints."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_equals_fairseqs_adam_where_epsilon_is_negligible():
         torch.testing.assert_close(mine, yours, rtol=1e-5, atol=1e-6)
 
 
-def test_epsilon_stands_beside_the_corrected_moment_here_and_beside_the_uncorrected_one_in_fairseq():
+def test_epsilon_is_added_to_the_corrected_moment_here_and_to_the_uncorrected_one_in_fairseq():
     """One update of gradient 1 with epsilon 1 and rate 0.1: m / bc1 = 1, sqrt(v / bc2) = 1, sqrt(bc2) = sqrt(0.02)."""
     moved = {}
     for kind in (FusedAdamW, FairseqAdam):
@@ -87,7 +87,7 @@ def test_a_run_resumes_with_the_other_optimizer(monkeypatch, tmp_path, precision
         torch.testing.assert_close(mine, yours, rtol=1e-2 if precision == "bf16" else 1e-3, atol=1e-4)
 
 
-def test_gradients_are_clipped_to_the_norm_that_is_returned():
+def test_clipping_uses_the_norm_that_is_returned():
     parameters, optimizer = _optimizer(FusedAdamW)
     parameters[0].grad, parameters[1].grad = torch.full((3, 2), 2.0), torch.ones(5)
     assert optimizer.clip_grad_norm(0).item() == pytest.approx(29**0.5)
@@ -97,6 +97,6 @@ def test_gradients_are_clipped_to_the_norm_that_is_returned():
 
 
 @pytest.mark.parametrize("betas", ["0.9", "(0.9,)", "[0.9, x]", "__import__('os')"])
-def test_betas_that_are_not_two_numbers_are_refused(betas):
+def test_betas_that_are_not_two_numbers_are_an_error(betas):
     with pytest.raises(ValueError, match=r"optimizer.adam_betas is .*, expected two numbers in \[0, 1\)"):
         parse_betas(betas)

@@ -1,4 +1,4 @@
-"""Half precision: float32 weights survive a checkpoint bit for bit; few kernels per update."""
+"""Half precision: checkpoints restore float32 weights bit for bit; few kernels per update."""
 
 from types import SimpleNamespace
 
@@ -34,7 +34,7 @@ def _masters(trainer) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimizer", ["adam", "fused_adamw"])
 @pytest.mark.parametrize("precision", HALF)
-def test_master_weights_are_equal_bit_for_bit_after_a_resume_and_stay_so(trainer_of, tmp_path, precision, optimizer):
+def test_master_weights_are_bit_identical_after_a_resume_and_later_updates(trainer_of, tmp_path, precision, optimizer):
     window = {"common__fp16_scale_window": 4}  # the loss scale rises after the resume
     straight = trainer_of(precision, optimizer, **window)
     train(straight, range(3))
@@ -51,7 +51,7 @@ def test_master_weights_are_equal_bit_for_bit_after_a_resume_and_stay_so(trainer
             train(trainer, range(3, 6))
 
 
-def test_a_checkpoint_without_master_weights_loads_as_before_and_says_what_that_means(trainer_of, caplog):
+def test_a_checkpoint_without_master_weights_loads_with_a_warning(trainer_of, caplog):
     trainer, other = trainer_of("bf16"), trainer_of("bf16")
     train(trainer, range(2))
     old = trainer.optimizer.state_dict()
@@ -64,7 +64,7 @@ def test_a_checkpoint_without_master_weights_loads_as_before_and_says_what_that_
         assert torch.equal(half.float(), master)
 
 
-def test_the_master_weights_of_another_precision_are_refused_with_the_remedy(trainer_of):
+def test_master_weights_of_another_precision_are_an_error_with_the_remedy(trainer_of):
     flat, single = trainer_of("fp16"), trainer_of("bf16")
     train(flat, range(1))
     expected = (
@@ -86,7 +86,7 @@ def test_memory_efficient_fp16_has_no_master_weights_and_resumes_exactly(trainer
 
 
 class _Launches(TorchDispatchMode):
-    """Operations that run a kernel: all but views and reads of the host's own numbers."""
+    """Records operations that run a kernel: all except views, allocations and reads of scalars."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Learning rates by parameter under one schedule."""
+"""Learning rates per parameter under one schedule."""
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, LayerwiseAdamConfig, learns_at, scale_of
+from mert_fairseq.optimizers.layerwise_adam import LayerwiseAdam, LayerwiseAdamConfig, lr_scale, set_lr_scale
 
 BETAS = "(0.9, 0.98)"
 
@@ -13,7 +13,7 @@ def optimizer_of(scales, lr=0.1):
     parameters = [torch.nn.Parameter(torch.ones(1)) for _ in scales]
     for parameter, scale in zip(parameters, scales, strict=True):
         if scale is not None:
-            learns_at([parameter], scale)
+            set_lr_scale([parameter], scale)
     cfg = OmegaConf.create({**vars(LayerwiseAdamConfig(lr=[lr], tpu=False)), "adam_betas": BETAS, "adam_eps": 1e-12})
     return parameters, LayerwiseAdam(cfg, parameters)
 
@@ -24,7 +24,7 @@ def step(parameters, optimizer):
     optimizer.step()
 
 
-def test_parameters_step_in_proportion_to_their_scale_as_the_schedule_moves():
+def test_steps_are_proportional_to_the_scale_and_follow_the_schedule():
     parameters, optimizer = optimizer_of([None, 0.5, 0.01])
     step(parameters, optimizer)  # Adam's first step is the rate
     torch.testing.assert_close([1 - p.item() for p in parameters], [0.1, 0.05, 0.001], rtol=1e-4, atol=0)
@@ -36,7 +36,7 @@ def test_parameters_step_in_proportion_to_their_scale_as_the_schedule_moves():
     assert optimizer.get_lr() == 0.2
 
 
-def test_a_checkpoint_brings_moments_but_not_rates():
+def test_a_checkpoint_restores_moments_but_not_rates():
     parameters, optimizer = optimizer_of([1.0, 0.5])
     step(parameters, optimizer)
     state = optimizer.state_dict()
@@ -48,10 +48,10 @@ def test_a_checkpoint_brings_moments_but_not_rates():
         assert other.optimizer.state[parameter]["step"] == 1
 
 
-def test_flat_parameters_are_refused_by_fairseq_since_their_marks_would_be_lost():
+def test_flat_parameters_are_not_supported_since_they_have_no_scales():
     _, optimizer = optimizer_of([1.0])
     assert not optimizer.supports_flat_params
 
 
-def test_an_unmarked_parameter_learns_at_the_scheduled_rate():
-    assert scale_of(torch.nn.Parameter(torch.ones(1))) == 1.0
+def test_the_default_scale_is_1():
+    assert lr_scale(torch.nn.Parameter(torch.ones(1))) == 1.0

@@ -150,3 +150,21 @@ def _failing_after(frames, clips: int):
         return frames(waves)
 
     return counted
+
+
+def test_a_hugging_face_folder_is_probed_as_a_checkpoint_is(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.HubertConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.HubertModel(config).save_pretrained(tmp_path)
+    extractor = transformers.Wav2Vec2FeatureExtractor(sampling_rate=24_000, do_normalize=True)
+    extractor.save_pretrained(tmp_path)
+    source, wave = load_source(str(tmp_path), "cpu"), torch.randn(1, 24_000)
+    assert (source.num_states, source.normalized, source.rate_hz) == (3, True, 75.0)
+    assert source.pooled(wave).shape == (1, 3, 16)
+    random = load_source(f"random:{tmp_path}", "cpu")
+    assert not torch.allclose(random.pooled(wave), source.pooled(wave))
+    assert load_source(f"raw-conv:{tmp_path}", "cpu").pooled(wave).shape == (1, 1, 8)

@@ -87,7 +87,7 @@ def test_a_separation_runs_from_audio_to_results_and_is_not_repeated(tree, tmp_p
     task = find_task("musdb18")
     data = read_data(task, tree("musdb18"), tmp_path)
     protocol = Protocol(seeds=(1,), max_epochs=1)
-    options = {"device": "cpu", "quiet": True, "samples_per_song": 1}
+    options = {"device": "cpu", "quiet": True, "samples_per_song": 1, "hidden": 32}
     results = run_separation(task, data, SpectralSource("logmel"), protocol, tmp_path, **options)
     assert set(results["scores"]) == {"sdr", "sdr_vocals", "sdr_drums", "sdr_bass", "sdr_other"}
     assert all(np.isfinite(each["mean"]) for each in results["scores"].values())

@@ -176,6 +176,17 @@ def test_giantsteps_keeps_sure_single_keys_and_splits_by_artist(tree):
     assert normal_key("A# minor") == "Bb minor"
 
 
+def test_giantsteps_audio_is_compared_with_the_sums_of_its_repository(tree, tmp_path):
+    audio = tmp_path / "giantsteps-key-dataset/audio"
+    audio.mkdir(parents=True)
+    (audio.parent / "md5").mkdir()
+    for name in ("1.LOFI", "2.LOFI"):
+        (audio / f"{name}.mp3").write_bytes(b"abc")
+    (audio.parent / "md5/1.LOFI.md5").write_text("900150983cd24fb0d6963f7d28e17f72  1.LOFI.mp3\n")  # of abc
+    (audio.parent / "md5/2.LOFI.md5").write_text("d41d8cd98f00b204e9800998ecf8427e  2.LOFI.mp3\n")  # of nothing
+    assert [error.split(": ")[0][-10:] for error in find_task("giantsteps-key").check(tmp_path)] == ["2.LOFI.mp3"]
+
+
 def test_artists_who_worked_with_a_valid_artist_are_valid():
     valid = next(name for name in map(str, range(999)) if sha1_number(name) % 116 >= 100)
     train = next(name for name in map(str, range(999)) if sha1_number(name) % 116 < 100)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plots import legend_of, lines_of, ticks_of
+from figure_values import legend_of, lines_of, ticks_of
 
 from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrograms
 from mert_fairseq.reporting.page import Page
@@ -68,6 +68,6 @@ def test_a_page_escapes_its_texts_and_names_pictures_relatively(tmp_path):
     assert str(tmp_path) not in html
 
 
-def test_a_ragged_table_is_refused():
+def test_a_ragged_table_is_an_error():
     with pytest.raises(ValueError, match=r"row \['1'\] has 1 cells, the header \['a', 'b'\] has 2"):
         Page("t").table(["a", "b"], [["1"]])

@@ -30,7 +30,7 @@ def clips(samples: int, sample_rate: int) -> Tensor:
 
 
 def worst_error(found: Tensor, expected: Tensor) -> float:
-    """Largest error of each clip over the clip's peak (over 1 for silence)."""
+    """Largest error of each clip, divided by the clip's peak (by 1 for silence)."""
     assert found.shape == expected.shape
     peak = expected.flatten(1).max(1).values
     return ((found - expected).abs().flatten(1).max(1).values / torch.where(peak > 0, peak, 1)).max().item()
@@ -81,12 +81,12 @@ def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("samples", [120_000, 24_123, 1])
-def test_the_gpus_form_equals_the_cpus_to_a_millionth_of_the_peak(samples: int) -> None:
+def test_the_gpu_algorithm_equals_the_cpu_algorithm_to_a_millionth_of_the_peak(samples: int) -> None:
     wave = clips(samples, 24_000)
     assert worst_error(CQTTeacher(backend="gather")(wave), CQTTeacher()(wave)) < 1e-6
 
 
-def test_the_gpus_form_mirrors_at_zero_and_nyquist_and_cuts_long_clips_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_algorithm_mirrors_at_zero_and_nyquist_and_splits_long_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"sample_rate": 8000, "hop_samples": 64, "bins": 41, "bins_per_octave": 6, "fmin_hz": 38.0}
     monkeypatch.setattr(cqt_module, "MAX_BLOCK_SAMPLES", 1)
     wave = clips(40_001, 8000)
@@ -94,7 +94,7 @@ def test_the_gpus_form_mirrors_at_zero_and_nyquist_and_cuts_long_clips_alike(mon
 
 
 @pytest.mark.parametrize("count", [1, 16, 128])
-def test_the_gpus_form_takes_tens_of_launches_at_any_batch_size(count: int) -> None:
+def test_the_gpu_algorithm_needs_tens_of_launches_at_any_batch_size(count: int) -> None:
     teacher = CQTTeacher(backend="gather")
     teacher(torch.zeros(1, 120_000))  # builds the plan
     with FakeTensorMode(allow_non_fake_inputs=True), Operations() as operations:
@@ -103,7 +103,7 @@ def test_the_gpus_form_takes_tens_of_launches_at_any_batch_size(count: int) -> N
 
 
 class Operations(TorchDispatchMode):
-    """Counts all that PyTorch is asked to do, views apart: no fewer than a GPU's launches."""
+    """Counts PyTorch operations except views: at least as many as kernel launches on a GPU."""
 
     count = 0
 
@@ -122,7 +122,7 @@ def test_440_hz_peaks_in_bin_180_and_an_octave_up_48_bins_higher(published: tupl
     assert middle[180].item() == pytest.approx(np.sqrt(3751) / 2, rel=1e-3)
 
 
-def test_a_clip_gives_the_same_alone_and_in_a_batch() -> None:
+def test_a_clip_has_the_same_result_alone_and_in_a_batch() -> None:
     wave = torch.randn(11, 4000, generator=torch.Generator().manual_seed(3))
     teacher = CQTTeacher(**SMALL)
     batch = teacher(wave)
@@ -148,7 +148,7 @@ def test_circles_hold_the_clip_and_half_the_longest_kernel() -> None:
         assert samples + geometry.context_samples <= frames * 320 <= 1.3 * (samples + geometry.context_samples)
 
 
-def test_plans_are_shared_bounded_and_left_out_of_copies() -> None:
+def test_plans_are_shared_limited_in_number_and_left_out_of_copies() -> None:
     teacher = CQTTeacher(**SMALL)
     teacher(torch.zeros(1, 4000))
     teacher(torch.zeros(1, 4001))
@@ -161,7 +161,7 @@ def test_plans_are_shared_bounded_and_left_out_of_copies() -> None:
         assert twin(torch.zeros(1, 200)).shape == (1, 3, 60)
 
 
-def test_a_module_that_holds_the_teacher_saves_nothing_of_it() -> None:
+def test_a_teacher_adds_nothing_to_the_checkpoint_of_its_module() -> None:
     module = torch.nn.Linear(1, 1)
     module.teacher = CQTTeacher(**SMALL)
     module.teacher(torch.zeros(1, 1000))
@@ -180,34 +180,35 @@ def test_float32_under_autocast_and_without_gradients() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16, torch.int16])
-def test_other_precisions_are_refused_with_the_remedy(dtype: torch.dtype) -> None:
+def test_other_precisions_are_an_error_with_the_remedy(dtype: torch.dtype) -> None:
     with pytest.raises(TypeError, match=rf"CQT: the wave is {dtype}, expected torch.float32.*wave.float\(\) / 32768"):
         CQTTeacher(**SMALL)(torch.zeros(1, 1000, dtype=dtype))
 
 
 @pytest.mark.parametrize("shape", [(1000,), (1, 2, 1000), (1, 0), (0, 100)])
-def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+def test_other_shapes_are_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected \(clips, samples\)"):
         CQTTeacher(**SMALL)(torch.zeros(shape))
 
 
-def test_a_bin_above_nyquist_is_refused() -> None:
+def test_a_bin_above_nyquist_is_an_error() -> None:
     with pytest.raises(
-        ValueError, match=r"top one of 400 bins lies at 10395\.\d Hz, above the Nyquist frequency of 8000"
+        ValueError,
+        match=r"found the highest of 400 bins at 10395\.\d Hz, expected it below the Nyquist frequency of 8000",
     ):
         CQTTeacher(sample_rate=16_000, bins=400)
 
 
-def test_senseless_settings_are_refused() -> None:
+def test_invalid_settings_are_an_error() -> None:
     with pytest.raises(ValueError, match="hop_samples 0, .* must all be above 0"):
         CQTTeacher(hop_samples=0)
-    with pytest.raises(ValueError, match="no backend 'librosa'; there are fft, gather, nnaudio"):
+    with pytest.raises(ValueError, match="found backend 'librosa', expected one of fft, gather, nnaudio"):
         CQTTeacher(backend="librosa")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_gpu_gives_what_the_cpu_gives() -> None:
+def test_the_gpu_equals_the_cpu() -> None:
     wave = clips(24_123, 24_000)
     teacher = CQTTeacher()
     assert worst_error(teacher(wave.cuda()).cpu(), teacher(wave)) < 1e-5

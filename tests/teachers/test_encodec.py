@@ -1,4 +1,4 @@
-"""The EnCodec teacher against the package's own encode, a whole track at a time."""
+"""The EnCodec teacher against the package's encode of the whole track."""
 
 import hashlib
 import os
@@ -44,7 +44,7 @@ def reference(model: Any, wave: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("samples", [1, 5, 320, 321, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1, 4 * CHUNK - 319])
-def test_chunks_give_the_codes_of_the_whole_track(model: Any, samples: int) -> None:
+def test_chunks_have_the_codes_of_the_whole_track(model: Any, samples: int) -> None:
     wave = music(samples)
     teacher = EncodecTeacher(model, "cpu", chunk_frames=8)
     found = np.concatenate(list(teacher.codes(blocks(wave))))
@@ -58,7 +58,7 @@ def test_codes_are_spread_over_the_codebooks(model: Any) -> None:
     assert min(len(np.unique(column)) for column in codes.T) > 20  # or equality would mean little
 
 
-def test_tracks_side_by_side_get_the_codes_that_they_have_alone(model: Any) -> None:
+def test_tracks_in_a_batch_have_the_same_codes_as_alone(model: Any) -> None:
     lengths = [12_807, 9600, 9000, 1, 6400]
     waves = [music(samples, seed) for seed, samples in enumerate(lengths)]
     parts: list[list[np.ndarray]] = [[] for _ in lengths]
@@ -81,7 +81,7 @@ def test_at_most_one_code_in_ten_thousand_differs_by_rounding(model: Any) -> Non
     assert differing <= total / 10_000
 
 
-def test_padding_a_batch_would_have_changed_codes(model: Any) -> None:
+def test_padding_a_batch_would_change_codes(model: Any) -> None:
     # why tracks of unlike length are not padded to a batch: the fault that carried state avoids
     wave = music(9007)
     padded = np.concatenate([wave, np.zeros(3000, np.float32)])
@@ -89,7 +89,7 @@ def test_padding_a_batch_would_have_changed_codes(model: Any) -> None:
     assert (reference(model, padded)[: len(expected)] != expected).any()
 
 
-def test_codes_do_not_depend_on_the_blocks_that_the_file_is_read_in(model: Any) -> None:
+def test_codes_do_not_depend_on_the_block_size(model: Any) -> None:
     wave = music(8000)
     teacher = EncodecTeacher(model, "cpu", chunk_frames=8)
     codes = [np.concatenate(list(teacher.codes(np.split(wave, range(0, 8000, size))))) for size in (320, 777, 8000)]
@@ -97,7 +97,7 @@ def test_codes_do_not_depend_on_the_blocks_that_the_file_is_read_in(model: Any) 
     np.testing.assert_array_equal(codes[0], codes[2])
 
 
-def test_the_clock_is_eight_books_of_1024_codes_at_75_hz(model: Any) -> None:
+def test_there_are_eight_codebooks_of_1024_codes_at_75_hz(model: Any) -> None:
     teacher = EncodecTeacher(model, "cpu")
     assert (teacher.sample_rate, teacher.label_rate_hz, teacher.codebook_sizes) == (24_000, 75.0, [1024] * 8)
     assert sum(len(codes) for codes in teacher.codes([music(120_000)])) == 375
@@ -117,7 +117,7 @@ def test_weights_load_from_a_file_or_its_folder_and_are_checked(model: Any, tmp_
         load_encodec(tmp_path)
     named = tmp_path / CHECKPOINT
     path.rename(named)
-    with pytest.raises(ValueError, match="expected it to begin with d7cc33bc"):  # as the name says
+    with pytest.raises(ValueError, match="expected it to begin with d7cc33bc"):  # as in the file name
         load_encodec(tmp_path)
     assert load_encodec(tmp_path, digest[:12])[1] == digest
     path = tmp_path / f"mine-{digest[:8]}.th"
@@ -142,28 +142,28 @@ def test_without_a_file_the_package_downloads_its_own(
         load_encodec()
 
 
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.th")
-    with pytest.raises(ValueError, match="holds no weights of EnCodec's 24 kHz model"):
+    with pytest.raises(ValueError, match="expected the weights of EnCodec's 24 kHz model"):
         load_encodec(tmp_path / "a.th")
     (tmp_path / "b.th").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="holds no weights of EnCodec's 24 kHz model"):
+    with pytest.raises(ValueError, match="expected the weights of EnCodec's 24 kHz model"):
         load_encodec(tmp_path / "b.th")
 
 
-def test_the_48_khz_model_is_refused(model: Any) -> None:
+def test_the_48_khz_model_is_an_error(model: Any) -> None:
     other = EncodecModel.encodec_model_48khz(pretrained=False)
     with pytest.raises(ValueError, match="found a model for 48000 Hz and 2 channels, expected the 24 kHz mono model"):
         EncodecTeacher(other, "cpu")
     with pytest.raises(ValueError, match="expected a causal, undilated convolution"):
         StreamingEncoder(other.encoder)
-    with pytest.raises(ValueError, match="chunks of 7 codes; expected at least 8"):
+    with pytest.raises(ValueError, match="found chunk_frames 7, expected at least 8"):
         EncodecTeacher(model, "cpu", chunk_frames=7)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_gpu_gives_the_codes_of_the_cpu_but_for_rounding(model: Any) -> None:
+def test_the_gpu_has_the_codes_of_the_cpu_except_for_rounding(model: Any) -> None:
     wave = music(240_000)
     found = np.concatenate(list(EncodecTeacher(model, "cuda").codes(blocks(wave))))
     assert (found != reference(model.cpu(), wave)).mean() < 1e-2
@@ -171,7 +171,7 @@ def test_the_gpu_gives_the_codes_of_the_cpu_but_for_rounding(model: Any) -> None
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_track() -> None:
-    """In a process of its own, because a peak only ever rises."""
+    """Runs in a separate process, because peak memory never decreases."""
     script = (
         "import numpy as np, torch; from random_encodec import random_encodec\n"
         "from mert_fairseq.teachers.encodec import EncodecTeacher\n"
@@ -188,12 +188,14 @@ def test_memory_does_not_grow_with_the_track() -> None:
 
 
 @pytest.mark.parametrize("error", [URLError(OSError(-2, "Name unknown")), RuntimeError("invalid hash value")])
-def test_without_a_network_one_is_told_where_to_fetch_the_weights(
+def test_without_a_network_the_error_says_where_to_download_the_weights(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_args: object, **_settings: object) -> None:
         raise error
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    with pytest.raises(OSError, match=r"cannot be downloaded \(.*(unknown|hash).*\). Fetch https://.*--weights FILE"):
+    with pytest.raises(
+        OSError, match=r"cannot be downloaded \(.*(unknown|hash).*\). Download https://.*--weights FILE"
+    ):
         load_encodec()

@@ -1,4 +1,4 @@
-"""Frame features: the clock, streaming, references."""
+"""Frame features: number of rows, streaming, and comparison with references."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_streamed_rows_equal_those_of_the_whole_wave(kind: str, samples: int, mo
     np.testing.assert_allclose(streamed, features(wave).numpy(), atol=2e-4)
 
 
-def test_windows_share_out_every_sample_once_with_its_context() -> None:
+def test_windows_contain_every_sample_once_in_a_core_with_its_context() -> None:
     wave = np.arange(1000, dtype=np.float32)
     for block in (1, 7, 100, 1000):
         core = 0
@@ -52,7 +52,7 @@ def test_windows_share_out_every_sample_once_with_its_context() -> None:
         assert core == 1000
 
 
-def test_a_click_lights_up_the_row_of_its_hop() -> None:
+def test_a_click_is_strongest_in_the_row_of_its_hop() -> None:
     wave = torch.zeros(24_000)
     wave[40 * 320 + 160] = 1.0
     rows = FrameFeatures("logmel")(wave)
@@ -71,7 +71,7 @@ def test_chroma_of_silence_is_zero() -> None:
     assert FrameFeatures("chroma")(torch.zeros(3200)).abs().max() == 0
 
 
-def test_cepstra_equal_torchaudio_but_for_the_place_of_their_frames() -> None:
+def test_cepstra_equal_torchaudio_with_shifted_frames() -> None:
     transforms = pytest.importorskip("torchaudio.transforms")
     functional = pytest.importorskip("torchaudio.functional")
     wave = noise(24_000)
@@ -93,7 +93,7 @@ def test_the_delta_of_a_ramp_is_its_slope() -> None:
     assert deltas(ramp)[2:-2].flatten().tolist() == [3.0] * 5
 
 
-def test_cosines_are_orthonormal() -> None:
+def test_the_dct_basis_is_orthonormal() -> None:
     basis = dct_basis(40, 40)
     torch.testing.assert_close(basis.T @ basis, torch.eye(40), atol=1e-5, rtol=0)
 

@@ -32,12 +32,12 @@ def test_silence_is_the_logarithm_of_the_floor() -> None:
     torch.testing.assert_close(found, torch.full((1, 4, 84), -11.512925))
 
 
-def test_too_many_bands_are_refused_and_the_first_empty_one_is_named() -> None:
+def test_too_many_bands_are_an_error_that_names_the_first_empty_band() -> None:
     with pytest.raises(ValueError, match=r"band 2 \(36.9 to 41.1 Hz\) lies between two lines of a 2048-point spectrum"):
         LogMelTeacher(bins=1000)
 
 
-def test_an_empty_frequency_range_is_refused() -> None:
+def test_an_empty_frequency_range_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected a range within 0 to 12000 Hz"):
         mel_filters(2048, 24_000, 40, 5000, 400, CPU)
 
@@ -51,6 +51,6 @@ def test_the_teacher_computes_float32_under_autocast() -> None:
     assert torch.equal(found, teacher(wave))
 
 
-def test_half_precision_is_refused_with_the_remedy() -> None:
+def test_half_precision_is_an_error_with_the_remedy() -> None:
     with pytest.raises(TypeError, match=r"log-mel: the wave is torch.float16.*wave.float\(\)"):
         LogMelTeacher()(torch.zeros(1, 1000, dtype=torch.half))

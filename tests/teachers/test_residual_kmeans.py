@@ -24,7 +24,7 @@ def teacher() -> ResidualKMeans:
     return ResidualKMeans.fit([blobs(3000)], codebooks=3, codes=16, seed=1, metadata={"note": "blobs"})
 
 
-def test_fitting_and_finding_equal_scikit_learn() -> None:
+def test_centroids_and_codes_equal_those_of_scikit_learn() -> None:
     rows = blobs(5000)
     reference = MiniBatchKMeans(
         16, batch_size=4096, init_size=1024, max_iter=100, max_no_improvement=20, n_init=1, random_state=3
@@ -34,7 +34,7 @@ def test_fitting_and_finding_equal_scikit_learn() -> None:
     assert (nearest(rows, centroids) == reference.predict(rows)).mean() > 0.9995  # what is left are ties
 
 
-def test_each_codebook_codes_what_the_ones_before_left(teacher: ResidualKMeans) -> None:
+def test_each_codebook_encodes_the_residual_of_those_before(teacher: ResidualKMeans) -> None:
     rows = blobs(500, seed=0)
     residual = (rows - teacher.mean) / teacher.scale
     codes = teacher.encode(rows)
@@ -53,7 +53,7 @@ def decoded(teacher: ResidualKMeans, codes: np.ndarray) -> np.ndarray:
     return standardised * teacher.scale + teacher.mean
 
 
-def test_every_codebook_lowers_the_error_of_decoding(teacher: ResidualKMeans) -> None:
+def test_every_codebook_reduces_the_error_of_decoding(teacher: ResidualKMeans) -> None:
     rows = blobs(3000)
     codes = teacher.encode(rows)
     errors = [np.square(decoded(teacher, codes[:, :q]) - rows).mean() for q in range(4)]
@@ -79,7 +79,7 @@ def test_saved_and_loaded_teachers_give_the_same_codes_without_pickle(teacher: R
     np.testing.assert_array_equal(loaded.encode(blobs(100, seed=2)), teacher.encode(blobs(100, seed=2)))
 
 
-def test_a_reservoir_is_a_uniform_sample_whatever_the_order() -> None:
+def test_a_reservoir_is_a_uniform_sample_in_any_order() -> None:
     rows = np.arange(1000, dtype=np.float32)[:, None]
     means = [sample_rows(np.split(rows, 37 * np.arange(1, 27)), 100, seed).mean() for seed in range(200)]
     # the mean of 100 of 0..999 without replacement: 499.5, standard deviation 27.4; of 200 such means 1.9

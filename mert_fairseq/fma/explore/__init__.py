@@ -1,5 +1,5 @@
-"""The exploration of FMA: an HTML report with pictures (needs matplotlib and seaborn)."""
+"""An HTML report about FMA with figures (needs matplotlib and seaborn)."""
 
-from mert_fairseq.fma.explore.report import explore
+from mert_fairseq.fma.explore.fma_report import explore
 
 __all__ = ["explore"]

@@ -1,23 +1,23 @@
-"""The numbers behind the report: what is in each column, tracks per genre, subset and split, who is in two splits."""
+"""Counts for the report: columns, and tracks per genre, subset, split, licence and bit rate."""
 
 from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 
-from mert_fairseq.fma.card import SPLITS, SUBSETS
+from mert_fairseq.fma.constants import SPLITS, SUBSETS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.licences import Licence, parse_licence
 
-CELL_CHARACTERS = 48  # longer cells are cut in the tables of the report
+CELL_CHARACTERS = 48  # longer cells are truncated in the report
 COMMON_BIT_RATES = (320_000, 256_000, 192_000, 160_000, 128_000)
 
 
 def describe_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a column of ``table``: type, missing cells and their share, different values, the first values.
+    """Describe each column of ``table``: type, missing cells and their share, distinct values, the first values.
 
     Returns:
-        Index: the column as "track/genres"; columns: type, missing, missing_share, distinct, first, second, third.
+        One row per column, index "track/genres"; columns: type, missing, missing_share, distinct, first, second, third.
     """
     rows = {}
     for place, column in enumerate(table.columns):
@@ -35,7 +35,7 @@ def describe_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_empty(value: object) -> bool:
-    """Missing, or a list without an item."""
+    """Whether a cell is missing or an empty list."""
     return len(value) == 0 if isinstance(value, list) else bool(pd.isna(value))
 
 
@@ -48,19 +48,19 @@ def _type_name(values: pd.Series) -> str:
 
 
 def shorten(value: object) -> str:
-    """A cell for the report: one line, cut."""
+    """Format a cell as one line of limited length."""
     text = "" if not isinstance(value, list) and pd.isna(value) else " ".join(str(value).split())
     return text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1] + "…"
 
 
 def split_sizes(fma: FMA) -> pd.DataFrame:
-    """Tracks of each subset (rows; each holds the smaller ones) in each official split (columns)."""
+    """Tracks per subset (rows; each includes the smaller ones) and official split (columns)."""
     rows = {subset: fma.select(subset)["set", "split"].value_counts() for subset in SUBSETS}
     return pd.DataFrame(rows).T.reindex(columns=list(SPLITS)).fillna(0).astype(int)
 
 
 def top_genre_counts(fma: FMA, subset: str) -> pd.DataFrame:
-    """Tracks of each top genre (rows, the biggest first) in each split (columns); tracks without one are left out."""
+    """Tracks per top genre (rows, the largest first) and split (columns), without tracks that have no top genre."""
     tracks = fma.select(subset)
     counts = pd.crosstab(tracks["track", "genre_top"], tracks["set", "split"])
     counts = counts.reindex(columns=list(SPLITS), fill_value=0)
@@ -68,11 +68,11 @@ def top_genre_counts(fma: FMA, subset: str) -> pd.DataFrame:
 
 
 def genre_counts(fma: FMA) -> pd.DataFrame:
-    """Tracks of every genre of the tree in each subset, counted through ``genres_all``.
+    """Tracks per genre of the tree and subset, counted through ``genres_all``.
 
     Returns:
-        Index ``genre_id`` in the order of the tree (a root, then all below it); columns: title, depth, published (what
-        genres.csv says), small, medium, large.
+        Index ``genre_id`` in the order of the tree (a root, then all genres below it); columns: title, depth, published
+        (number in genres.csv), small, medium, large.
     """
     counts = {subset: _count(fma.select(subset)["track", "genres_all"]) for subset in SUBSETS}
     order = [genre for root in fma.tree.roots for genre in (root, *fma.tree.descendants(root))]
@@ -93,7 +93,7 @@ def _count(lists: Iterable[list[int]]) -> Counter[int]:
 
 
 def licence_counts(fma: FMA) -> pd.DataFrame:
-    """Tracks under each licence, the commonest first; columns: tracks, derivatives, commercial."""
+    """Tracks per licence, the most frequent first; columns: tracks, derivatives, commercial."""
     licences = [parse_licence(text) for text in fma.tracks["track", "license"].astype(object)]
     codes = Counter(licence.code for licence in licences)
     examples: dict[str, Licence] = {licence.code: licence for licence in licences}
@@ -105,7 +105,7 @@ def licence_counts(fma: FMA) -> pd.DataFrame:
 
 
 def bit_rate_counts(fma: FMA) -> pd.Series:
-    """Tracks of each common constant bit rate in kbit/s; all others (variable ones) together."""
+    """Tracks per common constant bit rate in kbit/s; all other rates (variable ones) are "other"."""
     rates = fma.tracks["track", "bit_rate"]
     counts = {f"{rate // 1000}": int((rates == rate).sum()) for rate in COMMON_BIT_RATES}
     counts["other"] = len(rates) - sum(counts.values())

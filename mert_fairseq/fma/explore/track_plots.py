@@ -1,4 +1,4 @@
-"""Pictures of tracks.csv and genres.csv: genres, missing values, durations, bit rates, licences, growth."""
+"""Figures of tracks.csv and genres.csv: genres, missing values, durations, bit rates, licences, growth."""
 
 from pathlib import Path
 
@@ -7,14 +7,17 @@ import pandas as pd
 import seaborn
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from mert_fairseq.fma.card import SUBSETS
-from mert_fairseq.fma.explore.drawing import PALETTE, PLAIN, SPLIT_COLOURS, label_bars, new_figure, save, tidy
+from mert_fairseq.fma.constants import SPLITS, SUBSETS
+from mert_fairseq.reporting.figures import label_bars, new_figure, save_figure, tidy
 
-MOST_GENRES = 40
+PALETTE = seaborn.color_palette("colorblind")
+PLAIN = PALETTE[0]
+SPLIT_COLOURS = dict(zip(SPLITS, PALETTE[:3], strict=True))
+MAX_GENRES = 40
 
 
 def draw_top_genres(path: Path, counts: dict[str, pd.DataFrame]) -> Path:
-    """Stacked bars of the splits, one panel a subset; ``counts`` by subset, of :func:`counts.top_genre_counts`."""
+    """Draw stacked bars of the splits, one panel per subset; ``counts`` from :func:`counts.top_genre_counts`."""
     figure = new_figure(12, 0.8 + 0.3 * max(len(table) for table in counts.values()))
     panels = figure.subplots(1, len(counts), squeeze=False)[0]
     for axes, (subset, table) in zip(panels, counts.items(), strict=True):
@@ -28,12 +31,12 @@ def draw_top_genres(path: Path, counts: dict[str, pd.DataFrame]) -> Path:
         axes.set(title=f"{subset}: {int(left.sum()):,} tracks with a top genre", xlabel="tracks")
         tidy(axes, "x")
     panels[-1].legend(frameon=False, loc="lower right", fontsize=9)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_genre_sizes(path: Path, genres: pd.DataFrame, root_of: dict[int, str]) -> Path:
-    """The largest genres by tracks in the large set, coloured by root; ``genres`` of :func:`counts.genre_counts`."""
-    largest = genres[genres["large"] > 0].nlargest(MOST_GENRES, "large")
+    """Draw the largest genres of the large set, coloured by root; ``genres`` from :func:`counts.genre_counts`."""
+    largest = genres[genres["large"] > 0].nlargest(MAX_GENRES, "large")
     roots = list(dict.fromkeys(root_of[genre] for genre in largest.index))
     colours = dict(zip(roots, seaborn.husl_palette(len(roots), l=0.6), strict=True))
     figure = new_figure(9, 0.9 + 0.22 * len(largest))
@@ -50,29 +53,31 @@ def draw_genre_sizes(path: Path, genres: pd.DataFrame, root_of: dict[int, str]) 
     axes.margins(y=0.01)
     label_bars(axes, largest["large"].to_numpy(), [f"{count:,}" for count in largest["large"]])
     axes.set(
-        xlabel="tracks, through all genres of a track and those above them", title="Largest genres (roots in bold)"
+        xlabel="tracks (each counts for its genres and all genres above them)", title="Largest genres (roots in bold)"
     )
     tidy(axes, "x")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_missing(path: Path, columns: pd.DataFrame) -> Path:
-    """Share of missing cells of each column that has any; ``columns`` of :func:`counts.describe_columns`."""
-    partly = columns[columns["missing"] > 0].sort_values("missing_share", ascending=False)
-    figure = new_figure(9, 0.9 + 0.24 * max(1, len(partly)))
+    """Draw the share of missing cells per incomplete column; ``columns`` from :func:`counts.describe_columns`."""
+    incomplete = columns[columns["missing"] > 0].sort_values("missing_share", ascending=False)
+    figure = new_figure(9, 0.9 + 0.24 * max(1, len(incomplete)))
     axes = figure.subplots()
-    axes.barh(range(len(partly)), 100 * partly["missing_share"], color=PLAIN, height=0.75)
-    axes.set_yticks(range(len(partly)), partly.index, fontsize=9)
+    axes.barh(range(len(incomplete)), 100 * incomplete["missing_share"], color=PLAIN, height=0.75)
+    axes.set_yticks(range(len(incomplete)), incomplete.index, fontsize=9)
     axes.invert_yaxis()
     axes.margins(y=0.01)
-    label_bars(axes, 100 * partly["missing_share"].to_numpy(), [f"{share:.1%}" for share in partly["missing_share"]])
-    axes.set(xlabel="% of the tracks without a value", title="Missing values in tracks.csv; the other columns are full")
+    label_bars(
+        axes, 100 * incomplete["missing_share"].to_numpy(), [f"{share:.1%}" for share in incomplete["missing_share"]]
+    )
+    axes.set(xlabel="% of tracks without a value", title="Missing values in tracks.csv; other columns are complete")
     tidy(axes, "x")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_durations(path: Path, durations_seconds: pd.Series) -> Path:
-    """Histogram of the untrimmed tracks' lengths on a logarithmic axis, with the median and the clips' 30 s."""
+    """Draw a histogram of the untrimmed durations on a logarithmic axis, with the median and the 30 s of clips."""
     known = durations_seconds[durations_seconds > 0]
     figure = new_figure(9, 3.6)
     axes = figure.subplots()
@@ -85,10 +90,10 @@ def draw_durations(path: Path, durations_seconds: pd.Series) -> Path:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds)))
     axes.xaxis.set_minor_locator(NullLocator())
     hours = known.sum() / 3600
-    axes.set(xlabel="length of the untrimmed track", ylabel="tracks", title=f"Durations: {hours:,.0f} hours in all")
+    axes.set(xlabel="duration of the untrimmed track", ylabel="tracks", title=f"Durations: {hours:,.0f} hours in total")
     axes.legend(frameon=False)
     tidy(axes, "y")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _clock(seconds: float) -> str:
@@ -97,7 +102,7 @@ def _clock(seconds: float) -> str:
 
 
 def draw_bit_rates(path: Path, counts: pd.Series) -> Path:
-    """Bars of :func:`counts.bit_rate_counts`."""
+    """Draw the bars of :func:`counts.bit_rate_counts`."""
     figure = new_figure(9, 3.2)
     axes = figure.subplots()
     bars = axes.bar(counts.index, counts, color=PLAIN, width=0.7)
@@ -106,16 +111,16 @@ def draw_bit_rates(path: Path, counts: pd.Series) -> Path:
     axes.margins(y=0.18)
     axes.set(xlabel="kbit/s; other: mostly variable bit rates", ylabel="tracks", title="Bit rates")
     tidy(axes, "y")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_licences(path: Path, counts: pd.DataFrame) -> Path:
-    """Bars of :func:`counts.licence_counts`, coloured by what the licence allows."""
+    """Draw the bars of :func:`counts.licence_counts`, coloured by what the licence allows."""
     kinds = {
         (True, True): ("derivatives and commercial use", PALETTE[2]),
         (True, False): ("derivatives, no commercial use", PALETTE[0]),
         (False, True): ("commercial use, no derivatives", PALETTE[1]),
-        (False, False): ("neither, or not known", PALETTE[7]),
+        (False, False): ("neither, or unknown", PALETTE[7]),
     }
     figure = new_figure(9, 0.9 + 0.3 * len(counts))
     axes = figure.subplots()
@@ -128,14 +133,14 @@ def draw_licences(path: Path, counts: pd.DataFrame) -> Path:
     axes.invert_yaxis()
     total = counts["tracks"].sum()
     label_bars(axes, counts["tracks"].to_numpy(), [f"{count:,}  {count / total:.1%}" for count in counts["tracks"]])
-    axes.set(xlabel="tracks", title="Licences, as the artists chose them")
+    axes.set(xlabel="tracks", title="Licences chosen by the artists")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     tidy(axes, "x")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_growth(path: Path, created: pd.Series, subsets: pd.Series) -> Path:
-    """Tracks added to the archive in each year, stacked by the smallest subset that holds them."""
+    """Draw the tracks added per year, stacked by the smallest subset that contains them."""
     table = pd.crosstab(created.dt.year, subsets.astype(str)).reindex(columns=list(SUBSETS), fill_value=0)
     figure = new_figure(9, 3.2)
     axes = figure.subplots()
@@ -146,4 +151,4 @@ def draw_growth(path: Path, created: pd.Series, subsets: pd.Series) -> Path:
     axes.set(xlabel="year in which the track was added", ylabel="tracks", title="Growth of the archive")
     axes.legend(frameon=False, fontsize=9)
     tidy(axes, "y")
-    return save(figure, path)
+    return save_figure(figure, path)

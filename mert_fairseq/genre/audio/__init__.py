@@ -1,1 +1,1 @@
-"""Genres from audio with a pretrained MERT: data set, model, task and prediction."""
+"""Genre classification from audio with a pretrained MERT: data set, model, task and prediction."""

@@ -1,4 +1,4 @@
-"""Tracks of music and their genres, heard in clips."""
+"""Data set of audio clips with the genres of their tracks."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,9 +13,10 @@ from mert_fairseq.manifest import Manifest
 
 
 def clip_starts(samples: int, clip_samples: int, most: int) -> list[int]:
-    """Where clips of a track begin so that they cover it evenly: no more than it takes to cover it, and than ``most``.
+    """Return the start samples of evenly spaced clips: enough to cover the track, but at most ``most``.
 
-    A track that is no longer than a clip gives one, from its beginning; a single clip of a longer one is its middle.
+    A track that is not longer than a clip has one clip, from its beginning. A single clip of a longer track is its
+    middle.
     """
     spare = max(0, samples - clip_samples)
     count = min(most, -(-samples // clip_samples))
@@ -25,13 +26,13 @@ def clip_starts(samples: int, clip_samples: int, most: int) -> list[int]:
 
 
 class TrackClips(NamedTuple):
-    """What a worker reads for one track.
+    """The clips of one track, as a data-loader worker reads them.
 
     Attributes:
-        track: its line in the manifest, from 0.
-        clips: each (T,) int16, all of one length.
+        track: line in the manifest, from 0.
+        clips: each (T,) int16, all of the same length.
         target: int64 scalar, or (G,) float32 of 0 and 1.
-        replaced: whether the track could not be read, and this is another.
+        replaced: whether this track replaces another one that could not be read.
     """
 
     track: int
@@ -41,18 +42,19 @@ class TrackClips(NamedTuple):
 
 
 class GenreAudioDataset(ClipDataset):
-    """One split: in training a random crop of each track an epoch, else evenly spaced clips, the same every time.
+    """One split. Training reads one random crop per track and epoch; else the clips are evenly spaced and fixed.
 
     Args:
         manifest: all tracks.
         tracks: (B,) int64, the tracks to use.
         targets: (B,) int64 classes, or (B, G) float32 of 0 and 1.
         sample_rate: of the files, in Hz.
-        clip_samples: longest clip; shorter tracks are one clip, padded in the batch.
-        test_clips: most clips of a track when not training.
-        training: see above.
+        clip_samples: clip length; a shorter track is one clip, padded in the batch.
+        test_clips: maximum clips per track when not training.
+        training: whether to draw random crops.
         seed: of order and crops.
-        max_unreadable_share: of an epoch's training tracks; they are replaced. An unreadable test track is an error.
+        max_unreadable_share: maximum share of unreadable training tracks per epoch; they are replaced. An unreadable
+            test track is an error.
     """
 
     longest_item = "all clips of a track. Raise it, or lower task.max_sample_size or task.test_clips"
@@ -89,11 +91,11 @@ class GenreAudioDataset(ClipDataset):
         return clip_starts(int(self._usable[index]), self._clip_samples, self._test_clips)
 
     def __getitem__(self, index: int) -> TrackClips:
-        """Read a track's clips; a training track that cannot be read is replaced by another, counted and logged.
+        """Read the clips of a track. An unreadable training track is replaced by another, counted and logged.
 
         Raises:
-            TooManyUnreadableError: if that happened too often in this epoch.
-            AudioError: if a track cannot be read otherwise.
+            TooManyUnreadableError: if too many tracks of this epoch were unreadable.
+            AudioError: if a validation or test track is unreadable.
         """
         index = int(index)
         length = min(int(self._usable[index]), self._clip_samples)
@@ -111,8 +113,8 @@ class GenreAudioDataset(ClipDataset):
         """Make a batch of B tracks and C clips of T samples.
 
         Returns:
-            id (B,) int64; net_input: what `stack_clips` gives; target (B,) int64 or (B, G) float32; ntokens: B;
-            unreadable: how many tracks stand for others.
+            id (B,) int64; net_input: the output of `stack_clips`; target (B,) int64 or (B, G) float32; ntokens: B;
+            unreadable: number of replaced tracks.
         """
         if not tracks:
             return {}
@@ -126,14 +128,14 @@ class GenreAudioDataset(ClipDataset):
 
 
 def stack_clips(clips_of_tracks: Sequence[Sequence[np.ndarray]]) -> dict[str, torch.Tensor | None]:
-    """The input of the model ``mert_genre``.
+    """Build the input of the model ``mert_genre``.
 
     Args:
-        clips_of_tracks: of each of B tracks some clips, C in all, each (T',) int16 or float32.
+        clips_of_tracks: clips of each of B tracks, C clips in total, each (T',) int16 or float32.
 
     Returns:
         source (C, T), padded with 0; padding_mask (C, T) bool, True for padding, or None; clips_per_track (B,) int64,
-        or None if each track is one clip.
+        or None if every track has one clip.
     """
     clips = [clip for track in clips_of_tracks for clip in track]
     source, padding_mask = pad_waves(clips)

@@ -1,4 +1,4 @@
-"""From the frames of all layers to one vector a clip."""
+"""Weighted sum of layers and pooling of frames: one vector per clip."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 # Shape letters: B clips, F frames, D model width, N layers.
 
 
-class LayerMixture(nn.Module):
-    """A learnt weighted mean of layers; the weights, a softmax, start equal.
+class WeightedLayerSum(nn.Module):
+    """A learnt weighted sum of layers. The weights are a softmax and start equal.
 
-    Each layer's frames are first brought to zero mean and unit variance, so that a weight means the same for every
-    layer: in pre-norm models the outputs grow with depth.
+    Frames of each layer are first normalised to zero mean and unit variance, because in pre-norm models the outputs
+    grow with depth. So weights are comparable between layers.
     """
 
     def __init__(self, layers: int) -> None:
@@ -21,17 +21,17 @@ class LayerMixture(nn.Module):
         self.logits = nn.Parameter(torch.zeros(layers))
 
     def weights(self) -> Tensor:
-        """(N,), they sum to 1."""
+        """(N,) weights that sum to 1."""
         return self.logits.float().softmax(0)
 
     def forward(self, layers: Sequence[Tensor]) -> Tensor:
-        """Mix N tensors (B, F, D) into one."""
+        """Sum N tensors (B, F, D) into one (B, F, D)."""
         weights = self.weights().to(layers[0].dtype)
         return torch.einsum("n,nbfd->bfd", weights, torch.stack([F.layer_norm(x, x.shape[-1:]) for x in layers]))
 
 
 class MeanPooling(nn.Module):
-    """The mean over a clip's frames, padding left out."""
+    """The mean over the frames of a clip, without padding."""
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """Pool (B, F, D), with padding (B, F) bool or None, to (B, D)."""
@@ -42,7 +42,7 @@ class MeanPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """A mean over a clip's frames that a learnt query weighs, padding left out; starts as the plain mean."""
+    """A mean over the frames of a clip, weighted by a learnt query, without padding. Starts as the plain mean."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class AttentionPooling(nn.Module):
 
 
 def build_pooling(name: str, width: int) -> nn.Module:
-    """``mean`` or ``attention``.
+    """Build the pooling ``mean`` or ``attention``.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if the name is unknown.
     """
     match name:
         case "mean":

@@ -1,4 +1,4 @@
-"""mert-genre predict: the genres of audio files of any rate and format."""
+"""mert-genre predict: predict the genres of audio files of any sample rate and format."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from mert_fairseq.arguments import Help, positive_int
 from mert_fairseq.audio import UNKNOWN_SAMPLES, AudioError, count_samples, probe, read_span, resample_blocks
 from mert_fairseq.genre.audio.dataset import clip_starts, stack_clips
 from mert_fairseq.genre.audio.task import SHORTEST_SAMPLES, GenreAudioTask
-from mert_fairseq.genre.loading import Classifier, load_classifier
+from mert_fairseq.genre.base_task import Classifier, load_classifier
 from mert_fairseq.preprocessing.signatures import CONTAINER_OF_EXTENSION
 
 EXAMPLE = """examples:
@@ -26,28 +26,30 @@ EXAMPLE = """examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``predict``."""
     options = subparsers.add_parser(
         "predict",
         help="genres and their probabilities for audio files",
-        description="Say what genre audio files are (mp3, ogg, opus, flac, wav and whatever else libsndfile reads, of "
-        "any rate). Exit status: 0, or 1 if a file could not be read (the others are reported), a folder holds none, "
-        "or the checkpoint is wrong.",
+        description="Predict the genres of audio files: mp3, ogg, opus, flac, wav and any other format that libsndfile "
+        "reads, of any sample rate. Exit status: 0, or 1 if a file is unreadable (the others are reported), a folder "
+        "contains no audio file, or the checkpoint is invalid.",
         epilog=EXAMPLE,
         formatter_class=Help,
     )
-    options.add_argument("checkpoint", type=Path, help="of the task genre_audio, such as checkpoint_best.pt")
+    options.add_argument("checkpoint", type=Path, help="checkpoint of the task genre_audio, such as checkpoint_best.pt")
     options.add_argument("files", type=Path, nargs="+", metavar="file", help="audio files, or folders of them")
-    options.add_argument("--top", type=positive_int, default=3, help="genres to report a file")
+    options.add_argument("--top", type=positive_int, default=3, help="number of genres to report per file")
     options.add_argument(
-        "--clips", type=positive_int, help="most clips a file, evenly spaced; default: as in its training's test"
+        "--clips",
+        type=positive_int,
+        help="maximum clips per file, evenly spaced (default: task.test_clips of the checkpoint)",
     )
-    options.add_argument("--json", action="store_true", help="print a JSON list, one object a file")
+    options.add_argument("--json", action="store_true", help="print a JSON list with one object per file")
     options.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, predict file by file, print."""
+    """Load the checkpoint, predict each file, print the results."""
     paths = list(audio_files(arguments.files))
     classifier = load_audio_classifier(arguments.checkpoint)
     titles = classifier.task.vocabulary.titles
@@ -69,25 +71,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_audio_classifier(path: Path) -> Classifier:
-    """Load a checkpoint that hears audio.
+    """Load a checkpoint of the task genre_audio.
 
     Raises:
-        FileNotFoundError, ValueError: if there is none, or it is one of another task.
+        FileNotFoundError, ValueError: if the file is missing, or is a checkpoint of another task.
     """
     classifier = load_classifier(path)
     if not isinstance(classifier.task, GenreAudioTask):
         raise ValueError(
-            f"{path}: is a checkpoint of the task {classifier.cfg.task._name}, which does not take audio, expected "
+            f"{path}: found a checkpoint of the task {classifier.cfg.task._name}, which does not take audio; expected "
             f"genre_audio (config/genre/mert_finetune.yaml)."
         )
     return classifier
 
 
 def audio_files(paths: Iterable[Path]) -> Iterable[Path]:
-    """The files themselves, and those in the folders, to any depth, whose name says that they are audio.
+    """Yield the given files, and all files with an audio extension in the given folders and their subfolders.
 
     Raises:
-        FileNotFoundError: if a folder has none.
+        FileNotFoundError: if a folder contains no audio file.
     """
     for path in paths:
         if not path.is_dir():
@@ -101,15 +103,15 @@ def audio_files(paths: Iterable[Path]) -> Iterable[Path]:
 
 @torch.no_grad()
 def predict_file(classifier: Classifier, path: Path, most_clips: int | None = None) -> np.ndarray:
-    """Probabilities of the genres, (G,) float64, in the order of the vocabulary.
+    """Predict the genre probabilities of a file: (G,) float64 in the order of the vocabulary.
 
     Args:
         classifier: of the task genre_audio.
         path: an audio file.
-        most_clips: task.test_clips if None.
+        most_clips: maximum clips; None for task.test_clips.
 
     Raises:
-        AudioError: if the file cannot be read, or is too short for the model.
+        AudioError: if the file is unreadable, or too short for the model.
     """
     model, task = classifier.model, classifier.task
     clips = read_clips(path, task.cfg.sample_rate, task.cfg.max_sample_size, most_clips or task.cfg.test_clips)
@@ -120,26 +122,26 @@ def predict_file(classifier: Classifier, path: Path, most_clips: int | None = No
 
 
 def read_clips(path: Path, sample_rate: int, clip_samples: int, most: int) -> list[np.ndarray]:
-    """Evenly spaced clips of a file, mono, resampled: the spans alone are decoded.
+    """Read evenly spaced clips of a file, mono and resampled. Only these spans are decoded.
 
     Args:
-        path: of any rate and number of channels.
+        path: an audio file of any sample rate and number of channels.
         sample_rate: to resample to, in Hz.
-        clip_samples: longest clip, at that rate.
-        most: clips; see `clip_starts`.
+        clip_samples: clip length, at that rate.
+        most: maximum clips, see `clip_starts`.
 
     Returns:
         Each (T,) float32.
 
     Raises:
-        AudioError: if the file cannot be read, or is shorter than 800 samples at that rate.
+        AudioError: if the file is unreadable, or shorter than 800 samples at that rate.
     """
     if not path.is_file():
         raise AudioError(f"{path}: no such file. Correct its name.")
     info = probe(path)
-    # the length in an MP3's header may be an estimate, and a FLAC from a pipe states none
-    is_stated = not info.format.startswith("MP3") and info.samples != UNKNOWN_SAMPLES
-    samples = info.samples if is_stated else count_samples(path)
+    # the length in an MP3 header may be an estimate, and a FLAC file written to a pipe has no length
+    is_exact = not info.format.startswith("MP3") and info.samples != UNKNOWN_SAMPLES
+    samples = info.samples if is_exact else count_samples(path)
     if samples * sample_rate < SHORTEST_SAMPLES * info.sample_rate:
         raise AudioError(
             f"{path}: found {samples / info.sample_rate:.3f} s of audio, expected at least "
@@ -152,7 +154,7 @@ def read_clips(path: Path, sample_rate: int, clip_samples: int, most: int) -> li
 
 
 def as_table(results: Sequence[dict[str, Any]]) -> str:
-    """A line a genre, the file's name before the first."""
+    """Format results as text: one line per genre, the path before the first genre of a file."""
     width = max((len(result["path"]) for result in results), default=0)
     names = [genre["genre"] for result in results for genre in result.get("genres", [])]
     columns = max(map(len, names), default=0)

@@ -1,4 +1,4 @@
-"""Task ``genre_audio``: manifests and genre labels to clips of music, for fairseq's trainer."""
+"""Task ``genre_audio``: classify genres from audio, with manifests and genre labels."""
 
 # fairseq makes command-line arguments of the fields and understands typing's Optional only.
 # ruff: noqa: UP045
@@ -17,11 +17,10 @@ from torch import nn
 from mert_fairseq.data.checks import check_sample_rate, usable_tracks
 from mert_fairseq.genre.audio.dataset import GenreAudioDataset
 from mert_fairseq.genre.base_task import GenreConfig, GenreTask
-from mert_fairseq.genre.splits import check_counts, check_disjoint
-from mert_fairseq.genre.vocabulary import GenreVocabulary
+from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts, check_disjoint
 from mert_fairseq.labels.genre_labels import GENRES_DIR, GenreLabelError, GenreLabels
 from mert_fairseq.manifest import Manifest
-from mert_fairseq.optimizers.layerwise_adam import check_rates
+from mert_fairseq.optimizers.layerwise_adam import check_lr_scales
 from mert_fairseq.options import option
 from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
 
@@ -34,18 +33,18 @@ class GenreAudioConfig(GenreConfig, FairseqDataclass):
     data: str = option(MISSING, "folder of the manifests {split}.tsv")
     label: str = option("genre_top", "genre labels {split}.LABEL and dict.LABEL.txt: genre_top, genres or genres_all")
     label_dir: Optional[str] = option(None, f"folder of the labels and {GENRES_DIR}.tsv; DATA/{GENRES_DIR} if not set")
-    multi_label: bool = option(False, "a track may have several genres, each yes or no; else it has exactly one")
+    multi_label: bool = option(False, "whether a track may have several genres; else it has exactly one")
     min_genre_tracks: int = option(
-        0, "leave out genres with fewer training tracks; 0: leave out none, a genre without any is an error"
+        0, "leave out genres with fewer training tracks; 0 keeps all, and a genre without training tracks is an error"
     )
-    sample_rate: int = option(24_000, "of the audio files, in Hz; they are not resampled while training")
-    max_sample_size: int = option(120_000, "a clip, in samples: 5 s at 24 kHz, as in pretraining")
+    sample_rate: int = option(24_000, "of the audio files, in Hz; they are not resampled during training")
+    max_sample_size: int = option(120_000, "samples per clip: 5 s at 24 kHz, as in pretraining")
     min_sample_size: Optional[int] = option(None, "leave out tracks shorter than this, in samples")
     test_clips: int = option(
-        6, "most clips of a track, evenly spaced, whose logits are averaged in validation and test; 6 x 5 s covers 30 s"
+        6, "maximum clips per track in validation and test, evenly spaced, logits averaged; 6 x 5 s covers 30 s"
     )
     max_unreadable_share: float = option(
-        0.01, "stop once more than this share of an epoch's training tracks could not be read and was replaced"
+        0.01, "stop if more than this share of an epoch's training tracks is unreadable (they are replaced)"
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
@@ -53,7 +52,7 @@ class GenreAudioConfig(GenreConfig, FairseqDataclass):
 
 @register_task("genre_audio", dataclass=GenreAudioConfig)
 class GenreAudioTask(ClipTask, GenreTask):
-    """Genres of music from audio. A track without a genre, or none that is left, is left out and counted in the log."""
+    """Classify genres from audio. Tracks without a genre to learn are left out and counted in the log."""
 
     cfg: GenreAudioConfig
     _rates_checked = False
@@ -71,14 +70,14 @@ class GenreAudioTask(ClipTask, GenreTask):
         return cls(cfg)
 
     @property
-    def several_genres(self) -> bool:
+    def multi_label(self) -> bool:
         return self.cfg.multi_label
 
     def read_genres(self) -> tuple[GenreVocabulary, list[int]]:
-        """The dictionary's genres and their training tracks.
+        """Read the genres of the dictionary and count their training tracks.
 
         Raises:
-            ValueError: if one has no training track, or fewer than two are left.
+            ValueError: if a genre has no training track, or fewer than two genres are left.
         """
         labels, split = self._labels(), self.cfg.train_subset
         genres = labels.read(split, len(self._manifest(split)))
@@ -100,7 +99,7 @@ class GenreAudioTask(ClipTask, GenreTask):
         return GenreLabels(folder, self.cfg.label)
 
     def names_of(self, split: str, ids: list[int]) -> list[str]:
-        """Paths of tracks as their manifest has them."""
+        """Paths of tracks as in their manifest."""
         manifest = self._manifest(split)
         return [manifest.paths[track] for track in ids]
 
@@ -111,8 +110,8 @@ class GenreAudioTask(ClipTask, GenreTask):
         path = self._tsv(split)
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path}: no such manifest. preprocess/make_manifest.py makes train and valid; for test too, give "
-                f"preprocess/label_genres.py a table with the column split. Or take a split that is there (mert-genre "
+                f"{path}: no such manifest. preprocess/make_manifest.py writes train and valid; for test too, give "
+                f"preprocess/label_genres.py a table with the column split. Or use a split that exists (mert-genre "
                 f"report --split valid)."
             )
         return Manifest.read(path)
@@ -121,7 +120,7 @@ class GenreAudioTask(ClipTask, GenreTask):
         """Open a split and check it.
 
         Raises:
-            FileNotFoundError, ValueError: for what is missing or wrong; the message says where and the remedy.
+            FileNotFoundError, ValueError: if data are missing or invalid; the message says where and the remedy.
         """
         cfg = self.cfg
         training = split == cfg.train_subset
@@ -135,7 +134,7 @@ class GenreAudioTask(ClipTask, GenreTask):
         if not len(kept):
             raise GenreLabelError(f"{self._tsv(split)}: none of {len(tracks)} tracks has one of the genres to learn.")
         logger.info(
-            f"{self._tsv(split)}: {len(kept)} tracks have a genre to learn, {len(tracks) - len(kept)} have none"
+            f"{self._tsv(split)}: {len(kept)} tracks have a genre to learn, {len(tracks) - len(kept)} are left out"
         )
         self.datasets[split] = GenreAudioDataset(
             manifest,
@@ -150,46 +149,48 @@ class GenreAudioTask(ClipTask, GenreTask):
         )
 
     def _check_disjoint(self, split: str, manifest: Manifest) -> None:
-        """Refuse tracks that were trained on, where the training manifest is at hand to tell."""
+        """Check that the split shares no track with training, if the training manifest exists."""
         trained_on = self._tsv(self.cfg.train_subset)
         if not trained_on.is_file():
-            logger.warning(f"{trained_on}: no such manifest, so not checked: whether tracks of {split} were trained on")
+            logger.warning(
+                f"{trained_on}: no such manifest, so the check that {split} and training share no track is skipped"
+            )
             return
         names = {self.cfg.train_subset: Manifest.read(trained_on), split: manifest}
         check_disjoint({name: _audio_paths(tracks) for name, tracks in names.items()})
 
     def _genres_of(self, split: str, tracks: int) -> list[list[str]]:
-        """Titles of the genres to learn that each track has."""
+        """The genres to learn of each track, by title."""
         labels = self._labels()
         if unknown := set(self.vocabulary.titles) - set(labels.titles):
             raise GenreLabelError(
-                f"{labels.folder}: lacks the genres {sorted(unknown)}, which the model knows. Give the labels it was "
-                f"trained with (task.label_dir)."
+                f"{labels.folder}: lacks the genres {sorted(unknown)}, which the model was trained on. Give the labels "
+                f"of the training (task.label_dir)."
             )
         genres = [[title for title in track if title in self.vocabulary] for track in labels.read(split, tracks)]
-        if not self.cfg.multi_label and (several := [n for n, track in enumerate(genres) if len(track) > 1]):
+        if not self.cfg.multi_label and (rows := [n for n, track in enumerate(genres) if len(track) > 1]):
             raise GenreLabelError(
-                f"{labels.folder / split}.{labels.label}:{several[0] + 1}: found the genres {genres[several[0]]}, "
-                f"expected one. Set task.multi_label: true, or choose a label of one genre a track (task.label)."
+                f"{labels.folder / split}.{labels.label}:{rows[0] + 1}: found the genres {genres[rows[0]]}, "
+                f"expected one. Set task.multi_label: true, or choose a label with one genre per track (task.label)."
             )
         return genres
 
     def _targets(self, genres: list[list[str]]) -> np.ndarray:
         """(B,) int64, or (B, G) float32."""
         if self.cfg.multi_label:
-            return np.stack([self.vocabulary.several_hot(track) for track in genres])
-        return np.array([self.vocabulary.one_of(track) for track in genres])
+            return np.stack([self.vocabulary.multi_hot(track) for track in genres])
+        return np.array([self.vocabulary.encode(track) for track in genres])
 
     def train_step(
         self, sample: dict[str, Any], model: nn.Module, criterion: Any, optimizer: Any, *args: Any, **kwargs: Any
     ) -> tuple[Any, Any, dict[str, Any]]:
-        """A training step.
+        """Run a training step.
 
         Raises:
-            ValueError: if the model's layers have learning rates of their own that the optimizer would pass over.
+            ValueError: if layers have their own learning rates but the optimizer does not support them.
         """
         if not self._rates_checked:
-            check_rates(model.parameters(), optimizer)
+            check_lr_scales(model.parameters(), optimizer)
             self._rates_checked = True
         return super().train_step(sample, model, criterion, optimizer, *args, **kwargs)
 

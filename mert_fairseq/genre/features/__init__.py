@@ -1,1 +1,1 @@
-"""Genres from FMA's feature table: data set, tokens, preprocessor, model, task and baselines."""
+"""Genre classification from FMA's feature table: data set, tokens, preprocessor, model, task and baselines."""

@@ -1,4 +1,4 @@
-"""scikit-learn's classifiers as baselines: each fitted with a few settings, the best on validation tracks tested."""
+"""scikit-learn classifiers as baselines. Each is fitted with a few settings; validation selects the one to test."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ Split = tuple[np.ndarray, np.ndarray]  # features (N, C) float32, classes (N,) i
 
 
 class Candidate(NamedTuple):
-    """A classifier with one setting, not fitted."""
+    """An unfitted classifier with one setting."""
 
     model: str
     setting: str
@@ -28,7 +28,7 @@ CANDIDATES = (
         for strength in (0.001, 0.01, 0.1, 1.0)
     ),
     *(Candidate("kNN", f"k={neighbours}", KNeighborsClassifier(neighbours)) for neighbours in (10, 50, 200)),
-    # break_ties: predict and decision_function then agree
+    # break_ties makes predict agree with decision_function
     *(Candidate("SVM", f"RBF, C={strength:g}", SVC(C=strength, break_ties=True)) for strength in (1.0, 10.0)),
     *(
         Candidate("MLP", f"100 hidden, alpha={decay:g}", MLPClassifier(100, alpha=decay, early_stopping=True))
@@ -39,12 +39,12 @@ MODELS = tuple(dict.fromkeys(candidate.model for candidate in CANDIDATES))
 
 
 class Fitted(NamedTuple):
-    """The best setting of a model.
+    """A model with its best setting.
 
     Attributes:
         candidate: the model and its setting.
-        valid_accuracy: by which it was chosen.
-        scores: (N, K) of the test tracks; higher means more probable.
+        valid_accuracy: accuracy on validation, which selected the setting.
+        scores: (N, K) for the test tracks; higher means more probable.
     """
 
     candidate: Candidate
@@ -53,15 +53,18 @@ class Fitted(NamedTuple):
 
 
 def fit_best(model: str, train: Split, valid: Split, test: np.ndarray, genres: int, seed: int) -> Fitted:
-    """Fit all settings of a model on the training tracks; of equals the first is taken.
+    """Fit all settings of a model on the training tracks and keep the best on validation (the first of equal ones).
 
     Args:
         model: one of MODELS.
-        train: fits.
-        valid: chooses.
+        train: fits the classifiers.
+        valid: selects the setting.
         test: features (N, C) of the tracks to score.
         genres: K.
-        seed: of what is random.
+        seed: of classifiers with a random state.
+
+    Raises:
+        ValueError: if the model is unknown, or needs more training tracks.
     """
     best: tuple[float, Candidate, Any] | None = None
     for candidate in CANDIDATES:
@@ -82,7 +85,7 @@ def fit_best(model: str, train: Split, valid: Split, test: np.ndarray, genres: i
 
 
 def _scores(fitted: Any, features: np.ndarray, genres: int) -> np.ndarray:
-    """(N, K): probabilities, or what an SVM has in their place."""
+    """(N, K) probabilities, or decision values for an SVM."""
     if hasattr(fitted, "predict_proba"):
         found = fitted.predict_proba(features)
     else:

@@ -1,4 +1,4 @@
-"""mert-genre baselines: scikit-learn's classifiers on the same features and split, beside the published accuracies."""
+"""mert-genre baselines: scikit-learn classifiers on the same features and splits, next to the published accuracies."""
 
 import argparse
 import json
@@ -9,19 +9,17 @@ from tqdm import tqdm
 
 from mert_fairseq.arguments import Help
 from mert_fairseq.files import replacing
-from mert_fairseq.fma.card import PUBLISHED_ACCURACY, PUBLISHED_SHAPES, SPLITS, SUBSETS
+from mert_fairseq.fma.constants import PUBLISHED_ACCURACY, PUBLISHED_SHAPES, SPLITS, SUBSETS
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.layout import FEATURES
+from mert_fairseq.fma.schema import FEATURES
 from mert_fairseq.fma.tables import is_published
 from mert_fairseq.genre.features.baseline_models import MODELS, fit_best
-from mert_fairseq.genre.features.dataset import features_of
-from mert_fairseq.genre.features.fma_genres import labelled_tracks
+from mert_fairseq.genre.features.fma_tracks import features_of, labelled_tracks
 from mert_fairseq.genre.features.preprocessor import Preprocessor
-from mert_fairseq.genre.splits import check_counts
-from mert_fairseq.genre.vocabulary import GenreVocabulary
-from mert_fairseq.reporting.classification import TOP, Predictions, rank_scores
-from mert_fairseq.reporting.classification_report import Section, percent
-from mert_fairseq.reporting.text_table import text_table
+from mert_fairseq.genre.metrics import TOP, Predictions, percent, rank_scores
+from mert_fairseq.genre.report_page import Section
+from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts
+from mert_fairseq.reporting.page import text_table
 
 EXAMPLE = """example:
   mert-genre baselines data/fma/fma_metadata --subset medium --out exp/fma_genre/baselines.json"""
@@ -29,42 +27,44 @@ HEADER = ("model", "setting", "validation", "test", f"top {TOP}", "macro F1", "p
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``baselines``."""
     options = subparsers.add_parser(
         "baselines",
         help="logistic regression, kNN, SVM and MLP on FMA's features, in one table",
-        description="Fit scikit-learn's classifiers on the training split, choose each one's setting on validation, "
+        description="Fit scikit-learn classifiers on the training split, select the setting of each on validation, and "
         "test it. Features are preprocessed as for the model. Exit status: 0, or 1 with the error.",
         epilog=EXAMPLE,
         formatter_class=Help,
     )
     options.add_argument("data", type=Path, help="folder of the unpacked fma_metadata")
-    options.add_argument("--subset", default="medium", choices=SUBSETS, help="of FMA, with the smaller ones")
+    options.add_argument("--subset", default="medium", choices=SUBSETS, help="subset of FMA, includes the smaller ones")
     options.add_argument(
-        "--features", default="all", help="all 518, or some joined by +, such as mfcc+spectral_contrast (default all)"
+        "--features",
+        default="all",
+        help="all (518), or names joined by +, such as mfcc+spectral_contrast (default all)",
     )
     options.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS, metavar="MODEL", help=str(MODELS))
-    options.add_argument("--seed", type=int, default=0, help="of the MLP")
+    options.add_argument("--seed", type=int, default=0, help="seed of the MLP")
     options.add_argument("--out", type=Path, help="JSON file, for mert-genre report --baselines")
-    options.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    options.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options.set_defaults(run=run)
 
 
 def compute(fma: FMA, subset: str, features: str, models: list[str], seed: int) -> dict[str, Any]:
-    """Fit and test.
+    """Fit and test the baselines.
 
     Returns:
-        What was done, for JSON: subset, features, seed, published (whether the tables are the real FMA), test_ids, and
-        rows, one a model: model, setting, valid_accuracy, accuracy, top_3, macro_f1, published_accuracy or None.
+        For JSON: subset, features, seed, published (whether the tables have the published size), tracks, test_ids, and
+        rows, one per model: model, setting, valid_accuracy, accuracy, top_3, macro_f1, published_accuracy or None.
 
     Raises:
-        ValueError, KeyError: for tables that do not suffice.
+        ValueError, KeyError: if the tables are incomplete or a feature is unknown.
     """
     table = fma.features
     if features != "all":
         chosen = features.split("+")
-        if strange := [name for name in chosen if name not in FEATURES]:
-            raise ValueError(f"features {strange[0]!r} are unknown, expected all or some of {', '.join(FEATURES)}.")
+        if unknown := [name for name in chosen if name not in FEATURES]:
+            raise ValueError(f"features {unknown[0]!r} are unknown, expected all or some of {', '.join(FEATURES)}.")
         table = table[[column for column in table.columns if column[0] in chosen]]
     tracks = {split: labelled_tracks(fma, subset, split) for split in SPLITS}
     vocabulary = GenreVocabulary.of(titles[0] for found in tracks.values() for titles in found.genres)
@@ -87,14 +87,16 @@ def compute(fma: FMA, subset: str, features: str, models: list[str], seed: int) 
                 "published_accuracy": published.get(model),
             }
         )
-    about = {"subset": subset, "features": features, "seed": seed, "published": real, "tracks": len(fma.tracks)}
-    return {**about, "test_ids": tracks["test"].ids, "rows": rows}
+    metadata = {"subset": subset, "features": features, "seed": seed, "published": real, "tracks": len(fma.tracks)}
+    return {**metadata, "test_ids": tracks["test"].ids, "rows": rows}
 
 
 def note(baselines: dict[str, Any]) -> str:
-    """What the published column means here."""
+    """Explain the column of published accuracies."""
     if baselines["published"]:
-        text = "Published: Defferrard et al., ISMIR 2017, on the same split. Here each setting is chosen on validation."
+        text = (
+            "Published: Defferrard et al., ISMIR 2017, on the same split. Here each setting is selected on validation."
+        )
         known = (baselines["subset"], baselines["features"]) in PUBLISHED_ACCURACY
         return text if known else f"{text} Nothing is published for this subset and these features."
     return (
@@ -104,7 +106,7 @@ def note(baselines: dict[str, Any]) -> str:
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """A row for people, under HEADER."""
+    """Format a row as text cells, in the order of HEADER."""
     published, valid = row["published_accuracy"], row["valid_accuracy"]
     return [
         row["model"],
@@ -117,25 +119,25 @@ def cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def check_comparable(split: str, several: bool) -> None:
-    """Refuse what has no baselines.
+def check_comparable(split: str, multi_label: bool) -> None:
+    """Check that a model can be compared with the baselines.
 
     Args:
-        split: on which a model is to be tested.
-        several: whether its tracks may have several genres.
+        split: on which the model is tested.
+        multi_label: whether its tracks may have several genres.
 
     Raises:
-        ValueError: if it is not the test split, or several.
+        ValueError: if the split is not test, or tracks are multi-label.
     """
-    if split != "test" or several:
+    if split != "test" or multi_label:
         raise ValueError(
-            f"--baselines are of one genre a track on the split test, but the model is of "
-            f"{'several' if several else 'one'}, on {split}. Leave --baselines out."
+            f"--baselines need one genre per track and the split test; found a "
+            f"{'multi-label' if multi_label else 'single-label'} model and the split {split}. Leave --baselines out."
         )
 
 
 def comparison(baselines: dict[str, Any], model: str, predictions: Predictions) -> Section:
-    """The table with the model below its baselines.
+    """Build a table of the baselines with the model in the last row.
 
     Raises:
         ValueError: if the model was tested on other tracks.
@@ -144,8 +146,8 @@ def comparison(baselines: dict[str, Any], model: str, predictions: Predictions) 
     if tested != set(predictions.ids):
         raise ValueError(
             f"--baselines: they were tested on {len(tested)} tracks of subset {baselines['subset']}, the model on "
-            f"{len(predictions.ids)}, of which {len(tested & set(predictions.ids))} are the same. Compute them with "
-            f"the model's --subset."
+            f"{len(predictions.ids)}, of which {len(tested & set(predictions.ids))} are the same. Compute the "
+            f"baselines with the subset of the model (--subset)."
         )
     own = rank_scores(predictions.probabilities, predictions.targets)
     row = {"model": model, "setting": "", "valid_accuracy": None, "published_accuracy": None, **own}
@@ -154,11 +156,11 @@ def comparison(baselines: dict[str, Any], model: str, predictions: Predictions) 
 
 
 def read_baselines(path: Path) -> dict[str, Any]:
-    """Read what ``--out`` wrote.
+    """Read the file that ``--out`` wrote.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if it is something else.
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file has another content.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. mert-genre baselines --out writes it.")
@@ -167,12 +169,12 @@ def read_baselines(path: Path) -> dict[str, Any]:
     except ValueError:
         stored = None
     if not isinstance(stored, dict) or not {"rows", "test_ids", "subset", "features", "published"} <= stored.keys():
-        raise ValueError(f"{path}: no baselines. Give the file that mert-genre baselines --out wrote.")
+        raise ValueError(f"{path}: not a file of baselines. Give the file that mert-genre baselines --out wrote.")
     return stored
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute, write, print."""
+    """Compute the baselines, write them, print the table."""
     found = compute(FMA(arguments.data), arguments.subset, arguments.features, arguments.models, arguments.seed)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

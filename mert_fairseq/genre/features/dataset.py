@@ -1,4 +1,4 @@
-"""FMA's tracks with their features and genres, as a PyTorch data set."""
+"""A PyTorch data set of FMA tracks with their features and genres."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,21 @@ from fairseq.data import FairseqDataset
 
 from mert_fairseq.data.sampling import ORDER, generator
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.layout import ECHONEST_GROUPS
-from mert_fairseq.genre.features.collate import CollateFunctionWrapper
-from mert_fairseq.genre.features.fma_genres import LabelledTracks, labelled_tracks, several_genres
+from mert_fairseq.genre.features.fma_tracks import (
+    LabelledTracks,
+    echonest_table,
+    features_of,
+    is_multi_label,
+    labelled_tracks,
+    rows_known,
+)
 from mert_fairseq.genre.features.preprocessor import Preprocessor
-from mert_fairseq.genre.features.tokens import TokenLayout
+from mert_fairseq.genre.features.tokens import CollateFunctionWrapper, TokenLayout
 from mert_fairseq.genre.vocabulary import GenreVocabulary
 
 
 class FMADataset(FairseqDataset):
-    """Tracks as sequences of feature tokens, with the titles of their genres.
+    """Tracks as sequences of feature tokens, with their genres by title.
 
         fma = FMA("data/fma/fma_metadata")
         training = FMADataset.from_fma(fma, "medium", "training")
@@ -29,17 +34,17 @@ class FMADataset(FairseqDataset):
 
     Args:
         tracks: ids and genres.
-        features: tracks by columns; must have every track.
-        vocabulary: the genres; must have every genre.
+        features: table of tracks by columns; must contain every track.
+        vocabulary: must contain every genre.
         preprocessor: fitted on the training split of ``features``.
-        several: whether a track may have several genres.
-        echonest: tracks by columns, of the tracks that Echonest knew; None for no such tokens.
+        multi_label: whether a track may have several genres.
+        echonest: table of the tracks that Echonest analysed; None for no Echonest tokens.
         echonest_preprocessor: fitted on the training split of ``echonest``.
         seed: of the order of training tracks.
-        training: draw an order for each epoch; else that of the ids.
+        training: shuffle the tracks in each epoch; else keep the order of the ids.
 
     Raises:
-        ValueError: if a track has no features, or bad ones; names it.
+        ValueError: if a track has no or invalid features; names the track.
         KeyError: if a genre is unknown.
     """
 
@@ -50,7 +55,7 @@ class FMADataset(FairseqDataset):
         vocabulary: GenreVocabulary,
         preprocessor: Preprocessor,
         *,
-        several: bool = False,
+        multi_label: bool = False,
         echonest: pd.DataFrame | None = None,
         echonest_preprocessor: Preprocessor | None = None,
         seed: int = 0,
@@ -58,9 +63,9 @@ class FMADataset(FairseqDataset):
     ) -> None:
         self.ids, self.genres, self.vocabulary = tracks.ids, tracks.genres, vocabulary
         self.preprocessor, self.echonest_preprocessor = preprocessor, echonest_preprocessor
-        self.several_genres, self._seed, self._training, self.epoch = several, seed, training, 1
-        self.collater = CollateFunctionWrapper(vocabulary, several)
-        self.collater([self._blank(genres) for genres in tracks.genres])  # unknown genres are told now
+        self.multi_label, self._seed, self._training, self.epoch = multi_label, seed, training, 1
+        self.collater = CollateFunctionWrapper(vocabulary, multi_label)
+        self.collater([self._blank(genres) for genres in tracks.genres])  # raises an error for an unknown genre now
         self.layout = layout_of(preprocessor)
         self._features = preprocessor.transform(features_of(features, tracks.ids))
         self._known: dict[int, int] = {}
@@ -88,21 +93,21 @@ class FMADataset(FairseqDataset):
             fma: the tables.
             subset: small, medium or large.
             split: training, validation or test.
-            labels: genre_top, roots or genres_all, see :func:`mert_fairseq.genre.features.fma_genres.labelled_tracks`.
+            labels: genre_top, roots or genres_all, see :func:`mert_fairseq.genre.features.fma_tracks.labelled_tracks`.
             echonest: groups of echonest.csv to add, such as audio_features.
-            like: the training data set, whose vocabulary and preprocessors are used; None for the training itself.
-            preprocessor: to fit on the training split; None for one with default options.
+            like: the training data set, whose vocabulary and preprocessors are used; None to open the training split.
+            preprocessor: is fitted on the training split; None for default options.
 
         Raises:
-            ValueError: if another split than training is opened without ``like``.
+            ValueError: if a split other than training is opened without ``like``.
         """
         tracks = labelled_tracks(fma, subset, split, labels)
         table = echonest_table(fma, echonest) if echonest else None
         if like is None:
             if split != "training":
                 raise ValueError(
-                    f"split {split!r} without like=: vocabulary and preprocessor come from the training split alone. "
-                    f"Open that first, and give it as like=."
+                    f"split {split!r} without like=: vocabulary and preprocessor come from the training split only. "
+                    f"Open that first and pass it as like=."
                 )
             vocabulary = GenreVocabulary.of(title for genres in tracks.genres for title in genres)
             preprocessor = (preprocessor or Preprocessor()).fit(features_of(fma.features, tracks.ids))
@@ -114,7 +119,7 @@ class FMADataset(FairseqDataset):
             fma.features,
             vocabulary,
             preprocessor,
-            several=several_genres(labels),
+            multi_label=is_multi_label(labels),
             echonest=table,
             echonest_preprocessor=known,
             training=split == "training",
@@ -124,18 +129,18 @@ class FMADataset(FairseqDataset):
         return {"id": 0, "tokens": np.zeros((1, 1), np.float32), "genres": genres}
 
     def genre_to_index(self, title: str) -> int:
-        """The class of a genre; KeyError if it is unknown."""
+        """The class of a genre; raises KeyError for an unknown genre."""
         return self.vocabulary.index(title)
 
     def index_to_genre(self, index: int) -> str:
-        """The genre of a class; IndexError if there is none."""
+        """The genre of a class; raises IndexError for an unknown class."""
         return self.vocabulary.title(index)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A track: id; tokens (n, W) float32, n = 77, or more where Echonest knew it; genres, their titles."""
+        """A track: id; tokens (n, W) float32, n = 77 or more with Echonest tokens; genres by title."""
         track = self.ids[index]
         tokens = self.layout.expand(self._features[index])
         if track in self._known:
@@ -143,11 +148,11 @@ class FMADataset(FairseqDataset):
         return {"id": track, "tokens": torch.from_numpy(tokens), "genres": self.genres[index]}
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """For scikit-learn: features (N, C) float32 without Echonest's, and targets (N,) int64 or (N, K) float32."""
+        """For scikit-learn: features (N, C) float32 without Echonest, and targets (N,) int64 or (N, K) float32."""
         target = self.collater([self._blank(genres) for genres in self.genres])["target"]
         return self._features, target.numpy()
 
-    # What fairseq asks of a data set.
+    # fairseq's interface of a data set.
 
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
@@ -163,7 +168,7 @@ class FMADataset(FairseqDataset):
         return self.num_tokens(index)
 
     def ordered_indices(self) -> np.ndarray:
-        """In training an order drawn from seed and epoch, so that a resumed run meets the batches it would have."""
+        """The order of tracks. In training it depends on seed and epoch, so a resumed run sees the same batches."""
         if not self._training:
             return np.arange(len(self))
         return generator(self._seed, self.epoch, ORDER).permutation(len(self))
@@ -175,50 +180,18 @@ class FMADataset(FairseqDataset):
         max_sentences: int | None = None,
         required_batch_size_multiple: int = 1,
     ) -> list[np.ndarray]:
-        """Cut indices into batches of ``max_sentences`` tracks, all kept; the other limits do not matter here.
+        """Cut indices into batches of ``max_sentences`` tracks. No track is dropped; the other limits are ignored.
 
         Raises:
-            ValueError: if the number of tracks is not set.
+            ValueError: if ``max_sentences`` is not set.
         """
         if not max_sentences:
-            raise ValueError("dataset.batch_size is not set; give the tracks a batch, such as 64.")
+            raise ValueError("dataset.batch_size is not set; give the tracks per batch, such as 64.")
         return [indices[start : start + max_sentences] for start in range(0, len(indices), max_sentences)]
 
 
 def layout_of(preprocessor: Preprocessor) -> TokenLayout:
-    """The tokens of a preprocessor's outputs."""
+    """The token layout of a preprocessor's outputs."""
     if preprocessor.components:
         return TokenLayout.of_components(preprocessor.components)
     return TokenLayout.of_columns(preprocessor.columns)
-
-
-def features_of(features: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
-    """The rows of some tracks.
-
-    Raises:
-        ValueError: if a track has none; names the first.
-    """
-    if len(missing := pd.Index(ids).difference(features.index)):
-        raise ValueError(
-            f"features.csv: {len(missing)} of {len(ids)} tracks have no features, the first is {missing[0]}. "
-            f"tracks.csv and features.csv must come from the same archive."
-        )
-    return features.loc[list(ids)]
-
-
-def echonest_table(fma: FMA, groups: Sequence[str]) -> pd.DataFrame:
-    """Columns of echonest.csv by (group, name), numbers only.
-
-    Raises:
-        ValueError: if a group is unknown, or is metadata, which is text.
-    """
-    known = [group for group in ECHONEST_GROUPS if group != "metadata"]
-    if strange := [group for group in groups if group not in known]:
-        raise ValueError(f"Echonest's group {strange[0]!r} is unknown, expected some of {', '.join(known)}.")
-    table = fma.echonest["echonest"]
-    return table[[column for column in table.columns if column[0] in groups]]
-
-
-def rows_known(table: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
-    """The rows of those tracks that the table has."""
-    return table.loc[[track for track in ids if track in table.index]]

@@ -1,4 +1,4 @@
-"""A Transformer over feature tokens that classifies genres: the fairseq model ``fma_feature_transformer``."""
+"""The fairseq model ``fma_feature_transformer``: a Transformer that classifies genres from feature tokens."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
 from mert_fairseq.genre.audio.pooling import MeanPooling
-from mert_fairseq.genre.features.token_embedding import FeatureTokens
+from mert_fairseq.genre.features.tokens import FeatureTokens
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
 from mert_fairseq.options import option
@@ -19,31 +19,33 @@ POOLINGS = ("cls", "mean")
 
 @dataclass
 class FMATransformerConfig(FairseqDataclass):
-    """Sizes that suit 518 numbers a track and 20,000 tracks; names as in the model ``mert``."""
+    """Defaults for 518 numbers per track and 20,000 tracks. Names are those of the model ``mert``."""
 
     encoder_layers: int = option(3, "Transformer layers")
-    encoder_embed_dim: int = option(96, "width D of a token; a multiple of the heads")
+    encoder_embed_dim: int = option(96, "width D of a token; a multiple of the number of heads")
     encoder_ffn_embed_dim: int = option(192, "width of the feed-forward network")
     encoder_attention_heads: int = option(4, "attention heads")
     dropout: float = option(0.1, "on the residual branches and the pooled vector")
-    dropout_input: float = option(0.1, "on the tokens' vectors")
+    dropout_input: float = option(0.1, "on the embedded tokens")
     attention_dropout: float = option(0.1, "on the attention weights")
     activation_dropout: float = option(0.0, "after the feed-forward activation")
     activation_fn: str = option("gelu", "of the feed-forward network, by fairseq's name")
-    layer_norm_first: bool = option(True, "norms before each branch: trains without a long warm-up")
-    encoder_layerdrop: float = option(0.0, "probability that a layer is left out of a training step")
+    layer_norm_first: bool = option(True, "pre-norm layers, which train without a long warm-up")
+    encoder_layerdrop: float = option(0.0, "probability that a layer is skipped in a training step")
     attention_relax: float = option(-1.0, "scale of relaxed softmax against float16 overflow; -1 for none")
-    pooling: str = option("cls", "how tokens become one vector: cls (a learnt token that attends to all) or mean")
+    pooling: str = option(
+        "cls", "how tokens become one vector: cls (a learnt token that attends to all others) or mean"
+    )
 
 
 @register_model("fma_feature_transformer", dataclass=FMATransformerConfig)
 class FMAFeatureTransformer(BaseFairseqModel):
-    """Feature tokens (B, N, W) to logits (B, K).
+    """Maps feature tokens (B, N, W) to logits (B, K).
 
     Args:
         cfg: sizes.
         token_sizes: numbers in each of the G tokens.
-        token_width: W, to which tokens are padded.
+        token_width: W, the padded length of a token.
         genres: K.
 
     Raises:
@@ -70,7 +72,7 @@ class FMAFeatureTransformer(BaseFairseqModel):
         )
         self.encoder = TransformerEncoderExtend(
             layer_specs(spec, cfg.encoder_layers),
-            conv_pos=0,  # a token's embedding says which it is; its place means nothing
+            conv_pos=0,  # no positions: the embedding of each token identifies it
             input_dropout=cfg.dropout_input,
             layerdrop=cfg.encoder_layerdrop,
             required_seq_len_multiple=1,
@@ -85,7 +87,7 @@ class FMAFeatureTransformer(BaseFairseqModel):
         return cls(cfg, task.token_sizes, task.token_width, len(task.vocabulary))
 
     def forward(self, tokens: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        """Classify.
+        """Compute the logits.
 
         Args:
             tokens: (B, N, W), zero-padded.

@@ -1,6 +1,6 @@
-"""Features of tracks brought to a common scale, with numbers learnt from the training split alone."""
+"""Preprocessing of features: transforms, imputation, scaling and PCA, fitted on the training split only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,69 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from mert_fairseq.archives import load_npz, save_npz
-from mert_fairseq.genre.features.transforms import transform_named
+
+Transform = Callable[[np.ndarray], np.ndarray]
+
+
+def _signed_log(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def _signed_root(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+_TRANSFORMS: dict[str, Transform] = {"signed_log": _signed_log, "signed_root": _signed_root}
+
+
+def register_transform(name: str, function: Transform) -> None:
+    """Register an elementwise function as a transform for preprocessors. It must keep NaN.
+
+        register_transform("cube_root", np.cbrt)
+
+    Args:
+        name: used in files and options, so that files need not contain code.
+        function: maps (N, C) float64 to (N, C).
+
+    Raises:
+        ValueError: if another function has this name.
+    """
+    if _TRANSFORMS.setdefault(name, function) is not function:
+        raise ValueError(f"transform {name!r} is already registered; choose another name.")
+
+
+def transform_named(name: str) -> Transform:
+    """The transform with this name.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in _TRANSFORMS:
+        raise ValueError(
+            f"transform {name!r} is unknown, expected one of {', '.join(_TRANSFORMS)}. Call register_transform "
+            f"before you make or load the preprocessor."
+        )
+    return _TRANSFORMS[name]
+
 
 IMPUTES = ("median", "mean", "none")
 _ARRAYS = ("fill", "mean", "scale", "pca_mean", "pca_axes")  # float64; see _fit_arrays
 
 
 class Preprocessor:
-    """Transforms, fills gaps, standardises, clips, and optionally rotates to principal components; in this order.
+    """Transforms, fills gaps, standardises, clips, and optionally projects to principal components, in this order.
 
         preprocessor = Preprocessor(clip=5).fit(features.loc[training_ids])
         preprocessor.transform(features.loc[test_ids])      # (N, C) float32
         preprocessor.save("preprocessor.npz"); Preprocessor.load("preprocessor.npz")
 
     Args:
-        transforms: names of functions of single values, applied first; see ``transforms.py``.
-        impute: what fills a gap: the column's training median or mean; none refuses gaps.
-        clip: largest distance from the mean that is kept, in standard deviations; 0 for no limit.
-        pca: 0 for none; below 1 the share of variance that the components keep; from 1 on their number. They get
-            variance 1.
-        max_missing_share: share of a track's features, and of a column's training tracks, that may be gaps.
+        transforms: names of elementwise functions, applied first; see :func:`register_transform`.
+        impute: what fills a gap: the median or mean of the column in training. With none, a gap is an error.
+        clip: limit of the distance from the mean, in standard deviations; 0 for no limit.
+        pca: 0 for none; below 1 the share of variance that the components keep; from 1 on their number. Components
+            are scaled to variance 1.
+        max_missing_share: maximum share of gaps in the features of a track, and in the training tracks of a column.
 
     Raises:
         ValueError: if an option is out of range.
@@ -48,7 +91,9 @@ class Preprocessor:
         if impute not in IMPUTES:
             raise ValueError(f"impute is {impute!r}, expected one of {', '.join(IMPUTES)}.")
         if clip < 0 or pca < 0 or (pca > 1 and pca != int(pca)):
-            raise ValueError(f"clip is {clip} and pca {pca}; expected numbers from 0 on, pca above 1 a whole one.")
+            raise ValueError(
+                f"clip is {clip} and pca {pca}; expected numbers of at least 0, and an integer pca if above 1."
+            )
         self.options: dict[str, Any] = {
             "transforms": list(transforms),
             "impute": impute,
@@ -62,21 +107,21 @@ class Preprocessor:
 
     @property
     def outputs(self) -> int:
-        """Numbers a track after :meth:`transform`."""
+        """Numbers per track after :meth:`transform`."""
         self._check_fitted()
         return len(self._arrays["pca_axes"]) or len(self.columns)
 
     @property
     def components(self) -> int:
-        """Principal components; 0 where the outputs are the columns themselves."""
+        """Number of principal components; 0 if the outputs are the columns."""
         self._check_fitted()
         return len(self._arrays["pca_axes"])
 
     def fit(self, table: pd.DataFrame) -> "Preprocessor":
-        """Learn medians, means, deviations and components.
+        """Fit medians, means, standard deviations and components.
 
         Args:
-            table: the training split's tracks by features, numbers or NaN; any column names.
+            table: training tracks by features, numbers or NaN; any column names.
 
         Returns:
             Itself.
@@ -85,7 +130,9 @@ class Preprocessor:
             ValueError: if there are fewer than two tracks, a value is infinite, or too many are missing.
         """
         if len(table) < 2:
-            raise ValueError(f"found {len(table)} training tracks, expected at least two to learn deviations from.")
+            raise ValueError(
+                f"found {len(table)} training tracks, expected at least two to compute standard deviations."
+            )
         self.columns = [column_name(column) for column in table.columns]
         values = self._checked(table)
         missing = np.isnan(values).mean(0)
@@ -99,7 +146,7 @@ class Preprocessor:
         return self
 
     def _fit_arrays(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """fill, mean, scale, pca_mean (C,); pca_axes (P, C), whose rows are scaled to outputs of variance 1."""
+        """fill, mean, scale, pca_mean (C,); pca_axes (P, C), with rows scaled to outputs of variance 1."""
         strategy = "mean" if self.options["impute"] == "mean" else "median"
         imputer = SimpleImputer(strategy=strategy, keep_empty_features=True).fit(values)
         filled = imputer.transform(values)
@@ -120,7 +167,7 @@ class Preprocessor:
         return arrays
 
     def transform(self, table: pd.DataFrame) -> np.ndarray:
-        """Apply what was learnt.
+        """Apply the fitted preprocessing.
 
         Args:
             table: tracks by features, with the columns of :meth:`fit`, in any order.
@@ -157,8 +204,8 @@ class Preprocessor:
         if (infinite := np.argwhere(np.isinf(values))).size:
             row, column = infinite[0]
             raise ValueError(
-                f"track {table.index[row]}: {self.columns[column]} is infinite (and {len(infinite) - 1} more values "
-                f"are), expected a number or an empty cell. Mend the table, or leave the track out."
+                f"track {table.index[row]}: {self.columns[column]} is infinite (and {len(infinite) - 1} more values), "
+                f"expected a number or an empty cell. Correct the table, or leave the track out."
             )
         gaps = np.isnan(values)
         allowed = 0.0 if self.options["impute"] == "none" else self.options["max_missing_share"]
@@ -166,31 +213,31 @@ class Preprocessor:
             row = int(shares.argmax())
             raise ValueError(
                 f"track {table.index[row]}: {gaps[row].sum()} of {len(self.columns)} features are missing (NaN), the "
-                f"first is {self.columns[int(gaps[row].argmax())]}; expected at most {allowed:.1%}. Mend the table, "
+                f"first is {self.columns[int(gaps[row].argmax())]}; expected at most {allowed:.1%}. Correct the table, "
                 f"leave the track out, or set impute and max_missing_share."
             )
         return values
 
     def _check_fitted(self) -> None:
         if not self._arrays:
-            raise ValueError("this preprocessor was not fitted: call fit with the training split, or load one.")
+            raise ValueError("this preprocessor is not fitted: call fit with the training split, or load a fitted one.")
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint can carry without pickled objects: options, column names, tensors."""
+        """Options, column names and tensors, which a checkpoint can hold without pickled objects."""
         self._check_fitted()
         tensors = {name: torch.from_numpy(array.copy()) for name, array in self._arrays.items()}
         return {"options": dict(self.options), "columns": list(self.columns), **tensors}
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "Preprocessor":
-        """The preprocessor of a :meth:`state_dict`."""
+        """Build a preprocessor from a :meth:`state_dict`."""
         made = cls(**state["options"])
         made.columns = list(state["columns"])
         made._arrays = {name: state[name].numpy() for name in _ARRAYS}
         return made
 
     def save(self, path: Path | str) -> None:
-        """Write a NumPy archive (.npz) of numbers and one JSON text."""
+        """Write a NumPy archive (.npz) of arrays and one JSON text."""
         self._check_fitted()
         save_npz(path, "meta", {"options": self.options, "columns": self.columns}, self._arrays)
 
@@ -199,8 +246,8 @@ class Preprocessor:
         """Read what :meth:`save` wrote; nothing in the file is executed.
 
         Raises:
-            FileNotFoundError: if it is not there.
-            ValueError: if it is no such file.
+            FileNotFoundError: if the file is missing.
+            ValueError: if the file is not a preprocessor.
         """
         meta, arrays = load_npz(path, "meta", _ARRAYS, "preprocessor", "Fit and save it again (Preprocessor.save).")
         try:
@@ -210,5 +257,5 @@ class Preprocessor:
 
 
 def column_name(column: Any) -> str:
-    """Levels of a column joined by a slash: ("mfcc", "mean", "01") is mfcc/mean/01."""
+    """Join the levels of a column with slashes: ("mfcc", "mean", "01") becomes mfcc/mean/01."""
     return "/".join(map(str, column)) if isinstance(column, tuple) else str(column)

@@ -1,4 +1,4 @@
-"""Task ``fma_genre``: FMA's feature table and genres to batches of feature tokens."""
+"""Task ``fma_genre``: classify genres from FMA's feature table."""
 
 # fairseq makes command-line arguments of the fields and understands typing's List and Optional only.
 # ruff: noqa: UP006, UP035
@@ -11,15 +11,22 @@ from typing import Any, List
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from mert_fairseq.fma.card import MANIFEST_SPLITS
+from mert_fairseq.fma.constants import MANIFEST_SPLITS
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.genre.base_task import GenreConfig, GenreTask
-from mert_fairseq.genre.features.dataset import FMADataset, echonest_table, features_of, layout_of, rows_known
-from mert_fairseq.genre.features.fma_genres import LabelledTracks, labelled_tracks, several_genres, without_rare
+from mert_fairseq.genre.features.dataset import FMADataset, layout_of
+from mert_fairseq.genre.features.fma_tracks import (
+    LabelledTracks,
+    echonest_table,
+    features_of,
+    is_multi_label,
+    labelled_tracks,
+    rows_known,
+    without_rare,
+)
 from mert_fairseq.genre.features.preprocessor import Preprocessor
 from mert_fairseq.genre.features.tokens import WIDTH
-from mert_fairseq.genre.splits import check_counts, check_disjoint
-from mert_fairseq.genre.vocabulary import GenreVocabulary
+from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts, check_disjoint
 from mert_fairseq.options import option
 from mert_fairseq.tasks.clip_task import EpochTask
 
@@ -32,35 +39,40 @@ class FMAGenreConfig(GenreConfig):
     subset: str = option("medium", "small (8 balanced genres), medium (16) or large; medium has published baselines")
     labels: str = option(
         "genre_top",
-        "genre_top (one genre a track), roots (all top-level genres of a track) or genres_all (and those below)",
+        "genre_top (one genre per track), roots (all top-level genres of a track) or "
+        "genres_all (those and the genres below)",
     )
     min_genre_tracks: int = option(
-        0, "leave out genres with fewer training tracks; 0: a genre without any is an error. For genres_all: 10"
+        0,
+        "leave out genres with fewer training tracks; 0 keeps all, and a genre without any is an error; use 10 for "
+        "genres_all",
     )
     echonest: List[str] = field(
         default_factory=list,
         metadata={
-            "help": "groups of echonest.csv that become further tokens, for tracks that have them, such as "
+            "help": "groups of echonest.csv to add as tokens, for tracks that have them, such as "
             "[audio_features, temporal_features]"
         },
     )
     transforms: List[str] = field(
         default_factory=list,
-        metadata={"help": "functions of single values, applied to the features first: signed_log, signed_root"},
+        metadata={"help": "elementwise functions, applied to the features first: signed_log, signed_root"},
     )
-    impute: str = option("median", "what fills gaps in the features: median, mean, or none to refuse them")
-    clip: float = option(5.0, "largest distance from the mean, in standard deviations; 0 for no limit")
-    pca: float = option(0.0, "principal components: 0 none, below 1 the share of variance to keep, else their number")
+    impute: str = option("median", "what fills gaps in the features: median or mean; with none a gap is an error")
+    clip: float = option(5.0, "limit of the distance from the mean, in standard deviations; 0 for no limit")
+    pca: float = option(
+        0.0, "principal components: 0 for none, below 1 the share of variance to keep, else their number"
+    )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
 
 
 @register_task("fma_genre", dataclass=FMAGenreConfig)
 class FMAGenreTask(EpochTask, GenreTask):
-    """Genres of FMA's tracks from features.csv, on the official splits (train, valid, test).
+    """Classify the genres of FMA tracks from features.csv, on the official splits (train, valid, test).
 
-    The preprocessors are fitted on the training split; checkpoints carry them, so that a checkpoint and a table are all
-    that a test needs.
+    The preprocessors are fitted on the training split and stored in checkpoints, so a test needs only a checkpoint and
+    the tables.
     """
 
     cfg: FMAGenreConfig
@@ -76,33 +88,33 @@ class FMAGenreTask(EpochTask, GenreTask):
 
     @cached_property
     def fma(self) -> FMA:
-        """The tables, read when first used."""
+        """The tables, read on first use."""
         return FMA(self.cfg.data)
 
     @property
-    def several_genres(self) -> bool:
-        return several_genres(self.cfg.labels)
+    def multi_label(self) -> bool:
+        return is_multi_label(self.cfg.labels)
 
     @property
     def token_sizes(self) -> list[int]:
-        """Numbers in each token of a track that has all of them."""
+        """Numbers in each token of a track with all tokens."""
         sizes = layout_of(self.preprocessor).sizes
         extra = layout_of(self.echonest_preprocessor).sizes if self.echonest_preprocessor else ()
         return [*sizes, *extra]
 
     @property
     def token_width(self) -> int:
-        """To which tokens are padded."""
+        """The padded length of a token."""
         return WIDTH
 
     @property
     def preprocessor(self) -> Preprocessor:
-        """Of the features, fitted on the training split."""
+        """The preprocessor of the features, fitted on the training split."""
         return Preprocessor.from_state_dict(self.state.preprocessor)
 
     @property
     def echonest_preprocessor(self) -> Preprocessor | None:
-        """Of Echonest's groups, if any is used."""
+        """The preprocessor of Echonest's groups, if any are used."""
         return Preprocessor.from_state_dict(self.state.echonest_preprocessor) if self.cfg.echonest else None
 
     def _new_preprocessor(self) -> Preprocessor:
@@ -118,7 +130,7 @@ class FMAGenreTask(EpochTask, GenreTask):
         return self._new_preprocessor().fit(table).state_dict()
 
     def tracks_of(self, split: str) -> LabelledTracks:
-        """Tracks of a split with their genres; the rare ones are left out if the options say so.
+        """Tracks of a split with their genres; ``min_genre_tracks`` leaves out rare genres.
 
         Raises:
             ValueError: if the split is unknown.
@@ -129,7 +141,7 @@ class FMAGenreTask(EpochTask, GenreTask):
         return without_rare(tracks, set(self.state.genres)) if self.cfg.min_genre_tracks else tracks
 
     def read_genres(self) -> tuple[GenreVocabulary, list[int]]:
-        """Genres of all three splits, and the training tracks of each."""
+        """Read the genres of all three splits and count their training tracks."""
         cfg = self.cfg
         genres = {s: labelled_tracks(self.fma, cfg.subset, s, cfg.labels).genres for s in MANIFEST_SPLITS}
         counts = Counter(title for titles in genres["training"] for title in titles)
@@ -149,14 +161,14 @@ class FMAGenreTask(EpochTask, GenreTask):
         """Open an official split: train, valid or test.
 
         Raises:
-            ValueError, KeyError: for what is missing or wrong; the message says where and the remedy.
+            ValueError, KeyError: if data are missing or invalid; the message says where and the remedy.
         """
         self.datasets[split] = FMADataset(
             self.tracks_of(split),
             self.fma.features,
             self.vocabulary,
             self.preprocessor,
-            several=self.several_genres,
+            multi_label=self.multi_label,
             echonest=echonest_table(self.fma, self.cfg.echonest) if self.cfg.echonest else None,
             echonest_preprocessor=self.echonest_preprocessor,
             seed=self.cfg.seed,

@@ -32,8 +32,6 @@ class BeatObjective(Objective):
 
     def __init__(self, rate_hz: float = 75.0, widening: str = "v1", monitor_by: str = "network") -> None:
         super().__init__(("beat", "downbeat"))
-        if widening not in WIDENING:
-            raise ValueError(f"found the widening {widening!r}, expected one of {', '.join(WIDENING)}.")
         self.rate_hz, self.widening, self.monitor_by = rate_hz, widening, monitor_by
         self.monitor_name = "beat_f" if monitor_by == "network" else "beat_f_peaks"
         self.network = BeatNetwork(rate_hz)

@@ -15,7 +15,7 @@ from mert_fairseq.probing.report.figures import draw_few_shot, draw_layers
 from mert_fairseq.probing.report.tables import CSV_HEADER, csv_rows, number, score_rows, spread
 from mert_fairseq.probing.run import OUTPUTS, read_results
 from mert_fairseq.probing.task import ProbeTask
-from mert_fairseq.reporting.classification_figures import draw_confusion, draw_scores
+from mert_fairseq.reporting.figures import draw_confusion, draw_scores
 from mert_fairseq.reporting.page import Page
 
 WORST = 5  # clips to listen to
@@ -168,16 +168,15 @@ def _worst(
     files: np.ndarray,
     data: Path | None,
 ) -> None:
-    """The clips whose true class is least probable, with players where the audio may be copied."""
-    shifted = outputs - outputs.max(1, keepdims=True)
-    surprise = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(targets)), targets]
-    worst = [place for place in np.argsort(-surprise)[:WORST] if outputs[place].argmax() != targets[place]]
+    """The clips whose true class is furthest below the one they are taken for; players where copies are allowed."""
+    margins = outputs.max(1) - outputs[np.arange(len(targets)), targets]
+    worst = [place for place in np.argsort(-margins)[:WORST] if margins[place] > 0]
     if not worst:
         return
     names = each["names"]
     page.table(
-        ["worst clips", "is", "is taken for", "loss, nats"],
-        [[str(files[p]), names[targets[p]], names[outputs[p].argmax()], f"{surprise[p]:.1f}"] for p in worst],
+        ["worst clips", "is", "is taken for", "outputs apart"],
+        [[str(files[p]), names[targets[p]], names[outputs[p].argmax()], f"{margins[p]:.2f}"] for p in worst],
     )
     if not (task.card.may_copy and data):
         return

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
+from mert_fairseq.probing.beats.labels import WIDENING
+
 ALL_LAYERS = -1  # as a choice of layer: the weighted sum of layers 1 to L
 LEARNING_RATES = (5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
 FIRST_SEED = 1234  # of MARBLE
@@ -32,6 +34,7 @@ class Protocol:
         precision: of the heads' matrix products: "float32", or "bfloat16" with parameters and sums in float32, several
             times as fast where the processor has it.
         normalize: "model" (clips standardised if the model's training did so), "on" or "off".
+        beat_labels: how beat labels are widened in training, see :data:`mert_fairseq.probing.beats.labels.WIDENING`.
     """
 
     name: str = "default"
@@ -47,10 +50,13 @@ class Protocol:
     stop_patience: int = 20
     precision: str = "float32"
     normalize: str = "model"
+    beat_labels: str = "v1"
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOLS or self.head not in HEADS or self.normalize not in ("model", "on", "off"):
             raise ValueError(f"protocol {self.name!r}, head {self.head!r} or normalize {self.normalize!r} is unknown.")
+        if self.beat_labels not in WIDENING:
+            raise ValueError(f"found the beat labels {self.beat_labels!r}, expected one of {', '.join(WIDENING)}.")
         if self.precision not in PRECISIONS:
             raise ValueError(f"found the precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}.")
         if not self.learning_rates or not self.seeds:

@@ -19,6 +19,8 @@ from mert_fairseq.probing.search.train import Group, Trained, predict, train_run
 
 RUNS_AT_ONCE = {"cpu": 10, "cuda": 420}  # 10 heads of width 768 fill a CPU's cache; 420 take 4 GB of a GPU
 
+FRAME_RUNS_AT_ONCE = {"cpu": 1, "cuda": 60}  # 64 crops of 750 frames: 0.1 GB of hidden units per run, and gradients
+
 
 class RunScore(NamedTuple):
     """How a run ended: validation score at its best epoch, and the same score on test."""
@@ -75,7 +77,7 @@ def search(
         ValueError: if a layer does not exist, nothing can be learnt, or no run has a finite score.
     """
     objective.check_training(splits["train"].targets)
-    limit = runs_at_once or RUNS_AT_ONCE[torch.device(device).type]
+    limit = runs_at_once or (FRAME_RUNS_AT_ONCE if crop_rows else RUNS_AT_ONCE)[torch.device(device).type]
     chunks = plan_chunks(protocol, len(splits["train"].states), limit)
     total, done = sum(map(len, chunks)), 0
     folder.mkdir(parents=True, exist_ok=True)

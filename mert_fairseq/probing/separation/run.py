@@ -13,6 +13,7 @@ from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.run import read_results, write_results
 from mert_fairseq.probing.search.protocol import LEARNING_RATES, Protocol, layer_choices, layer_name
+from mert_fairseq.probing.separation.network import HIDDEN
 from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, SAMPLE_RATE
 from mert_fairseq.probing.separation.train import (
     SAMPLES_PER_SONG,
@@ -37,6 +38,7 @@ def run_separation(
     device: str,
     quiet: bool = False,
     samples_per_song: int = SAMPLES_PER_SONG,
+    hidden: int = HIDDEN,
 ) -> dict[str, Any]:
     """Train, test and write ``OUT/TASK/MODEL/results.json``; finished networks are not trained again.
 
@@ -53,7 +55,7 @@ def run_separation(
         )
     folder = out / task.name / source.name
     folder.mkdir(parents=True, exist_ok=True)
-    about = [source.digest, protocol.settings, data.sizes, samples_per_song]
+    about = [source.digest, protocol.settings, data.sizes, samples_per_song, hidden]
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     if (done := read_results(folder)) and done["key"] == key:
         return done
@@ -63,7 +65,7 @@ def run_separation(
     rates = (DEFAULT_RATE,) if protocol.learning_rates == LEARNING_RATES else protocol.learning_rates
 
     def train(target: str, layer: int, rate: float, seed: int) -> tuple[float, float]:
-        settings = Settings(target, layer, rate, seed, samples_per_song)
+        settings = Settings(target, layer, rate, seed, samples_per_song, hidden)
         return _one(settings, source, data, protocol, folder, key, device, quiet)
 
     for layer, rate in product(layers, rates):
@@ -82,7 +84,9 @@ def run_separation(
         "sizes": data.sizes,
         "songs": data.songs,
         "left_out": data.left_out,
-        "published": task.is_published(data) and protocol.name == "marble" and samples_per_song == SAMPLES_PER_SONG,
+        "published": task.is_published(data)
+        and protocol.name == "marble"
+        and (samples_per_song, hidden) == (SAMPLES_PER_SONG, HIDDEN),
         "names": list(data.names),
         "monitor": "sdr",
         "layer": layer_name(layer),

@@ -12,7 +12,7 @@ from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.features.waves import NORM_EPSILON
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol
-from mert_fairseq.probing.separation.network import FeatureUnmix
+from mert_fairseq.probing.separation.network import HIDDEN, FeatureUnmix
 from mert_fairseq.probing.separation.sdr import challenge_sdr
 from mert_fairseq.probing.separation.songs import random_mixtures, whole_song
 from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, istft, stft, wiener
@@ -22,13 +22,14 @@ BATCH, SAMPLES_PER_SONG = 32, 64
 
 
 class Settings(NamedTuple):
-    """One network: which source, layer, learning rate and seed; how much training per epoch."""
+    """One network: which source, layer, learning rate and seed; its size, and how much training per epoch."""
 
     target: str
     layer: int
     learning_rate: float
     seed: int
     samples_per_song: int = SAMPLES_PER_SONG
+    hidden: int = HIDDEN
 
 
 class SeparationProbe:
@@ -38,7 +39,7 @@ class SeparationProbe:
         self.source, self.settings, self.normalize, self.device = source, settings, normalize, device
         torch.manual_seed(settings.seed)
         states = self.features(torch.zeros(1, 2 * source.min_samples + HOP_SAMPLES))
-        self.network = FeatureUnmix(states.shape[1], states.shape[3]).to(device)
+        self.network = FeatureUnmix(states.shape[1], states.shape[3], settings.hidden).to(device)
 
     def features(self, waves: Tensor) -> Tensor:
         """(B, T) to (B, S, F, D): the single layer, or layers 1 to L for the weighted sum."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mert_fairseq.fma import FMA, audio_path
-from mert_fairseq.fma.card import CITATION, HOMEPAGE, MANIFEST_SPLITS, PUBLISHED_SPLITS
+from mert_fairseq.fma.constants import CITATION, HOMEPAGE, MANIFEST_SPLITS, PUBLISHED_SPLITS
 from mert_fairseq.probing.card import DataCard
 from mert_fairseq.probing.dataset import Clip, ProbeData
 from mert_fairseq.probing.features.waves import Windows

@@ -1,6 +1,7 @@
 """GiantSteps: the key of electronic dance music; trained on MTG-Key, tested on the GiantSteps key data set."""
 
 import csv
+import hashlib
 from pathlib import Path
 
 from mert_fairseq.probing.artists import sha1_number
@@ -97,6 +98,20 @@ class GiantStepsKey(ProbeTask):
                 f"{data / folder}/beatport_metadata.txt: track {missing[0]} of annotations.txt is missing."
             )
         return keys, {track: artists[track] for track in keys}
+
+    def check(self, data: Path) -> list[str]:
+        """Compare audio with the MD5 sums of the two repositories, where these are there."""
+        wrong = []
+        for sums in sorted(data.glob("giantsteps-*/md5/*.md5")):
+            audio = sums.parents[1] / "audio" / f"{sums.stem}.mp3"
+            words = sums.read_text(encoding="utf-8").split()
+            if (
+                audio.is_file()
+                and words
+                and hashlib.md5(audio.read_bytes(), usedforsecurity=False).hexdigest() != words[0]
+            ):
+                wrong.append(f"{audio}: differs from its MD5 sum in {sums.name}. Fetch it again.")
+        return wrong
 
     def _table(self, data: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
         path = self.needed(data, name)

@@ -78,7 +78,7 @@ class GTZANBeats(ProbeTask):
         return (train + len(data.left_out), valid, test) == CARD.sizes
 
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> BeatObjective:
-        return BeatObjective(rate_hz, "v1", "network" if protocol.name == "marble" else "peaks")
+        return BeatObjective(rate_hz, protocol.beat_labels, "network" if protocol.name == "marble" else "peaks")
 
 
 TASKS: list[ProbeTask] = [GTZANBeats()]

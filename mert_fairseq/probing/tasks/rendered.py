@@ -77,7 +77,7 @@ class ManifestTask(ProbeTask):
         if self.kind == "key":
             return KeyObjective(data.names)
         if self.kind == "beats":
-            return BeatObjective(rate_hz, "v1", "network" if protocol.name == "marble" else "peaks")
+            return BeatObjective(rate_hz, protocol.beat_labels, "network" if protocol.name == "marble" else "peaks")
         return ClassObjective(data.names)
 
 

@@ -1,11 +1,14 @@
-"""The genres of FMA's tracks, by their titles."""
+"""Rows of FMA's tables for genre classification: genres, features and Echonest's groups of tracks."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import pandas as pd
 
 from mert_fairseq.fma.corpus import FMA
 from mert_fairseq.fma.genre_tree import GenreTree
+from mert_fairseq.fma.schema import ECHONEST_GROUPS
 
 logger = logging.getLogger(__name__)
 
@@ -13,7 +16,7 @@ LABELS = ("genre_top", "roots", "genres_all")
 
 
 class LabelledTracks(NamedTuple):
-    """Tracks of a split, with the titles of their genres.
+    """Tracks of a split with their genres by title.
 
     Attributes:
         ids: track ids, ascending.
@@ -24,24 +27,24 @@ class LabelledTracks(NamedTuple):
     genres: list[list[str]]
 
 
-def several_genres(labels: str) -> bool:
-    """Whether tracks may have several genres under a choice of LABELS."""
+def is_multi_label(labels: str) -> bool:
+    """Whether tracks may have several genres with this choice of LABELS."""
     return labels != "genre_top"
 
 
 def labelled_tracks(fma: FMA, subset: str, split: str, labels: str = "genre_top") -> LabelledTracks:
-    """Tracks of a subset's official split that have a genre; those without are counted in the log.
+    """Select the tracks of a subset and official split that have a genre. Others are counted in the log.
 
     Args:
         fma: the tables.
         subset: small, medium or large.
         split: training, validation or test.
-        labels: genre_top, the one top genre; roots, all top-level genres above a track's genres; genres_all, these and
-            all that lie between, named by their path ("Rock > Punk").
+        labels: genre_top, the single top genre; roots, all top-level genres of a track; genres_all, all genres of a
+            track with all genres above them, named by their path ("Rock > Punk").
 
     Raises:
-        ValueError: if a choice is unknown, or no track is left.
-        KeyError: if a track has a genre that genres.csv lacks.
+        ValueError: if an argument is unknown, or no track is left.
+        KeyError: if a track has a genre that is not in genres.csv.
     """
     if labels not in LABELS:
         raise ValueError(f"labels is {labels!r}, expected one of {', '.join(LABELS)}.")
@@ -75,9 +78,9 @@ def _top(track: int, title: object, tops: set[str]) -> list[str]:
 
 
 def _all(tree: GenreTree, track: int, genres: Iterable[int], labels: str) -> list[str]:
-    if strange := [genre for genre in genres if genre not in tree]:
+    if unknown := [genre for genre in genres if genre not in tree]:
         raise KeyError(
-            f"tracks.csv: track {track} has the unknown genre {strange[0]}, which genres.csv lacks. The two must come "
+            f"tracks.csv: track {track} has the unknown genre {unknown[0]}, which genres.csv lacks. The two must come "
             f"from the same archive."
         )
     if labels == "roots":
@@ -86,7 +89,39 @@ def _all(tree: GenreTree, track: int, genres: Iterable[int], labels: str) -> lis
 
 
 def without_rare(tracks: LabelledTracks, kept: set[str]) -> LabelledTracks:
-    """Take out all genres but those in ``kept``, and the tracks that have no other."""
+    """Remove all genres that are not in ``kept``, and tracks without a remaining genre."""
     left = [(track, [genre for genre in genres if genre in kept]) for track, genres in zip(*tracks, strict=True)]
     left = [(track, genres) for track, genres in left if genres]
     return LabelledTracks([track for track, _ in left], [genres for _, genres in left])
+
+
+def features_of(features: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
+    """Select the rows of the given tracks.
+
+    Raises:
+        ValueError: if a track has no row; names the first.
+    """
+    if len(missing := pd.Index(ids).difference(features.index)):
+        raise ValueError(
+            f"features.csv: {len(missing)} of {len(ids)} tracks have no features, the first is {missing[0]}. "
+            f"tracks.csv and features.csv must come from the same archive."
+        )
+    return features.loc[list(ids)]
+
+
+def echonest_table(fma: FMA, groups: Sequence[str]) -> pd.DataFrame:
+    """Select groups of echonest.csv; columns are (group, name).
+
+    Raises:
+        ValueError: if a group is unknown, or is metadata, which is text.
+    """
+    known = [group for group in ECHONEST_GROUPS if group != "metadata"]
+    if unknown := [group for group in groups if group not in known]:
+        raise ValueError(f"Echonest group {unknown[0]!r} is unknown, expected some of {', '.join(known)}.")
+    table = fma.echonest["echonest"]
+    return table[[column for column in table.columns if column[0] in groups]]
+
+
+def rows_known(table: pd.DataFrame, ids: Sequence[int]) -> pd.DataFrame:
+    """Select the rows of those tracks that are in the table."""
+    return table.loc[[track for track in ids if track in table.index]]

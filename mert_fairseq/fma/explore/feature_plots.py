@@ -1,4 +1,4 @@
-"""Pictures of features.csv and echonest.csv: correlations, genres' profiles, distributions."""
+"""Figures of features.csv and echonest.csv: correlations, genre profiles, distributions."""
 
 from pathlib import Path
 
@@ -7,17 +7,18 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from mert_fairseq.fma.explore.drawing import PLAIN, new_figure, save, tidy
-from mert_fairseq.fma.layout import ECHONEST_GROUPS
+from mert_fairseq.fma.schema import ECHONEST_GROUPS
+from mert_fairseq.reporting.figures import new_figure, save_figure, tidy
 
-LEAST_TRACKS = 3  # genres with fewer say nothing about the genre
+PLAIN = seaborn.color_palette("colorblind")[0]
+MIN_TRACKS = 3  # genres with fewer tracks are left out
 
 
 def draw_feature_correlations(path: Path, features: pd.DataFrame) -> Path:
-    """Pearson correlation between the means of all 74 dimensions, blocks by feature."""
+    """Draw the Pearson correlations between the means of all 74 dimensions, in blocks by feature."""
     means = features.xs("mean", axis="columns", level="statistics")
     names = means.columns.get_level_values("feature")
-    figure = new_figure(11, 10)  # so that a label is no higher than a cell
+    figure = new_figure(11, 10)  # large enough for one label per cell
     axes = figure.subplots()
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.corrcoef(means.to_numpy(), rowvar=False)
@@ -34,11 +35,11 @@ def draw_feature_correlations(path: Path, features: pd.DataFrame) -> Path:
     )
     _mark_blocks(axes, list(names))
     axes.set_title("Correlations between the features' means")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _mark_blocks(axes: Axes, names: list[str]) -> None:
-    """Lines between features, and each name once at the middle of its block."""
+    """Draw lines between features, and each name once at the middle of its block."""
     starts = [place for place, name in enumerate(names) if place == 0 or name != names[place - 1]]
     ends = [*starts[1:], len(names)]
     for start in starts[1:]:
@@ -52,18 +53,18 @@ def _mark_blocks(axes: Axes, names: list[str]) -> None:
 
 
 def draw_genre_profiles(path: Path, values: pd.DataFrame, genres: pd.Series, title: str) -> Path:
-    """Heat map of what sets genres apart: each genre's mean of each column, in standard deviations over all tracks.
+    """Draw a heat map of the mean of each column per genre, in standard deviations over all tracks.
 
     Args:
         path: the PNG to write.
         values: (tracks, columns) numbers.
-        genres: top genre of the same tracks; tracks without one only count for the standard deviations.
-        title: of the picture.
+        genres: top genre of the same tracks; tracks without one count only for the standard deviations.
+        title: of the figure.
     """
     spread = values.std().replace(0, np.nan)
     scores = (values - values.mean()) / spread
     sizes = genres.value_counts()
-    kept = [genre for genre in sizes.index if sizes[genre] >= LEAST_TRACKS]
+    kept = [genre for genre in sizes.index if sizes[genre] >= MIN_TRACKS]
     table = scores.groupby(genres.astype(object)).mean().reindex(kept)
     figure = new_figure(1.8 + 0.62 * values.shape[1] + 1.2, 1.6 + 0.32 * max(1, len(kept)))
     axes = figure.subplots()
@@ -85,18 +86,18 @@ def draw_genre_profiles(path: Path, values: pd.DataFrame, genres: pd.Series, tit
     axes.set(title=title, xlabel="", ylabel="")
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(values.shape[1]) + 0.5, list(values.columns), rotation=40, ha="right", fontsize=9)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def feature_means(features: pd.DataFrame) -> pd.DataFrame:
-    """(tracks, 11): each feature's mean over time, averaged over its dimensions after scaling these to their spread."""
+    """(tracks, 11): mean over time of each feature, standardised per dimension and averaged over dimensions."""
     means = features.xs("mean", axis="columns", level="statistics")
     scaled = (means - means.mean()) / means.std().replace(0, np.nan)
     return scaled.T.groupby(level="feature").mean().T
 
 
 def draw_echonest(path: Path, echonest: pd.DataFrame) -> Path:
-    """Histograms of Echonest's 8 audio features."""
+    """Draw histograms of Echonest's 8 audio features."""
     names = list(ECHONEST_GROUPS["audio_features"])
     figure = new_figure(11, 4.8)
     panels = figure.subplots(2, 4)
@@ -109,5 +110,5 @@ def draw_echonest(path: Path, echonest: pd.DataFrame) -> Path:
         tidy(axes, "y")
     for axes in panels[:, 0]:
         axes.set_ylabel("tracks")
-    figure.suptitle(f"Echonest's audio features of {len(echonest):,} tracks (tempo in beats a minute, others 0 to 1)")
-    return save(figure, path)
+    figure.suptitle(f"Echonest's audio features of {len(echonest):,} tracks (tempo in beats per minute, others 0 to 1)")
+    return save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""Scores of classifiers, worked out by hand, and the history of epochs."""
+"""Scores of classifiers against values computed by hand, and the history of epochs."""
 
 import json
 import math
@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from mert_fairseq.reporting.classification import Predictions, average_by_track, score
-from mert_fairseq.reporting.epoch_history import EpochHistory
+from mert_fairseq.genre.epoch_history import EpochHistory
+from mert_fairseq.genre.metrics import Predictions, average_by_track, score
 
 NAMES = ["Folk", "Jazz", "Pop", "Rock", "Polka"]
-ONE = Predictions(
+SINGLE_LABEL = Predictions(
     [11, 12, 13, 14],
     np.array(
         [[0.5, 0.2, 0.2, 0.1, 0], [0.1, 0.2, 0.3, 0.4, 0], [0.6, 0.1, 0.1, 0.2, 0], [0.05, 0.05, 0.1, 0.8, 0]],
@@ -19,11 +19,11 @@ ONE = Predictions(
 )
 
 
-SEVERAL = Predictions([1, 2], np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]]))
+MULTI_LABEL = Predictions([1, 2], np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]]))
 
 
-def test_one_genre_a_track_is_scored():
-    scores = score(ONE, NAMES)
+def test_single_label_tracks_are_scored():
+    scores = score(SINGLE_LABEL, NAMES)
     assert scores["accuracy"] == 0.5  # the first two
     assert scores["top_3"] == 0.75  # the third as the second guess; the fourth's 0.05 comes fourth
     assert scores["majority"] == 0.5
@@ -35,14 +35,14 @@ def test_one_genre_a_track_is_scored():
     assert scores["genres"][3] == {"genre": "Rock", "tracks": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
 
 
-def test_several_genres_a_track_are_scored():
-    scores = score(SEVERAL, ["A", "B", "C"])
+def test_multi_label_tracks_are_scored():
+    scores = score(MULTI_LABEL, ["A", "B", "C"])
     assert scores["accuracy"] == 1.0
     # A: 1 of 2 found, none wrong; B: 1 of 1 found, 1 wrong; C has no track
     assert scores["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
     assert scores["macro_f1"] == pytest.approx(2 / 3)
     assert scores["mean_average_precision"] == 1.0
-    # of two tracks with A, one is said to have A, and one to have B that it lacks: the other's B is right
+    # two tracks have A: A is predicted for one; B is wrongly predicted for one and rightly for the other
     assert scores["confusion"] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     expected = 0.9 * 0.4 * 0.9 * 0.2 * 0.7 * 0.6
     assert scores["log_loss"] == pytest.approx(-math.log(expected) / 2)
@@ -59,7 +59,7 @@ def test_clips_of_a_track_are_averaged():
 
 def test_scores_need_tracks_and_a_name_for_each_genre():
     with pytest.raises(ValueError, match=r"probabilities \(4, 5\) for 2 genres"):
-        score(ONE, ["A", "B"])
+        score(SINGLE_LABEL, ["A", "B"])
 
 
 def row(epoch, accuracy=0.5):
@@ -67,7 +67,7 @@ def row(epoch, accuracy=0.5):
     return {"epoch": epoch, "updates": 10 * epoch, **losses}
 
 
-def test_an_epoch_that_is_run_again_replaces_its_row_and_all_after_it(tmp_path):
+def test_an_epoch_that_runs_again_replaces_its_row_and_all_later_rows(tmp_path):
     history = EpochHistory()
     for epoch in (1, 2, 3):
         history.put(row(epoch))
@@ -85,15 +85,15 @@ def test_the_best_epoch_is_the_last_of_equals():
     assert EpochHistory([row(1, 0.2), row(2, 0.6), row(3, 0.6), row(4, 0.1)]).best()["epoch"] == 3
 
 
-def test_a_damaged_history_is_told(tmp_path):
+def test_a_damaged_history_is_an_error(tmp_path):
     path = tmp_path / "history.json"
     with pytest.raises(FileNotFoundError, match="no such history"):
         EpochHistory.read(path)
     path.write_text(json.dumps({"epoch": [1, 2]}))
-    with pytest.raises(ValueError, match="no history of a training"):
+    with pytest.raises(ValueError, match="not a training history"):
         EpochHistory.read(path)
     path.write_text(json.dumps({**EpochHistory([row(1)]).arrays(), "epoch": [1, 2]}))
-    with pytest.raises(ValueError, match="all of one length"):
+    with pytest.raises(ValueError, match="all of the same length"):
         EpochHistory.read(path)
     with pytest.raises(ValueError, match="expected .*valid_loss"):
         EpochHistory().put({"epoch": 1})

@@ -1,4 +1,4 @@
-"""MERT's loss: codes, spectra and the feature penalty, weighted by name."""
+"""The loss of MERT: codes, spectra and the feature penalty, with one named weight per term."""
 
 import math
 from collections.abc import Sequence
@@ -14,34 +14,34 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
-from mert_fairseq.modules import clip_rng as draws
+from mert_fairseq.modules import batch
 from mert_fairseq.modules.heads import CodePrediction
 from mert_fairseq.options import option
 
 
 @dataclass
 class MERTCriterionConfig(FairseqDataclass):
-    """Weights of the terms; each belongs to the term of its name, whichever others are there."""
+    """Weights of the loss terms. Each applies to the term of its name, no matter which other terms exist."""
 
     pred_masked_weight: float = option(1.0, "weight of the codes' cross entropy on masked frames")
-    pred_nomask_weight: float = option(0.0, "the same on frames that were not masked; 0 as in the paper")
+    pred_nomask_weight: float = option(0.0, "weight of the codes' cross entropy on unmasked frames; 0 as in the paper")
     features_pen_weight: float = option(
         10.0, "weight of the mean square of the conv features; 10 as in HuBERT and the paper"
     )
     cqt_weight: float = option(1.0, "weight of the CQT's mean squared error; 1 beat 2 and 5 in the paper")
     mel_weight: float = option(
-        1.0, "weight of the log-mel spectrum's mean squared error; counts only with audio_mel_loss_m"
+        1.0, "weight of the log-mel spectrum's mean squared error; used only with audio_mel_loss_m"
     )
 
 
 @register_criterion("mert", dataclass=MERTCriterionConfig)
 class MERTCriterion(FairseqCriterion):
-    """Sum over masked frames and codebooks of cross entropy, plus sample_size times the weighted other terms.
+    """Cross entropy summed over masked frames and codebooks, plus sample_size times the other weighted terms.
 
-    ``sample_size`` is the number of masked frames, so that fairseq's division by it gives means over all processes.
-    Nothing here waits for the device, and no shape depends on values: what is logged stays on the device, in one vector
-    of float64, until fairseq prints. A loss that is not finite is returned as it is. In training the trainer sees it in
-    the norm of the gradients: fp16 skips the update, bf16 and float32 end the run (``gradient_norm``).
+    ``sample_size`` is the number of masked frames. fairseq divides by its sum, which results in means over all ranks.
+    Nothing here waits for the device, and no shape depends on values: logged values stay on the device, in one float64
+    vector, until fairseq prints them. A loss that is not finite is returned unchanged; the trainer detects it in the
+    gradient norm: fp16 skips the update, bf16 and float32 end the run (``distributed/gradient_norm.py``).
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class MERTCriterion(FairseqCriterion):
     def forward(
         self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss of a batch, the frames that it sums over, and what to log.
+        """Compute the loss of a batch, the number of frames it sums over, and the values to log.
 
-        fairseq adds logs over ranks and micro-batches by their place, tensors and numbers apart: every batch therefore
-        logs the same names, in the same order, each as the same kind.
+        fairseq adds logs over ranks and micro-batches by position, separately for tensors and numbers. So every batch
+        logs the same names, in the same order, each with the same type.
 
         Raises:
-            ValueError: if there is nothing to learn from, or no frame to predict.
+            ValueError: if there is no loss term, or no frame to predict.
         """
         net_output = model(target_list=sample["target_list"], **sample["net_input"])
         codebooks = len(sample["target_list"])
@@ -90,13 +90,13 @@ class MERTCriterion(FairseqCriterion):
             if self.code_weights[kind]:
                 sample_size += predictions[0].targets.numel()
                 terms.append(self.code_weights[kind] * kind_sums["loss"].sum())
-        if not sample_size:  # spectra alone are learnt: they count masked frames too
+        if not sample_size:  # no code losses: the spectra also count masked frames
             sample_size = net_output["masked_frames"]
         extras = {name: weight for name, weight in self.extra_weights.items() if weight and name in net_output}
         means = {name: net_output[name].float() * sample_size for name in extras}
         weighted = {name: weight * means[name] for name, weight in extras.items()}
         terms += weighted.values()
-        _check_task(terms, sample_size, net_output["mask_indices"])
+        _check_terms(terms, sample_size, net_output["mask_indices"])
         loss = torch.stack(terms).sum()
         scalars = {"loss": loss, "frames": _frames(net_output)}
         scalars |= {f"loss_{name}": value for name, value in weighted.items()}
@@ -106,42 +106,42 @@ class MERTCriterion(FairseqCriterion):
         return loss, sample_size, {**log, **self._one_vector(scalars, sums)}
 
     def _code_sums(self, predictions: Sequence[CodePrediction], codebooks: int) -> tuple[list[int], dict[str, Tensor]]:
-        """Frames by codebook, and (Q,) sums over them, with zeros where a codebook was not drawn.
+        """Number of frames per codebook, and (Q,) sums over them; zero for codebooks that were not sampled.
 
-        The sums are ``loss``, cross entropy in nats; ``correct``, right answers; ``baseline``, right answers of the
-        most frequent code, where a dictionary counted codes.
+        The sums are ``loss``, the cross entropy in nats; ``correct``, the number of correct predictions; and, if a
+        dictionary has counts, ``baseline``, the number of frames with the most frequent code.
         """
-        drawn = [codebook for codebook, _, _ in predictions]
-        in_order = drawn == list(range(codebooks))
+        sampled = [codebook for codebook, _, _ in predictions]
+        in_order = sampled == list(range(codebooks))
         targets_PS = torch.stack([targets for _, _, targets in predictions])
-        place = draws.to_device(np.array(drawn), targets_PS.device)
-        guesses_PS = torch.stack([logits.detach().argmax(-1) for _, logits, _ in predictions])
+        index = batch.to_device(np.array(sampled), targets_PS.device)
+        predicted_PS = torch.stack([logits.detach().argmax(-1) for _, logits, _ in predictions])
         losses = [F.cross_entropy(logits, targets, reduction="sum") for _, logits, targets in predictions]
-        sums = {"loss": torch.stack(losses), "correct": (guesses_PS == targets_PS).sum(1)}
+        sums = {"loss": torch.stack(losses), "correct": (predicted_PS == targets_PS).sum(1)}
         if any(code is not None for code in self.most_frequent):
             frequent_Q = self.most_frequent_Q.to(targets_PS.device)
-            frequent_P = frequent_Q if in_order else frequent_Q[place]
+            frequent_P = frequent_Q if in_order else frequent_Q[index]
             sums["baseline"] = (targets_PS == frequent_P.unsqueeze(1)).sum(1)
         if not in_order:
-            sums = {name: sum_P.new_zeros(codebooks).index_add(0, place, sum_P) for name, sum_P in sums.items()}
-        return [targets_PS.size(1) * drawn.count(codebook) for codebook in range(codebooks)], sums
+            sums = {name: sum_P.new_zeros(codebooks).index_add(0, index, sum_P) for name, sum_P in sums.items()}
+        return [targets_PS.size(1) * sampled.count(codebook) for codebook in range(codebooks)], sums
 
     def _one_vector(self, scalars: dict[str, Tensor], sums: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Names for the entries of one vector of float64: the scalars, then each sum, codebook after codebook."""
+        """Entries of one float64 vector by name: the scalars, then each sum per codebook."""
         names = list(scalars)
         for name, sum_Q in sums.items():
             names += [f"{name}_{q}" for q in range(len(sum_Q))]
         vector = torch.cat([torch.stack([value.detach().double() for value in scalars.values()]), *sums.values()])
         entries = dict(zip(names, vector.detach().unbind(), strict=True))
         for q, code in enumerate(self.most_frequent):
-            if code is None:  # nothing to compare this codebook with
+            if code is None:  # no baseline for this codebook
                 for kind in ("m", "u"):
                     entries.pop(f"baseline_{kind}_{q}", None)
         return entries
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
-        """Log means over the frames of all processes: losses of codes in bits (fairseq), spectra as they are."""
+        """Log means over the frames of all ranks: code losses in bits (as fairseq does), spectrum losses unchanged."""
         names = {name for output in logging_outputs for name in output}
         total = {name: _number(sum(output.get(name, 0) for output in logging_outputs)) for name in names}
         size = total.get("sample_size", 0)
@@ -159,12 +159,12 @@ class MERTCriterion(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """Yes: everything logged is a sum."""
+        """Yes: all logged values are sums."""
         return True
 
 
 def _log_codebook(rest: str, total: dict[str, float], count: float) -> None:
-    """Loss, accuracy, and how far above always guessing the most frequent code; ``rest`` is m_0, ... or u_0, ..."""
+    """Log loss, accuracy, and the accuracy above the most-frequent-code baseline; ``rest`` is m_0, ... or u_0, ..."""
     metrics.log_scalar(f"loss_{rest}", total[f"loss_{rest}"] / count / math.log(2), count, round=3)
     accuracy = total[f"correct_{rest}"] / count
     metrics.log_scalar(f"accuracy_{rest}", accuracy, count, round=4)
@@ -175,29 +175,29 @@ def _log_codebook(rest: str, total: dict[str, float], count: float) -> None:
 
 
 def _frames(net_output: dict[str, Any]) -> Tensor:
-    """How many frames are no padding, on the device."""
+    """Number of frames without padding, on the device."""
     masked, padded = net_output["mask_indices"], net_output["padding_mask"]
     return (torch.ones_like(masked) if padded is None else ~padded).sum()
 
 
 def most_frequent_class(dictionary: Dictionary) -> int | None:
-    """The class that the dictionary counted most often; None if it counted nothing (all counts alike)."""
+    """The class with the highest count in the dictionary; None if all counts are equal (the dictionary has none)."""
     counts = dictionary.count[dictionary.nspecial :]
     if len(set(counts)) < 2:
         return None
     return dictionary.nspecial + max(range(len(counts)), key=counts.__getitem__)
 
 
-def _check_task(terms: list[Tensor], sample_size: int, masked: Tensor) -> None:
+def _check_terms(terms: list[Tensor], sample_size: int, masked: Tensor) -> None:
     if not terms:
         raise ValueError(
-            "criterion mert has nothing to learn from: every weight is 0 or the model has no such term. "
+            "criterion mert: found no loss term, expected at least one: every weight is 0 or its term is missing. "
             "Set pred_masked_weight above 0 and model.skip_masked: false."
         )
     if not sample_size:
         raise ValueError(
             f"criterion mert: found no frame to predict in {masked.size(0)} clips of {masked.size(1)} frames, expected "
-            f"some. Set model.mask_prob above 0, or leave out clips of so few frames (task.min_sample_size)."
+            f"at least one. Set model.mask_prob above 0, or exclude clips this short (task.min_sample_size)."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a drawn figure shows, as plain values."""
+"""Read the contents of a drawn figure as plain values."""
 
 from typing import Any
 

@@ -1,20 +1,20 @@
-"""The report's pictures and tables show what three genres, confused asymmetrically, were worked out to give."""
+"""The figures and tables of a report show the hand-computed scores of three asymmetrically confused genres."""
 
 import csv
 import json
 
 import numpy as np
 import pytest
-from plots import legend_of, lines_of, ticks_of
+from figure_values import legend_of, lines_of, ticks_of
 
-from mert_fairseq.reporting.classification import Predictions
-from mert_fairseq.reporting.classification_report import Section, write_report
-from mert_fairseq.reporting.epoch_history import EpochHistory
+from mert_fairseq.genre.epoch_history import EpochHistory
+from mert_fairseq.genre.metrics import Predictions
+from mert_fairseq.genre.report_page import Section, write_report
 
 NAMES = ["Folk", "Jazz", "Rock"]
 TARGETS = [0, 0, 1, 2, 2, 2]
-SAID = [0, 1, 2, 2, 2, 0]
-PREDICTIONS = Predictions(list(range(10, 16)), 0.1 + 0.7 * np.eye(3)[SAID], np.array(TARGETS))
+PREDICTED = [0, 1, 2, 2, 2, 0]
+PREDICTIONS = Predictions(list(range(10, 16)), 0.1 + 0.7 * np.eye(3)[PREDICTED], np.array(TARGETS))
 EPOCHS = [
     {"epoch": 1, "updates": 10, "train_loss": 2.0, "train_accuracy": 0.25, "valid_loss": 1.5, "valid_accuracy": 0.75},
     {"epoch": 2, "updates": 20, "train_loss": 1.0, "train_accuracy": 0.5, "valid_loss": 1.25, "valid_accuracy": 0.625},
@@ -51,7 +51,7 @@ def test_the_confusion_matrix_has_a_row_a_genre_in_percent_of_its_tracks(page, d
     assert written == {(0, 0): "50", (1, 0): "50", (2, 1): "100", (0, 2): "33", (2, 2): "67"}  # column, row
 
 
-def test_the_f1_bars_stand_beside_their_genres(page, drawn):
+def test_each_genre_has_its_f1_bar(page, drawn):
     axes = drawn["f1.png"].axes[0]
     bars = dict(zip(ticks_of(axes.yaxis), (bar.get_width() for bar in axes.patches), strict=True))
     assert bars == {"Jazz": 0.0, "Folk": 0.5, "Rock": pytest.approx(2 / 3)}
@@ -83,10 +83,10 @@ def test_the_tables_say_the_same(page):
         assert expected in page
 
 
-def test_a_mistake_is_a_genre_taken_for_another_not_the_other_way_round(page):
-    for true, said in (("Folk", "Jazz"), ("Jazz", "Rock"), ("Rock", "Folk")):
-        assert row(true, said, 1) in page
-        assert row(said, true, 1) not in page
+def test_a_mistake_is_listed_as_true_genre_then_predicted_genre(page):
+    for true, predicted in (("Folk", "Jazz"), ("Jazz", "Rock"), ("Rock", "Folk")):
+        assert row(true, predicted, 1) in page
+        assert row(predicted, true, 1) not in page
 
 
 def test_the_page_shows_its_pictures_and_the_files_hold_the_numbers(page, tmp_path):
@@ -100,10 +100,10 @@ def test_the_page_shows_its_pictures_and_the_files_hold_the_numbers(page, tmp_pa
     assert (lines[5]["genres"], lines[5]["predicted"], float(lines[5]["Folk"])) == ("Rock", "Folk", 0.8)
 
 
-def test_of_several_genres_those_of_probability_one_half_on_are_predicted(tmp_path):
+def test_multi_label_tracks_have_all_genres_of_probability_one_half_or_more(tmp_path):
     probabilities, targets = np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]]), np.array([[1, 0, 0], [1, 1, 0]])
-    several = Predictions(["a.flac", "b\udce9.flac"], probabilities, targets)
-    write_report(tmp_path, several, ["A", "B", "C"], title="Test")
+    multi_label = Predictions(["a.flac", "b\udce9.flac"], probabilities, targets)
+    write_report(tmp_path, multi_label, ["A", "B", "C"], title="Test")
     lines = (tmp_path / "predictions.csv").read_bytes().splitlines()
     assert lines[1] == b'a.flac,A,"A, B",0.90000,0.60000,0.10000'
     assert lines[2] == b'b\xe9.flac,"A, B",B,0.20000,0.70000,0.40000'  # a name that is no UTF-8 stays what it is

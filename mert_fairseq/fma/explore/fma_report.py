@@ -1,13 +1,13 @@
-"""Puts the report together: one HTML page with its pictures, on whatever part of FMA the tables hold."""
+"""Write the report about FMA: one HTML page with figures. The tables may hold a part of FMA."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from mert_fairseq.fma.card import CITATION, HOMEPAGE, PUBLISHED_SHAPES, PUBLISHED_SPLITS, SUBSETS
+from mert_fairseq.fma.constants import CITATION, HOMEPAGE, PUBLISHED_SHAPES, PUBLISHED_SPLITS, SUBSETS
 from mert_fairseq.fma.corpus import FMA
-from mert_fairseq.fma.explore import counts, number_plots, track_plots
-from mert_fairseq.fma.layout import FEATURES, MOMENTS
+from mert_fairseq.fma.explore import counts, feature_plots, track_plots
+from mert_fairseq.fma.schema import FEATURES, MOMENTS
 from mert_fairseq.fma.tables import is_published
 from mert_fairseq.reporting.page import Page
 
@@ -16,15 +16,15 @@ def explore(fma: FMA, out_dir: Path) -> Path:
     """Write the report.
 
     Args:
-        fma: the corpus; its audio is not read.
-        out_dir: made if it is not there; gets index.html and the pictures.
+        fma: the data set; its audio is not read.
+        out_dir: created if missing; receives index.html and the figures.
 
     Returns:
         Path of index.html.
 
     Raises:
         TableError: if a table is damaged.
-        ValueError: if the tables do not belong together.
+        ValueError: if the tables do not match each other.
     """
     fma.check_references()
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,11 @@ def _overview(page: Page, fma: FMA) -> None:
     artists = fma.tracks["artist", "id"].nunique()
     page.paragraph(
         f"{crossing} of {artists:,} artists are in more than one split."
-        + ("" if crossing else " A model that knows an artist's sound gains nothing from it in the test."),
+        + ("" if crossing else " So a model cannot gain test accuracy by recognising artists."),
         "bad" if crossing else "good",
     )
     known = [track for track in fma.known_bad if track in fma.tracks.index]
-    page.paragraph(f"{len(known)} tracks of these are known to have bad audio, and are left out by prepare_fma.py.")
+    page.paragraph(f"{len(known)} of these tracks are known to have bad audio; prepare_fma.py leaves them out.")
     reasons = dict.fromkeys(fma.known_bad[track] for track in known)
     rows = [[why, ", ".join(str(track) for track in known if fma.known_bad[track] == why)] for why in reasons]
     page.table(["reason", "tracks"], rows)
@@ -81,7 +81,7 @@ def _genres(page: Page, fma: FMA, out_dir: Path) -> None:
     page.heading("Genres")
     without = int(fma.tracks["track", "genre_top"].isna().sum())
     page.paragraph(
-        f"{without:,} tracks have genres of several roots, and no top genre ({without / len(fma.tracks):.1%})."
+        f"{without:,} tracks have genres of several roots and therefore no top genre ({without / len(fma.tracks):.1%})."
     )
     tops = {subset: counts.top_genre_counts(fma, subset) for subset in SUBSETS}
     page.picture(track_plots.draw_top_genres(out_dir / "top_genres.png", tops), "Top genres in each subset and split.")
@@ -91,9 +91,9 @@ def _genres(page: Page, fma: FMA, out_dir: Path) -> None:
         track_plots.draw_genre_sizes(out_dir / "genres.png", genres, roots), "The largest genres of the large set."
     )
     page.heading("Genre tree")
-    page.paragraph("Tracks through genres_all: a track counts for its genres and for all above them.")
+    page.paragraph("Counted through genres_all: a track counts for its genres and for all genres above them.")
     page.table(
-        ["genre", "id", *SUBSETS, "genres.csv says"],
+        ["genre", "id", *SUBSETS, "in genres.csv"],
         [
             [
                 "\u2003" * row["depth"] + row["title"],
@@ -116,7 +116,7 @@ def _tracks(page: Page, fma: FMA, out_dir: Path) -> None:
     _column_table(page, columns, tracks.index[:3])
     page.picture(
         track_plots.draw_durations(out_dir / "durations.png", tracks["track", "duration"]),
-        "Lengths of the whole tracks; the clips of small, medium and large are 30 s.",
+        "Durations of the whole tracks; the clips of small, medium and large are 30 s.",
     )
     page.picture(
         track_plots.draw_bit_rates(out_dir / "bit_rates.png", counts.bit_rate_counts(fma)),
@@ -124,11 +124,11 @@ def _tracks(page: Page, fma: FMA, out_dir: Path) -> None:
     )
     page.picture(
         track_plots.draw_licences(out_dir / "licences.png", counts.licence_counts(fma)),
-        "Licences, and what they allow. What is not understood counts as not known.",
+        "Licences and what they allow. Unrecognised texts count as unknown.",
     )
     page.picture(
         track_plots.draw_growth(out_dir / "growth.png", tracks["track", "date_created"], tracks["set", "subset"]),
-        "When tracks came to the archive.",
+        "Tracks added to the archive per year.",
     )
 
 
@@ -136,7 +136,7 @@ def _features(page: Page, fma: FMA, out_dir: Path) -> None:
     features = fma.features
     page.heading("features.csv")
     page.paragraph(
-        f"{len(MOMENTS)} statistics over time ({', '.join(MOMENTS)}) of {sum(FEATURES.values())} numbers a frame."
+        f"{len(MOMENTS)} statistics over time ({', '.join(MOMENTS)}) of {sum(FEATURES.values())} numbers per frame."
     )
     rows = []
     for feature, size in FEATURES.items():
@@ -145,44 +145,49 @@ def _features(page: Page, fma: FMA, out_dir: Path) -> None:
         rows.append(
             [feature, str(size), f"{means.min():.4g}", f"{means.mean():.4g}", f"{means.max():.4g}", str(missing)]
         )
-    page.table(["feature", "numbers a frame", "smallest mean", "mean of means", "largest mean", "missing cells"], rows)
+    page.table(
+        ["feature", "numbers per frame", "smallest mean", "mean of means", "largest mean", "missing cells"], rows
+    )
     page.paragraph("The first tracks and columns:")
     _head(page, features.iloc[:5, :5])
     page.picture(
-        number_plots.draw_feature_correlations(out_dir / "correlations.png", features),
-        "Correlation of every mean with every other, over all tracks. In brackets: numbers a frame.",
+        feature_plots.draw_feature_correlations(out_dir / "correlations.png", features),
+        "Correlation of every mean with every other, over all tracks. In brackets: numbers per frame.",
     )
     genres = fma.tracks["track", "genre_top"].reindex(features.index)
     page.picture(
-        number_plots.draw_genre_profiles(
-            out_dir / "feature_profiles.png", number_plots.feature_means(features), genres, "Features of each top genre"
+        feature_plots.draw_genre_profiles(
+            out_dir / "feature_profiles.png",
+            feature_plots.feature_means(features),
+            genres,
+            "Features of each top genre",
         ),
-        "How far each genre's mean lies from that of all tracks, averaged over the feature's numbers.",
+        "Distance of the genre mean from the mean of all tracks, averaged over the numbers of the feature.",
     )
 
 
 def _echonest(page: Page, fma: FMA, out_dir: Path) -> None:
     echonest = fma.echonest
     page.heading("echonest.csv")
-    page.paragraph(f"Echonest knew {len(echonest):,} of the tracks ({len(echonest) / len(fma.tracks):.1%}).")
+    page.paragraph(f"Echonest analysed {len(echonest):,} of the tracks ({len(echonest) / len(fma.tracks):.1%}).")
     groups = echonest["echonest"]
     rows = []
     for group in dict.fromkeys(groups.columns.get_level_values(0)):
         missing = groups[group].isna().to_numpy().mean()
         rows.append([group, str(groups[group].shape[1]), f"{missing:.1%}", ", ".join(groups[group].columns[:5])])
-    page.table(["group", "columns", "missing", "the first"], rows)
-    page.picture(number_plots.draw_echonest(out_dir / "echonest.png", echonest), "Line: median.")
+    page.table(["group", "columns", "missing", "first columns"], rows)
+    page.picture(feature_plots.draw_echonest(out_dir / "echonest.png", echonest), "Line: median.")
     genres = fma.tracks["track", "genre_top"].reindex(echonest.index)
     page.picture(
-        number_plots.draw_genre_profiles(
+        feature_plots.draw_genre_profiles(
             out_dir / "echonest_profiles.png", groups["audio_features"], genres, "Echonest's view of each top genre"
         ),
-        "How far each genre's mean lies from that of all tracks that Echonest knew.",
+        "Distance of the genre mean from the mean of all tracks that Echonest analysed.",
     )
 
 
 def _column_table(page: Page, columns: pd.DataFrame, ids: pd.Index) -> None:
-    page.paragraph("Every column, with the values of the first tracks:")
+    page.paragraph("All columns with the values of the first tracks:")
     page.table(
         ["column", "type", "missing", "distinct", *(f"track {track_id}" for track_id in [*ids, "", "", ""][:3])],
         [

@@ -1,4 +1,4 @@
-"""Facts of the corpus: archives, subsets, splits, counts and citation."""
+"""Facts about FMA: archives, subsets, splits, published counts and accuracies, citation, tracks with bad audio."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,9 @@ CITATION = """\
   archivePrefix = {arXiv},
 }"""
 
-SUBSETS = ("small", "medium", "large")  # ordered: each holds the ones before it
+SUBSETS = ("small", "medium", "large")  # in order: each contains the ones before it
 SPLITS = ("training", "validation", "test")
-MANIFEST_SPLITS = {"training": "train", "validation": "valid", "test": "test"}  # the names that fairseq looks for
+MANIFEST_SPLITS = {"training": "train", "validation": "valid", "test": "test"}  # file names of the manifests
 
 
 class Archive(NamedTuple):
@@ -26,11 +26,11 @@ class Archive(NamedTuple):
     name: str
     sha1: str
     gibibytes: float
-    folder: str  # the folder inside the zip that holds everything
+    folder: str  # the top folder inside the zip
 
     @property
     def url(self) -> str:
-        """Where it is published."""
+        """Address of the published file."""
         return DOWNLOAD_URL + self.name
 
 
@@ -55,7 +55,7 @@ PUBLISHED_SPLITS = {  # tracks in training, validation and test
     "large": (84_353, 10_958, 11_263),
 }
 
-# Share of the test split whose genre_top is right, by (subset, features) and model: Defferrard et al. 2017.
+# Test accuracy for genre_top, by (subset, features) and model: Defferrard et al. 2017.
 PUBLISHED_ACCURACY = {
     ("medium", "all"): {"logistic regression": 0.61, "kNN": 0.52, "SVM": 0.63, "MLP": 0.58},
     ("medium", "mfcc"): {"logistic regression": 0.58, "kNN": 0.55, "SVM": 0.61, "MLP": 0.53},
@@ -65,7 +65,7 @@ PUBLISHED_ACCURACY = {
 
 
 def audio_path(track_id: int, suffix: str = ".mp3") -> Path:
-    """Where a track lies below the folder of an audio archive: 2 is ``000/000002.mp3``."""
+    """Path of a track inside an audio archive: ``000/000002.mp3`` for track 2."""
     if not 0 <= track_id <= 999_999:
         raise ValueError(f"track id {track_id} is outside 0 ... 999999: FMA's audio folders have six digits.")
     name = f"{track_id:06d}"
@@ -73,7 +73,7 @@ def audio_path(track_id: int, suffix: str = ".mp3") -> Path:
 
 
 def track_id_of(path: Path | str) -> int:
-    """The track that an audio file belongs to, from its name: ``000/000002.mp3`` is 2.
+    """Track id from the name of an audio file: 2 for ``000/000002.mp3``.
 
     Raises:
         ValueError: if the name is not a track number.
@@ -82,3 +82,32 @@ def track_id_of(path: Path | str) -> int:
     if not (stem.isascii() and stem.isdigit()):
         raise ValueError(f"{path}: expected a track number such as 000/000002.mp3, found {stem!r}.")
     return int(stem)
+
+
+NO_AUDIO = "no audio in the file"
+TOO_SHORT = "far too short"
+WRONG_CUT = "wrong cut (issue 8 of the data set's tracker)"
+
+_NO_AUDIO = (99134, 108925, 133297)
+_TOO_SHORT = (98565, 98567, 98569)
+_WRONG_CUT = (
+    *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98565, 98566, 98567, 98568, 98569, 98571, 99134),
+    *(105247, 108924, 108925, 126981, 127336, 133297, 143992),
+)
+_WRONG_CUT_IN_LARGE = (2624,)  # only in the clips of fma_large
+
+
+def known_bad(archive: str = "large") -> dict[int, str]:
+    """Tracks whose published audio is known to be broken, with their reasons joined by "; ".
+
+    Args:
+        archive: the audio archive: small, medium, large or full.
+    """
+    if archive not in ("small", "medium", "large", "full"):
+        raise ValueError(f"archive {archive!r} is unknown; choose small, medium, large or full.")
+    reasons: dict[int, list[str]] = {}
+    cut = (*_WRONG_CUT, *_WRONG_CUT_IN_LARGE) if archive == "large" else _WRONG_CUT
+    for reason, tracks in ((NO_AUDIO, _NO_AUDIO), (TOO_SHORT, _TOO_SHORT), (WRONG_CUT, cut)):
+        for track in tracks:
+            reasons.setdefault(track, []).append(reason)
+    return {track: "; ".join(reasons[track]) for track in sorted(reasons)}

@@ -1,4 +1,4 @@
-"""The report on a trained classifier: one page with scores, curves and confusions, and the numbers as JSON and CSV."""
+"""The report on a trained classifier: an HTML page with scores, curves and confusions, and JSON and CSV files."""
 
 import csv
 import json
@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mert_fairseq.files import replacing
-from mert_fairseq.reporting.classification import THRESHOLD, TOP, Predictions, score
-from mert_fairseq.reporting.classification_figures import draw_confusion, draw_scores
-from mert_fairseq.reporting.epoch_history import EpochHistory
-from mert_fairseq.reporting.figures import draw_curves
+from mert_fairseq.genre.epoch_history import EpochHistory
+from mert_fairseq.genre.metrics import THRESHOLD, TOP, Predictions, percent, score
+from mert_fairseq.reporting.figures import draw_confusion, draw_curves, draw_scores
 from mert_fairseq.reporting.page import Page
 
 SCORES_FILE, PREDICTIONS_FILE = "scores.json", "predictions.csv"
-MOST_CONFUSED = 10
+MAX_CONFUSIONS = 10
 
 
 class Section(NamedTuple):
-    """A further table of the page, and a sentence below it."""
+    """An additional table on the page, with a note below it."""
 
     heading: str
     header: Sequence[str]
@@ -38,19 +37,19 @@ def write_report(
     history: EpochHistory | None = None,
     sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
-    """Write ``index.html`` with its pictures, ``scores.json`` and ``predictions.csv``.
+    """Write ``index.html`` with its figures, ``scores.json`` and ``predictions.csv``.
 
     Args:
-        folder: made if it is not there.
+        folder: created if missing.
         predictions: on the tracks of a split.
         names: of the classes.
         title: of the page.
-        facts: what was tested, by label: checkpoint, data, split.
-        history: of the training; draws its curves.
-        sections: further tables, below the scores.
+        facts: what was tested (checkpoint, data, split), by label.
+        history: of the training, drawn as curves.
+        sections: additional tables, shown below the scores.
 
     Returns:
-        The scores, see :func:`mert_fairseq.reporting.classification.score`.
+        The scores of :func:`mert_fairseq.genre.metrics.score`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scores = score(predictions, names)
@@ -68,17 +67,12 @@ def write_report(
         page.table(section.header, section.rows)
         page.paragraph(section.note)
     page.heading("Genres")
-    _genres(page, folder, scores, predictions.several)
+    _genres(page, folder, scores, predictions.multi_label)
     if history is not None and history.rows:
         page.heading("Training")
         _training(page, folder, history)
     page.write(folder)
     return scores
-
-
-def percent(share: float) -> str:
-    """For people: 0.1234 is "12.3 %"."""
-    return f"{100 * share:.1f} %"
 
 
 def _scores(page: Page, scores: Mapping[str, Any]) -> None:
@@ -102,7 +96,7 @@ def _scores(page: Page, scores: Mapping[str, Any]) -> None:
     )
 
 
-def _genres(page: Page, folder: Path, scores: Mapping[str, Any], several: bool) -> None:
+def _genres(page: Page, folder: Path, scores: Mapping[str, Any], multi_label: bool) -> None:
     genres = scores["genres"]
     names = [genre["genre"] for genre in genres]
     counts = np.array(scores["confusion"])
@@ -110,12 +104,12 @@ def _genres(page: Page, folder: Path, scores: Mapping[str, Any], several: bool) 
         draw_confusion(
             folder / "confusion.png", counts, [genre["tracks"] for genre in genres], names, "Confusion matrix"
         ),
-        "Rows: tracks that have a genre; columns: what they are said to be, in percent of the row's tracks."
+        "Rows: true genre; columns: predicted genre, in percent of the tracks of the row."
         + (
-            f" A track may have several genres, and is said to have those of probability {THRESHOLD} or more. Off the "
-            f"diagonal stand only genres that the tracks lack."
+            f" A track may have several genres. All genres with a probability of at least {THRESHOLD} are predicted. "
+            f"Cells off the diagonal count only predicted genres that the track does not have."
         )
-        * several,
+        * multi_label,
     )
     f1 = [genre["f1"] for genre in genres]
     page.picture(draw_scores(folder / "f1.png", names, f1, "F1 of each genre", "F1"), "F1 of each genre.")
@@ -127,16 +121,18 @@ def _genres(page: Page, folder: Path, scores: Mapping[str, Any], several: bool) 
         ],
     )
     wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
-    pairs = [divmod(int(place), len(names)) for place in np.argsort(-wrong.ravel(), kind="stable")[:MOST_CONFUSED]]
-    rows = [[names[true], names[said], f"{wrong[true, said]:,}"] for true, said in pairs if wrong[true, said]]
-    if rows and not several:
+    pairs = [divmod(int(place), len(names)) for place in np.argsort(-wrong.ravel(), kind="stable")[:MAX_CONFUSIONS]]
+    rows = [
+        [names[true], names[predicted], f"{count:,}"] for true, predicted in pairs if (count := wrong[true, predicted])
+    ]
+    if rows and not multi_label:
         page.paragraph("The most frequent mistakes:")
-        page.table(["genre", "taken for", "tracks"], rows)
+        page.table(["genre", "predicted", "tracks"], rows)
 
 
 def _training(page: Page, folder: Path, history: EpochHistory) -> None:
     best = history.best()
-    for quantity, unit in (("loss", "nats a track"), ("accuracy", "share of tracks")):
+    for quantity, unit in (("loss", "nats per track"), ("accuracy", "share of tracks")):
         text = f"Mean {quantity} of each epoch"
         path = draw_curves(
             folder / f"{quantity}.png",
@@ -148,8 +144,8 @@ def _training(page: Page, folder: Path, history: EpochHistory) -> None:
         )
         page.picture(path, text)
     page.paragraph(
-        "Training values are means over an epoch in which the model changes, with dropout and whatever class weights "
-        "and smoothing the loss has; validation values are those of the model at the epoch's end, without them."
+        "Training values are means over the epoch while the model changes. They include dropout, class weights and "
+        "label smoothing. Validation values are those of the model at the end of the epoch, without these three."
     )
     page.table(
         ["epoch", "updates", "training loss", "training accuracy", "validation loss", "validation accuracy"],
@@ -168,11 +164,13 @@ def _training(page: Page, folder: Path, history: EpochHistory) -> None:
 
 
 def _write_predictions(path: Path, predictions: Predictions, names: Sequence[str]) -> None:
-    """A line a track: id, its genres, those it is said to have (see `Predictions.predicted`), all probabilities."""
+    """Write one line per track: id, true genres, predicted genres (`Predictions.y_pred`), all probabilities."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "genres", "predicted", *names])
-        rows = zip(predictions.ids, predictions.has, predictions.predicted, predictions.probabilities, strict=True)
-        for track, has, said, probabilities in rows:
-            genres = (", ".join(names[place] for place in np.flatnonzero(chosen).tolist()) for chosen in (has, said))
+        rows = zip(predictions.ids, predictions.y_true, predictions.y_pred, predictions.probabilities, strict=True)
+        for track, true, predicted, probabilities in rows:
+            genres = (
+                ", ".join(names[place] for place in np.flatnonzero(chosen).tolist()) for chosen in (true, predicted)
+            )
             writer.writerow([track, *genres, *(f"{value:.5f}" for value in probabilities)])
