@@ -26,7 +26,6 @@ setup(
     python_requires=">=3.11,<3.13",
     install_requires=[
         "torch>=2.6",
-        "torchaudio>=2.6",
         # Upstream's last state, patched for Python 3.11 and hydra 1.3; frozen, so pinned exactly, its hash in
         # requirements-fairseq.txt.
         "ve-fairseq==0.12.3; platform_machine == 'x86_64'",
@@ -41,10 +40,8 @@ setup(
         "pandas>=2.1",
         "soundfile>=0.12",
         "soxr>=0.3",
-        "nnAudio>=0.3.3",
-        "encodec>=0.1.1",
+        "encodec>=0.1.1",  # the teacher of the published recipes; brings torchaudio, which it imports
         "matplotlib>=3.8",
-        "seaborn>=0.13",
         "tqdm>=4.66",
         "wrapt>=1.15",
     ],
@@ -64,12 +61,18 @@ setup(
         "hf": ["transformers>=4.40", "safetensors>=0.4"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.3", "transformers>=4.40", "safetensors>=0.4"],
         "hdf5": ["h5py>=3.9"],
-        "probe": ["mir_eval>=0.7"],
+        "probe": ["mir_eval>=0.7", "torchaudio>=2.6"],  # torchaudio: VocalSet's silence is trimmed as MARBLE does
+        "explore": ["seaborn>=0.13"],  # preprocess/explore_fma.py
+        "nnaudio": ["nnAudio>=0.3.3"],  # the reference of the CQT: CQTTeacher(backend="nnaudio")
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "h5py>=3.9",
+            "nnAudio>=0.3.3",
+            "seaborn>=0.13",
+            "torchmetrics>=1.4",
+            "madmom-infer>=0.2",
             "ruff>=0.6",
             "mypy>=1.10",
             "types-PyYAML",

@@ -1,9 +1,9 @@
-"""What a training step asks of a GPU, counted without one: launches, host reads, memory, FLOPs, floor of time.
+"""Counts the GPU work of a training step without a GPU: launches, host reads, memory, FLOPs, minimum time.
 
     python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--clips 16] [--seconds 5]
 
-The model of a recipe runs on fake tensors: shapes without data. Counts are those of PyTorch's operations on a GPU; a
-few of them are two or three kernels there (layer norm's gradient).
+A recipe's model runs on fake tensors, which have shapes but no data. The counts are PyTorch's operations on a GPU; a
+few of them run two or three kernels (such as the gradient of layer norm).
 """
 
 import argparse
@@ -43,7 +43,7 @@ RECIPES = Path(__file__).parent.parent / "config" / "pretrain"
 
 
 class Case(NamedTuple):
-    """What is counted."""
+    """One configuration to count."""
 
     size: str = "95m"  # or 330m
     precision: str = "fp16"  # or bf16
@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 
 def model_config(size: str) -> Any:
-    """The model's options as the recipe has them."""
+    """The recipe's model options, without layer drop."""
     options = OmegaConf.load(RECIPES / "mert_95m.yaml")["model"]
     if size == "330m":
         options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / "330m.yaml")["model"])
@@ -65,10 +65,10 @@ def model_config(size: str) -> Any:
 
 
 def count(case: Case) -> LaunchCounter:
-    """Run an update of a batch on fake tensors and count."""
+    """Run one update on fake tensors and count its operations."""
     counter = LaunchCounter()
-    teacher = CQTTeacher(backend="gather")  # the form that a GPU takes
-    teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan of real numbers
+    teacher = CQTTeacher(backend="gather")  # the algorithm for GPUs
+    teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan with real data
     with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
         model = _model(case)
         criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
@@ -88,7 +88,7 @@ def count(case: Case) -> LaunchCounter:
 
 
 def _model(case: Case) -> MERTModel:
-    torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be halved afterwards
+    torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be converted later
     try:
         return MERTModel(model_config(case.size), RATE, [CODES + 4] * CODEBOOKS).train()
     finally:
@@ -110,7 +110,7 @@ def _forward(criterion: nn.Module, model: MERTModel, sample: dict[str, Any], cou
 
 
 def _optimizer(case: Case, model: MERTModel) -> FP16Optimizer:
-    """The recipe's optimizer with its float32 weights, after a first update, which makes its state."""
+    """The recipe's optimizer with float32 master weights, after a first update, which creates its state."""
     fairseq_patches.install()  # as training does
     half = case.precision == "fp16"
     options = {"common": {"fp16": half, "bf16": not half}, "distributed_training": {"distributed_world_size": 1}}
@@ -120,14 +120,14 @@ def _optimizer(case: Case, model: MERTModel) -> FP16Optimizer:
     cfg.optimizer = {**recipe["optimizer"], "lr": [5e-4]}
     with mock.patch.object(torch.cuda, "current_device", return_value=None):  # the device of a CPU's tensors
         optimizer = FP16Optimizer.build_optimizer(cfg, list(model.parameters()))
-    with LaunchCounter():  # which answers host reads
+    with LaunchCounter():  # answers host reads
         optimizer.backward(sum(parameter.float().sum() for parameter in model.parameters()))
         _update(optimizer)
     return optimizer
 
 
 def _update(optimizer: FP16Optimizer) -> None:
-    """What the trainer does after the backward pass on one GPU; it reads the norm of the gradients once."""
+    """The trainer's steps after the backward pass on one GPU; reads the norm of the gradients once."""
 
     def read(norm: Any) -> Any:
         return float(norm) if optimizer.scaler is not None else torch.tensor(float(norm))
@@ -140,7 +140,7 @@ def _update(optimizer: FP16Optimizer) -> None:
 
 @contextmanager
 def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
-    """Count the parts of the model under their names, and copies to the device."""
+    """Count operations per part of the model, and copies to the device."""
     methods: list[tuple[Any, str, str]] = [
         (model, "mixture", "mixing"),
         (model.feature_extractor, "forward", "conv stack"),
@@ -189,7 +189,7 @@ def _sample(case: Case) -> dict[str, Any]:
 
 
 def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
-    """The figures that the budget holds."""
+    """The figures of the budget."""
     launches = {phase: sum(n for (at, _), n in counter.launches.items() if at == phase) for phase in PHASES}
     flops = sum(counter.flops.values())
     return {
@@ -204,7 +204,7 @@ def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
 
 
 def print_tables(cases: list[Case]) -> None:
-    """Two Markdown tables: what an update takes, and which part takes it."""
+    """Print two Markdown tables: totals of an update, and shares of the model's parts."""
     counters = {case: count(case) for case in cases}
     print("| | " + " | ".join(map(str, cases)) + " |\n|---|" + "--:|" * len(cases))
     for name in summary(counters[cases[0]], cases[0]):
@@ -221,7 +221,7 @@ def print_tables(cases: list[Case]) -> None:
 
 
 def main() -> None:
-    """Count and print."""
+    """Count and print the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sizes", nargs="+", default=["95m", "330m"], choices=["95m", "330m"])
     options.add_argument("--precisions", nargs="+", default=["fp16", "bf16"], choices=list(PRECISIONS))

@@ -1,9 +1,9 @@
-"""The CQT teacher against nnAudio's CQT: time, memory, operations, error.
+"""Compares the CQT teacher with nnAudio's CQT: time, memory, operations, error.
 
     python benchmarks/cqt.py [--clips 8] [--seconds 5] [--runs 5] [--recording FILE]
 
-Each run is a process of its own, so that its peak memory is its own; the two sides take turns. The first call includes
-building what the transform needs. Errors are taken over the peak of the clip, in nnAudio's values.
+Each run has its own process, so that peak memory is measured separately; runs of the two sides alternate. The first
+call includes the construction of kernels or plans. Errors are relative to the peak of nnAudio's result for the clip.
 """
 
 import argparse
@@ -25,25 +25,25 @@ from mert_fairseq.audio import probe, read_span, resample_blocks
 from mert_fairseq.teachers.cqt import CQTTeacher
 
 RATE = 24_000
-CALLS = {"nnaudio": 2, "fft": 10}  # after the first; the median counts
+CALLS = {"nnaudio": 2, "fft": 10}  # calls after the first; the median is reported
 
 
 def music(clips: int, seconds: float) -> Tensor:
-    """(clips, samples) float32: noise and a chord, a different one each."""
-    draws = torch.Generator().manual_seed(0)
+    """Noise and a chord, different for each clip: (clips, samples) float32."""
+    rng = torch.Generator().manual_seed(0)
     clock = torch.arange(int(seconds * RATE)) / RATE
-    notes = 110 * 2 ** (torch.randint(0, 36, (clips, 3, 1), generator=draws) / 12)
-    noise = torch.randn(clips, len(clock), generator=draws)
+    notes = 110 * 2 ** (torch.randint(0, 36, (clips, 3, 1), generator=rng) / 12)
+    noise = torch.randn(clips, len(clock), generator=rng)
     return (0.2 * torch.sin(2 * torch.pi * notes * clock).sum(1) + 0.05 * noise).float()
 
 
 def measure(backend: str, clips: int, seconds: float) -> dict[str, float]:
-    """Seconds of the first call and of a later one, and peak MiB above what was in memory before."""
+    """Seconds of the first and of a later call, and peak memory in MiB above the memory before the calls."""
     torch.set_num_threads(2)
     wave = music(clips, seconds)
     if backend == "nnaudio":
-        import nnAudio.features.cqt  # noqa: F401  (an import, not a call)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports and of making music
+        import nnAudio.features.cqt  # noqa: F401  (import it before the first timed call)
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak after the imports and the synthesis
     before_kib = memory_kib("VmRSS")
     teacher = CQTTeacher(backend=backend)
     times = []
@@ -59,25 +59,25 @@ def measure(backend: str, clips: int, seconds: float) -> dict[str, float]:
 
 
 def memory_kib(name: str) -> int:
-    """VmRSS, what this process has in memory, or VmHWM, the most that it had."""
+    """Memory of this process in KiB: VmRSS is the current value, VmHWM the peak."""
     return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0])
 
 
 def operations(seconds: float) -> dict[str, float]:
-    """Floating-point operations of one clip: nnAudio's two dense convolutions, and our FFTs, weights and folds."""
+    """Floating-point operations per clip: nnAudio's two dense convolutions; our FFTs, weights and sums."""
     teacher = CQTTeacher()
     samples = int(seconds * RATE)
     frames = teacher.num_frames(samples)
     taps = 1 << int(np.ceil(np.log2(teacher.geometry.lengths.max())))
     plan = teacher.plan(samples, torch.device("cpu"))
     weights = sum(kernel.values.numel() for kernel in plan.bins)
-    forward = 2.5 * plan.samples * np.log2(plan.samples)  # of real samples
+    forward = 2.5 * plan.samples * np.log2(plan.samples)  # FFT of real samples
     inverse = len(plan.bins) * 5 * plan.frames * np.log2(plan.frames)
     return {"nnaudio": 2.0 * 2 * teacher.bins * taps * frames, "fft": forward + 4.0 * weights + inverse}
 
 
 def signals(recording: str | None) -> dict[str, Tensor]:
-    """(1, samples) each."""
+    """Test signals by name, (1, samples) each."""
     clock = torch.arange(5 * RATE, dtype=torch.float64) / RATE
     sweep = torch.sin(2 * torch.pi * 30 * 5 / np.log(300) * (300 ** (clock / 5) - 1))
     found = {
@@ -95,7 +95,7 @@ def signals(recording: str | None) -> dict[str, Tensor]:
 
 def print_errors(recording: str | None) -> None:
     ours, reference = CQTTeacher(), CQTTeacher(backend="nnaudio")
-    print("\n| signal, 5 s | largest error over the peak |\n|---|--:|")
+    print("\n| signal, 5 s | largest error relative to the peak |\n|---|--:|")
     for name, wave in signals(recording).items():
         expected = reference(wave)
         peak = expected.max().item() or 1.0
@@ -111,7 +111,7 @@ def print_speed(clips: int, seconds: float, runs: int) -> None:
             results.append(json.loads(child.stdout))
     gflop = {backend: count * clips / 1e9 for backend, count in operations(seconds).items()}
     print(f"\n{clips} clips of {seconds:g} s. Medians of {runs} paired runs.\n")
-    print("| | seconds a call | first call | peak MiB | GFLOP |\n|---|--:|--:|--:|--:|")
+    print("| | seconds per call | first call | peak MiB | GFLOP |\n|---|--:|--:|--:|--:|")
     for backend, results in measured.items():
         later, first, mib = (statistics.median(one[key] for one in results) for key in ("later", "first", "mib"))
         print(f"| {backend} | {later:.3f} | {first:.2f} | {mib:.0f} | {gflop[backend]:.2f} |")

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""SIGKILLs trainings and label jobs at random moments, goes on, and compares the end with an undisturbed run's.
+"""Kills trainings and label jobs at random moments, resumes them, and compares the results with uninterrupted runs.
 
     python benchmarks/kills.py --kills 100 --folder exp/kills
     python benchmarks/kills.py --kills 10 --only labels --json
 
-Each run is a child of this process, which has imported everything already, so that kills fall into the work and not
-into the start. Exit status 1 if anything was lost beyond the updates since the last save, or an end differs.
+Each run is a child of this process, which has already imported everything, so that kills happen during the work and not
+during the start. Exit status 1 if more than the updates since the last save was lost, or a result differs.
 """
 
 import argparse
@@ -32,16 +32,16 @@ UPDATES, SAVE_EVERY = 150, 5
 def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="of each kind")
+    parser.add_argument("--kills", type=int, default=100, help="number of kills of each kind")
     parser.add_argument("--only", choices=("training", "labels"))
-    parser.add_argument("--folder", type=Path, help="for data and runs (default: a temporary one)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", type=Path, help="folder of data and runs (default: a temporary one)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times")
     parser.add_argument("--json", action="store_true")
     return parser
 
 
 def run_child(work: Callable[[], None], log: Path, seconds: float | None = None) -> int | None:
-    """Run ``work`` in a child, killed after ``seconds``; gives its exit status, or None if it was killed."""
+    """Run ``work`` in a child process and kill it after ``seconds``; returns its exit status, or None if killed."""
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -69,14 +69,14 @@ def run_child(work: Callable[[], None], log: Path, seconds: float | None = None)
 
 
 def repeat(
-    kills: int, draw: random.Random, new_run: Callable[[int], tuple[Callable[[], None], Path]], seconds: float
+    kills: int, rng: random.Random, new_run: Callable[[int], tuple[Callable[[], None], Path]], seconds: float
 ) -> tuple[int, int, list[Path]]:
-    """Kill until it was done so often, each run to its end; gives kills, runs and their logs."""
+    """Kill and restart runs until ``kills`` is reached and the last run is complete; returns kills, runs and logs."""
     done_kills, logs = 0, []
     while done_kills < kills:
         work, log = new_run(len(logs))
         logs.append(log)
-        while (status := run_child(work, log, draw.uniform(0.1, seconds))) is None:
+        while (status := run_child(work, log, rng.uniform(0.1, seconds))) is None:
             done_kills += 1
             with log.open("a") as file:
                 file.write("\n== killed\n")
@@ -85,8 +85,8 @@ def repeat(
     return done_kills, len(logs), logs
 
 
-def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
-    """Train a tiny MERT with loader processes, a save every few updates."""
+def kill_trainings(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
+    """Train a tiny MERT with data-loading processes and a save every few updates."""
     from fairseq_cli.hydra_train import cli_main
     from tone_corpus import make_tone_corpus
     from training.conftest import SMALL
@@ -112,20 +112,20 @@ def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, A
         return work, folder / f"training{number}.log"
 
     work, log = new_run(-1)
-    begun = time.monotonic()
+    start = time.monotonic()
     if run_child(work, log):
-        raise SystemExit(f"{log}: the undisturbed run failed")
-    seconds = time.monotonic() - begun
+        raise SystemExit(f"{log}: the uninterrupted run failed")
+    seconds = time.monotonic() - start
     expected = read_checkpoint(folder / "training-1/checkpoint_last.pt")["model"]
-    done_kills, runs, logs = repeat(kills, draw, new_run, seconds)
+    done_kills, runs, logs = repeat(kills, rng, new_run, seconds)
     ends = [read_checkpoint(folder / f"training{number}/checkpoint_last.pt")["model"] for number in range(runs)]
     differing = sum(not all(torch.equal(value, end[name]) for name, value in expected.items()) for end in ends)
     attempts = [log.read_text().split("== killed") for log in logs]
     killed = [text for texts in attempts for text in texts[:-1]]
     lost = [updates for texts in attempts for updates in lost_updates(texts)]
     return {
-        "what": "training", "kills": done_kills, "runs": runs, "seconds_undisturbed": round(seconds, 1),
-        "kills_within_a_save": sum(t.count("Saving checkpoint to") > t.count("Saved checkpoint") for t in killed),
+        "what": "training", "kills": done_kills, "runs": runs, "seconds_uninterrupted": round(seconds, 1),
+        "kills_during_a_save": sum(t.count("Saving checkpoint to") > t.count("Saved checkpoint") for t in killed),
         "updates_lost_most": max(lost, default=0), "updates_between_saves": SAVE_EVERY,
         "updates_lost_mean": round(sum(lost) / max(1, len(lost)), 2), "ends_that_differ": differing,
         "failed": bool(differing or max(lost, default=0) > SAVE_EVERY),
@@ -133,20 +133,20 @@ def kill_trainings(folder: Path, kills: int, draw: random.Random) -> dict[str, A
 
 
 def lost_updates(attempts: list[str]) -> list[int]:
-    """For each attempt of a run that got to its data: the updates of earlier ones that it had to make again."""
+    """For each attempt of a run that began to train: the number of earlier updates that it repeated."""
     lost, reached = [], 0
     for attempt in attempts:
         loaded = re.findall(r"Loaded checkpoint .*@ (\d+) updates", attempt)
-        begun_at = int(loaded[0]) if loaded else 0
+        start_update = int(loaded[0]) if loaded else 0
         updates = [int(update) for update in re.findall(r'train_inner.*"num_updates": "(\d+)"', attempt)]
         if loaded or updates:
-            lost.append(max(0, reached - begun_at))
-            reached = max([begun_at, *updates])
+            lost.append(max(0, reached - start_update))
+            reached = max([start_update, *updates])
     return lost
 
 
-def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
-    """Label noise with a residual K-means by two processes, and merge."""
+def kill_labels(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
+    """Label noise with a residual K-means in two processes, and merge."""
     from label_corpus import label_files, write_audio, write_teacher
 
     from mert_fairseq.label_extraction import LabelJob, TeacherSource, merge_parts, run_part
@@ -166,21 +166,21 @@ def kill_labels(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]
         return work, folder / f"labels{number}.log"
 
     work, log = new_run(-1)
-    begun = time.monotonic()
+    start = time.monotonic()
     if run_child(work, log):
-        raise SystemExit(f"{log}: the undisturbed job failed")
-    seconds = time.monotonic() - begun
-    done_kills, runs, logs = repeat(kills, draw, new_run, seconds)
+        raise SystemExit(f"{log}: the uninterrupted job failed")
+    seconds = time.monotonic() - start
+    done_kills, runs, logs = repeat(kills, rng, new_run, seconds)
     expected = label_files(folder / "labels-1")
     differing = sum(label_files(folder / f"labels{number}") != expected for number in range(len(logs)))
     return {
-        "what": "labels", "kills": done_kills, "runs": runs, "seconds_undisturbed": round(seconds, 1),
+        "what": "labels", "kills": done_kills, "runs": runs, "seconds_uninterrupted": round(seconds, 1),
         "ends_that_differ": differing, "failed": bool(differing),
     }  # fmt: skip
 
 
 def main() -> int:
-    """Kill both kinds; returns the exit status."""
+    """Kill both kinds of runs; returns the exit status."""
     chosen = options().parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kills-"))
     folder.mkdir(parents=True, exist_ok=True)

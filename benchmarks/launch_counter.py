@@ -1,4 +1,4 @@
-"""Counts what a GPU would be asked to do, by part of the model, on fake tensors that hold no data."""
+"""Counts GPU operations per part of the model, on fake tensors without data."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +18,10 @@ NO_LAUNCH = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_str
 class LaunchCounter(TorchDispatchMode):
     """Launches, FLOPs, host reads and saved activations, by (phase, part).
 
-    A launch is one operation that PyTorch hands to the device; views and allocations are none. A host read is answered
-    with 1 or False, so that code which reads a number, or asks for an overflow, runs on. Memory is that of the storages
-    that the backward pass keeps, each counted once, for the part that saved it first; parameters do not count. In the
-    backward pass operations belong to the part whose saved tensors were read last.
+    A launch is one operation that PyTorch sends to the device; views and allocations do not count. A host read returns
+    1 or False, so that code that reads a number or checks for an overflow can continue. Saved memory is that of
+    storages kept for the backward pass, each counted once, for the part that saved it first; parameters do not count.
+    In the backward pass an operation belongs to the part whose saved tensor was read last.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class LaunchCounter(TorchDispatchMode):
         self._kept: list[Any] = []
 
     def ignore(self, tensors: Iterable[Tensor]) -> None:
-        """Tensors that the model keeps anyway: parameters."""
+        """Exclude tensors from the saved memory: parameters, which exist anyway."""
         self._seen |= {_storage(tensor) for tensor in tensors}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -51,12 +51,12 @@ class LaunchCounter(TorchDispatchMode):
         return found
 
     def copied_to_device(self) -> None:
-        """Count a copy from the host; fake tensors of the CPU do not show it."""
+        """Count a copy from the host, which is not visible with fake CPU tensors."""
         self.launches[self.phase, self._parts[-1]] += 1
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Name what happens inside."""
+        """Assign operations inside this context to the part ``name``."""
         self._parts.append(name)
         try:
             yield
@@ -64,7 +64,7 @@ class LaunchCounter(TorchDispatchMode):
             self._parts.pop()
 
     def named(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, whose operations belong to the part ``name``."""
+        """Wrap a function so that its operations belong to the part ``name``."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.part(name):
@@ -74,13 +74,13 @@ class LaunchCounter(TorchDispatchMode):
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Note what is saved for the backward pass, and by which part."""
+        """Record the tensors that are saved for the backward pass, and the part that saves them."""
 
         def pack(tensor: Tensor) -> tuple[Tensor, str]:
             part, storage = self._parts[-1], _storage(tensor)
             if storage not in self._seen:
                 self._seen.add(storage)
-                self._kept.append(tensor.untyped_storage())  # so that no other storage gets its number
+                self._kept.append(tensor.untyped_storage())  # keep it alive, so that no other storage gets its address
                 self.saved_bytes[part] += tensor.untyped_storage().nbytes()
             return tensor, part
 
@@ -103,7 +103,7 @@ def _launches(func: Any, name: str) -> bool:
 
 
 def _flops(func: Any, name: str, args: Any, kwargs: Any, found: Any) -> int:
-    """As PyTorch's flop counter counts, but for the gradients of grouped convolutions, where it forgets the groups."""
+    """FLOPs as in PyTorch's flop counter, except for gradients of grouped convolutions, where it ignores the groups."""
     if name == "convolution_backward":
         grad_output, _, weight, *_, output_mask = args
         return 2 * grad_output.numel() * weight[0].numel() * sum(output_mask[:2])
@@ -114,9 +114,10 @@ def _flops(func: Any, name: str, args: Any, kwargs: Any, found: Any) -> int:
 
 @contextmanager
 def gpu_kernels() -> Iterator[None]:
-    """Let fake tensors of the CPU take the kernels that half precision takes on a GPU, where those differ.
+    """Make fake CPU tensors use the kernels of half precision on a GPU where these differ.
 
-    Dropout is one kernel there. Attention takes the flash kernel without a mask and the memory-efficient one with it.
+    On a GPU dropout is one kernel. Attention uses the flash kernel without a mask, and the memory-efficient one with a
+    mask.
     """
 
     def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -1,9 +1,9 @@
-"""Loading: crops against whole files, the data set against fairseq's HubertDataset, and opening a million tracks.
+"""Loading: crops compared with whole files, the data set with fairseq's HubertDataset, and opening a million tracks.
 
     python benchmarks/loading.py [crops] [dataset] [open] [padding] [--runs 5] [--folder DIR]
 
 Prints Markdown tables. Audio is synthetic (chords with vibrato, noise bursts): 30 s, 24 kHz, mono. One process, one
-thread, files in the page cache. The sides of a comparison take turns on the same tracks; ratios are of pairs.
+thread, files in the page cache. The sides of a comparison alternate on the same tracks; each ratio is of one pair.
 """
 
 import argparse
@@ -29,16 +29,16 @@ COLUMNS = [f"rvq_{book}" for book in range(CODEBOOKS)]
 
 
 def music(seed: int) -> np.ndarray:
-    """(TRACK_SAMPLES,) float32: two chords a second with overtones and vibrato, and a noise burst on each."""
-    draws = np.random.default_rng(seed)
+    """(TRACK_SAMPLES,) float32: two chords per second with overtones and vibrato, each with a noise burst."""
+    rng = np.random.default_rng(seed)
     seconds = np.arange(TRACK_SAMPLES) / RATE
     beat = seconds % 0.5
     wave = np.zeros(TRACK_SAMPLES)
     for _ in range(3):
-        notes = draws.integers(40, 76, 60)[(seconds * 2).astype(int)]
+        notes = rng.integers(40, 76, 60)[(seconds * 2).astype(int)]
         phase = 2 * np.pi * np.cumsum(440 * 2 ** ((notes - 69) / 12) * (1 + 0.004 * np.sin(35 * seconds))) / RATE
         wave += sum(np.sin(k * phase) / k**1.5 for k in range(1, 7)) * np.exp(-3 * beat)
-    wave += 0.5 * draws.standard_normal(TRACK_SAMPLES) * np.exp(-40 * beat)
+    wave += 0.5 * rng.standard_normal(TRACK_SAMPLES) * np.exp(-40 * beat)
     return (0.2 * wave).astype(np.float32)
 
 
@@ -52,7 +52,7 @@ def write_audio(folder: Path, name: str, tracks: int) -> list[Path]:
 
 
 def paired(sides: dict[str, Callable[[], None]], runs: int) -> dict[str, list[float]]:
-    """Seconds of each side, taking turns; the first round warms up and is dropped."""
+    """Seconds of each side. The sides alternate; the first round is for warm-up and not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for run in range(runs + 1):
         for name, side in sides.items():
@@ -162,15 +162,15 @@ def measure_dataset(folder: Path, runs: int, tracks: int = 24, batch: int = 8) -
             data.collater([data[index] for index in range(first, first + batch)])
 
     seconds = paired({name: (lambda data=data: batches(data)) for name, data in sets.items()}, runs)
-    theirs = next(iter(seconds.values()))
+    fairseq_seconds = next(iter(seconds.values()))
     print("| data set | samples/s | times fairseq's, median (range) |\n|---|--:|--:|")
     for name, spent in seconds.items():
-        print(f"| {name} | {tracks / statistics.median(spent):.1f} | {ratio(theirs, spent)} |")
+        print(f"| {name} | {tracks / statistics.median(spent):.1f} | {ratio(fairseq_seconds, spent)} |")
     print()
 
 
 def write_million(folder: Path, tracks: int = 1_000_000, frames: int = 2250) -> None:
-    """A manifest, and packed labels whose codes are a hole in the file: nothing reads them all."""
+    """A manifest, and packed labels whose codes are a sparse file: nothing reads all of them."""
     from mert_fairseq.labels.dictionary import write_dictionary
     from mert_fairseq.labels.packed import FORMAT, packed_files
     from mert_fairseq.manifest import Manifest
@@ -194,7 +194,7 @@ import os, sys, time
 import numpy as np
 sys.path.insert(0, {root!r})
 if not {training}:
-    sys.modules["fairseq"] = None  # as on a machine that only makes labels: no torch either
+    sys.modules["fairseq"] = None  # as on a machine that only makes labels: without torch too
 import mert_fairseq.labels, mert_fairseq.manifest
 if {training}:
     from pathlib import Path
@@ -217,7 +217,7 @@ if {training}:
     opened = time.perf_counter() - start
 for track in np.random.default_rng(0).integers(0, len(manifest), 1000):
     labels.codes(int(track), 100, 475)
-status = open("/proc/self/status").read()  # not ru_maxrss, which starts from the parent's
+status = open("/proc/self/status").read()  # not ru_maxrss, which starts at the parent's value
 peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 print(opened, before, resident(), peak)
 """
@@ -229,7 +229,7 @@ def measure_open(folder: Path, runs: int) -> None:
     root = str(Path(__file__).resolve().parents[1])
     print("| 1,000,000 tracks of 30 s, 8 codebooks | seconds | MB before | MB after | peak MB |\n|---|--:|--:|--:|--:|")
     for training, what in (
-        (False, "manifest and packed labels, as the label tools"),
+        (False, "manifest and packed labels, as in the label tools"),
         (True, "the training set, checked and batched"),
     ):
         script = OPEN.format(root=root, folder=str(folder), columns=COLUMNS, training=training)
@@ -250,16 +250,16 @@ def measure_padding(folder: Path, runs: int, tracks: int = 20_000, max_samples: 
     from mert_fairseq.data.sampling import bucketed_order, padded_batches, padding_share
 
     print("| lengths | batches | padding | batches in fairseq's order and size | padding |\n|---|--:|--:|--:|--:|")
-    draws = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     lengths = {
-        "1 to 60 s, uniform": draws.uniform(1, 60, tracks),
-        "songs: 210 s, log-normal, cropped to 30 s": np.minimum(210 * draws.lognormal(0, 0.5, tracks), 30),
-        "40 tracks of 1 to 6 s": draws.uniform(1, 6, 40),
+        "1 to 60 s, uniform": rng.uniform(1, 60, tracks),
+        "songs: 210 s, log-normal, cropped to 30 s": np.minimum(210 * rng.lognormal(0, 0.5, tracks), 30),
+        "40 tracks of 1 to 6 s": rng.uniform(1, 6, 40),
     }
     for name, seconds in lengths.items():
         sizes = (seconds * RATE).astype(np.int64)
-        ours = padded_batches(bucketed_order(sizes, draws), sizes, max_samples, None, 8)
-        order = np.lexsort([draws.permutation(len(sizes)), sizes])[::-1]
+        ours = padded_batches(bucketed_order(sizes, rng), sizes, max_samples, None, 8)
+        order = np.lexsort([rng.permutation(len(sizes)), sizes])[::-1]
         theirs = batch_by_size(order, None, sizes[order], max_samples, None, 8)
         shares = [100 * padding_share([np.asarray(batch) for batch in batches], sizes) for batches in (ours, theirs)]
         print(f"| {name} | {len(ours)} | {shares[0]:.1f} % | {len(theirs)} | {shares[1]:.1f} % |")
@@ -267,7 +267,7 @@ def measure_padding(folder: Path, runs: int, tracks: int = 20_000, max_samples: 
 
 
 def machine() -> str:
-    """What ran it, in a line."""
+    """One line with the processor and the versions of the libraries."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]
     tools = ", ".join(f"{name} {version(name)}" for name in ("soundfile", "numpy", "torch", "ve-fairseq"))
@@ -280,9 +280,9 @@ def machine() -> str:
 def main() -> None:
     measures = {"crops": measure_crops, "dataset": measure_dataset, "open": measure_open, "padding": measure_padding}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*measures, []], help="all if none is named")
+    parser.add_argument("parts", nargs="*", choices=[*measures, []], help="the parts to measure (default: all)")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="keeps the files for the next run")
+    parser.add_argument("--folder", type=Path, help="folder that keeps the files for the next run")
     options = parser.parse_args()
     print(machine() + "\n")
     with tempfile.TemporaryDirectory() as temporary:

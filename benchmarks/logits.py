@@ -1,8 +1,8 @@
-"""Code logits, forward and backward: one matrix product against the expanded form of fairseq's HuBERT.
+"""Code logits, forward and backward: compares one matrix product with the expanded form of fairseq's HuBERT.
 
     python benchmarks/logits.py [--codebooks 8] [--frames 800] [--runs 3]
 
-Each run is a process of its own, so that its peak memory is its own; the two forms take turns.
+Each run has its own process, so that peak memory is measured separately; runs of the two forms alternate.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def expanded(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
 
 
 def product(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy as MERT computes it here."""
+    """Cross entropy as this package computes it."""
     from mert_fairseq.modules.heads import codebook_logits, unit_vectors
 
     (logits,) = codebook_logits(unit_vectors(projected)[None], [unit_vectors(embeddings) / 0.1])

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA
-from mert_fairseq.fma.explore import explore
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, explore, print; returns the exit status."""
     options = parser().parse_args(arguments)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # else it tells of each font where others log all
-    return run_command("explore_fma", lambda: f"open {explore(FMA(options.metadata_dir), options.out)}", STARTS_ANEW)
+
+    def write_report() -> str:
+        try:
+            from mert_fairseq.fma.explore import explore
+        except ModuleNotFoundError as error:
+            raise JobError(
+                f"the pictures need {error.name}, which is not installed. pip install 'mert_fairseq[explore]'"
+            ) from error
+        return f"open {explore(FMA(options.metadata_dir), options.out)}"
+
+    return run_command("explore_fma", write_report, STARTS_ANEW)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an update may ask of a GPU: launches, host reads and saved activations, counted without one."""
+"""Limits of launches, host reads and saved activations per update, counted without a GPU."""
 
 import sys
 
@@ -25,11 +25,12 @@ def test_an_update_of_95m_stays_within_its_launches_and_memory(budget):
     assert counter.reads["forward"] == counter.reads["criterion"] == counter.reads["backward"] == 0
     assert counter.reads["optimizer"] <= 2
     assert found["optimizer"] <= 60
-    # by hand: 2 FLOP per weight, frame and direction; 12 layers of 12 x 768^2 weights over 16 x 374 frames
+    # by hand: 2 FLOP per weight and frame, 3 times (forward, two gradients);
+    # 12 layers of 12 x 768^2 weights, 16 x 374 frames
     assert sum(counter.flops.values()) > 3 * 2 * 12 * 12 * 768**2 * 16 * 374
 
 
-def test_330m_saves_half_a_gigabyte_per_clip_at_most(budget):
+def test_330m_saves_at_most_half_a_gigabyte_per_clip(budget):
     case = budget.Case("330m", "bf16", clips=2)
     found = budget.summary(budget.count(case), case)
     assert found["saved GB per clip"] <= 0.5
@@ -37,7 +38,7 @@ def test_330m_saves_half_a_gigabyte_per_clip_at_most(budget):
     assert found["host reads"] <= 2
 
 
-def test_padding_costs_no_host_read_and_more_clips_no_launch(budget):
+def test_padding_adds_no_host_read_and_more_clips_add_no_launch(budget):
     small, large = (budget.Case("95m", "bf16", padded=True, clips=clips) for clips in (2, 64))
     counters = [budget.count(case) for case in (small, large)]
     for counter in counters:
@@ -45,8 +46,8 @@ def test_padding_costs_no_host_read_and_more_clips_no_launch(budget):
     assert counters[0].launches == counters[1].launches
 
 
-def test_the_counter_sees_what_it_counts(budget):
-    """Each figure of a Linear and a GELU, worked out by hand."""
+def test_the_counter_counts_a_linear_layer_and_a_gelu_correctly(budget):
+    """All expected figures are computed by hand."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -57,10 +58,10 @@ def test_the_counter_sees_what_it_counts(budget):
         with counter:
             with counter.saving(), counter.part("linear"):
                 y = torch.nn.functional.gelu(linear(x))
-            assert float(y.sum().detach()) == 1.0  # an answer that stands for any
+            assert float(y.sum().detach()) == 1.0  # the counter's answer to every host read
             counter.phase = "backward"
             y.sum().backward()
     assert counter.launches["forward", "linear"] == 2  # addmm, gelu
-    assert counter.saved_bytes["linear"] == 4 * (4 * 8 + 4 * 16)  # the input, and what GELU needs
+    assert counter.saved_bytes["linear"] == 4 * (4 * 8 + 4 * 16)  # the input, and the input of GELU
     assert counter.flops == {"forward": 2 * 4 * 8 * 16, "backward": 2 * 4 * 8 * 16}  # no gradient of the input
     assert counter.reads == {"forward": 1}

@@ -1,4 +1,4 @@
-"""A MERT of random weights as fairseq saves one, made where a test needs it."""
+"""Writes a checkpoint of a tiny MERT with random weights, in fairseq's format."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SMALL = {
 
 
 def write_checkpoint(path: Path, seed: int = 0, **task_options: object) -> Path:
-    """Save a model of 2 layers of width 16 for one label of 8 codes at 75 Hz of 24 kHz; gives the path."""
+    """Save a model with 2 layers of width 16, for one label with 8 codes, at 24 kHz and 75 Hz; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / "dict.rvq_0.txt").write_text("".join(f"{code} 1\n" for code in range(8)))
     options = {

@@ -13,7 +13,7 @@ TINY = {
     "_name": "mert",
     "label_rate": 75.0,
     "conv_feature_layers": "[(8,10,5)] + [(8,3,2)] * 4 + [(8,2,2)] * 2",
-    "extractor_mode": "layer_norm",  # each frame alone, so that padding changes nothing
+    "extractor_mode": "layer_norm",  # normalises each frame on its own, so that padding has no effect
     "encoder_layers": 3,
     "encoder_embed_dim": 16,
     "encoder_ffn_embed_dim": 24,
@@ -27,12 +27,12 @@ TINY = {
 
 
 def tiny_mert(**options: Any) -> MERTModel:
-    """With all heads of the pretraining, for two codebooks of 20 classes at 24 kHz."""
+    """A tiny model with all pretraining heads, for two codebooks of 20 classes at 24 kHz."""
     return MERTModel(OmegaConf.merge(OmegaConf.structured(MERTConfig), TINY, options), 24_000, [20, 20])
 
 
 def save_tiny_mert(path: Path, normalize: bool = False, **options: Any) -> MERTModel:
-    """Write a checkpoint as the task mert_pretraining leaves it; gives the model."""
+    """Write a checkpoint as the task mert_pretraining saves it; returns the model."""
     torch.manual_seed(0)
     model = tiny_mert(**options)
     task = {"_name": "mert_pretraining", "sample_rate": 24_000, "normalize": normalize}

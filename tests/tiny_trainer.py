@@ -1,4 +1,4 @@
-"""fairseq's own Trainer on a CPU, in any precision: what it calls of CUDA is replaced by what a CPU can do."""
+"""fairseq's Trainer on a CPU, in any precision: its CUDA calls are replaced."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +29,7 @@ PRECISIONS = {
 
 
 class Task(FairseqTask):
-    """Only what the trainer asks for."""
+    """The minimum that the trainer needs."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -64,21 +64,21 @@ def make_trainer(
     """A trainer as a rank of ``fairseq-hydra-train`` makes it, or as fairseq alone does."""
     for owner, name, replacement in fairseq_patches.TRAINING if patched else []:
         monkeypatch.setattr(owner, name, replacement)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)  # as a tensor on the CPU says: no index
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)  # the device index of CPU tensors
     monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor, *_, **__: tensor)
     cfg.checkpoint.save_dir = str(tmp_path)
     return Trainer(cfg, Task(), model, criterion)
 
 
 def train(trainer: Trainer, updates: range) -> None:
-    """Train ``Layers`` on a batch that follows from the number of the update."""
+    """Train ``Layers``; the batch depends on the update number only."""
     for update in updates:
         torch.manual_seed(update)
         trainer.train_step([{"x": torch.randn(4, 4)}])
 
 
 def resume(trainer: Trainer, other: Trainer, tmp_path: Any) -> Trainer:
-    """Let the other trainer load what the first one saves."""
+    """Save a checkpoint of the first trainer and load it in the other one."""
     trainer.consolidate_optimizer()
     trainer.save_checkpoint(str(tmp_path / "checkpoint.pt"), {"train_iterator": {"epoch": 1}})
     other.get_train_iterator = lambda *_, **__: None
@@ -87,7 +87,7 @@ def resume(trainer: Trainer, other: Trainer, tmp_path: Any) -> Trainer:
 
 
 class Layers(BaseFairseqModel):
-    """As many parameters as the 95M model has: 216."""
+    """216 parameters, as many as the 95M model has."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Hydra as it was found."""
+"""Restores Hydra's config store after each test."""
 
 import pytest
 from hydra.core.config_store import ConfigStore
@@ -6,8 +6,8 @@ from hydra.core.global_hydra import GlobalHydra
 
 
 @pytest.fixture(autouse=True)
-def hydra_left_as_it_was():
-    """fairseq stores its schema under a recipe's name, where other tests would meet it."""
+def restored_hydra():
+    """fairseq registers its schema under a recipe's name, which would affect other tests."""
     stored = ConfigStore.instance().repo
     before = dict(stored)
     GlobalHydra.instance().clear()

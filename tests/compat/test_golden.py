@@ -1,4 +1,4 @@
-"""Numbers of the reference implementation: losses, features, logs and gradient norms, to 1e-4 relative."""
+"""Equality with the reference implementation: losses, features, logs and gradient norms, to 1e-4 relative."""
 
 import json
 from types import SimpleNamespace
@@ -66,10 +66,10 @@ def test_cross_entropy_of_each_frame_and_codebook(case):
 
 def test_features_of_the_last_and_the_first_layer(case):
     source, padding = (case.sample["net_input"][name] for name in ("source", "padding_mask"))
-    whole = ~padding.any(1)  # the published features of a padded clip depend on its padding; ours do not
+    whole = ~padding.any(1)  # published features of padded clips depend on the padding, ours do not
     for output_layer, name in ((None, "out/features"), (1, "out/layer1")):
         features, padded = case.model.extract_features(source, padding, output_layer=output_layer)
-        # Features cross zero: relative to their size, not each one alone.
+        # Features may be near zero, so the tolerance is relative to the largest one.
         expected = case.arrays[name]
         _close(features[whole], expected[whole.numpy()], name, atol=1e-4 * np.abs(expected).max())
         assert not padded[whole].any()
@@ -98,6 +98,6 @@ def test_loss_logged_sums_and_gradient_norms(case, criterion):
         _close(log[name], value, name)
     loss.backward()
     for name, parameter in case.model.named_parameters():
-        # A key's bias cancels in the softmax: its gradient is rounding alone.
+        # A key's bias cancels in the softmax, so its gradient is only rounding error.
         atol = 1e-5 if name.endswith("k_proj.bias") else 0.0
         _close(parameter.grad.norm(), case.arrays[f"grad_norm/{name}"], name, atol=atol)

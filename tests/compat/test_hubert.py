@@ -1,4 +1,4 @@
-"""MERT set to do what HuBERT does, against fairseq's own model and criterion: same weights, batch and mask."""
+"""MERT configured as HuBERT equals fairseq's model and criterion: same weights, batch and mask."""
 
 from types import SimpleNamespace
 
@@ -40,7 +40,7 @@ def _dictionary() -> Dictionary:
 
 
 def _pair(**fields):
-    """fairseq's HuBERT and ours with its weights."""
+    """Our model with the weights of fairseq's HuBERT, that model, and a task."""
     torch.manual_seed(0)
     dictionaries = [_dictionary()] * CODEBOOKS
     theirs = fairseq_hubert.HubertModel(
@@ -95,7 +95,7 @@ def test_loss_gradients_and_logs_equal_fairseqs_hubert(fields, padded, monkeypat
             torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_baseline_counts_the_code_that_the_dictionary_saw_most():
+def test_baseline_counts_the_most_frequent_code_of_the_dictionary():
     ours, _, task = _pair()
     sample = _sample(False)
     sample["target_list"][0][:] = 3 + 4

@@ -56,7 +56,7 @@ def _parts(config: DictConfig):
 
 @pytest.mark.shared
 @pytest.mark.parametrize("size", ["95M", "330M"])
-def test_both_criteria_give_one_loss_and_the_right_accuracies(size, shared_dir, tmp_path, corpus_dir):
+def test_both_criteria_have_the_same_loss_and_correct_accuracies(size, shared_dir, tmp_path, corpus_dir):
     ours = ["~criterion.loss_weights", "criterion._name=mert"]
     logs = {}
     for name, overrides in (("hubert", []), ("mert", ours)):
@@ -98,7 +98,7 @@ def _flat(config, prefix: str = "") -> dict:
 
 
 def _as_launched(repo_root, name: str) -> dict:
-    """A recipe over fairseq's schema, which ``fairseq-hydra-train`` stores under the recipe's name."""
+    """A recipe composed with fairseq's schema, which ``fairseq-hydra-train`` registers under the recipe's name."""
     GlobalHydra.instance().clear()
     stored = ConfigStore.instance().repo
     for other in ("mert_95m", "mert_330m"):
@@ -108,7 +108,7 @@ def _as_launched(repo_root, name: str) -> dict:
         return _flat(OmegaConf.to_container(compose(name, ["task.data=/data"]), resolve=True))
 
 
-def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
+def test_330m_differs_from_95m_only_where_it_must(repo_root):
     sizes = {name: _as_launched(repo_root, name) for name in ("mert_330m", "mert_95m")}
     changed = {k: v for k, v in sizes["mert_330m"].items() if sizes["mert_95m"].get(k, "absent") != v}
     assert sizes["mert_95m"].keys() == sizes["mert_330m"].keys()
@@ -116,7 +116,7 @@ def test_330m_differs_from_95m_in_what_must_differ_alone(repo_root):
         "checkpoint.save_dir": "exp/mert_330m",
         "distributed_training.find_unused_parameters": False,
         "dataset.max_tokens": 900_000,
-        "dataset.max_tokens_valid": 900_000,  # fairseq lets it follow
+        "dataset.max_tokens_valid": 900_000,  # fairseq sets it to max_tokens
         "optimization.lr": [0.0015],
         "optimization.clip_norm": 1.0,
         "optimization.update_freq": [8],
@@ -152,4 +152,4 @@ def test_our_recipes_keep_the_published_values_of_model_and_optimisation(size, n
         if key.startswith(groups) and key != "model.label_rate" and key in ours:
             assert ours[key] == value, key
     missing = {key for key in published if key.startswith(groups)} - ours.keys()
-    assert missing <= {"model.audio_extract_type", "model.deepnorm"}  # at their defaults
+    assert missing <= {"model.audio_extract_type", "model.deepnorm"}  # have their default values

@@ -1,4 +1,4 @@
-"""Checkpoints with the parameters of the published models load; anything else is an error that names the key."""
+"""Checkpoints with the parameters of the published models load; other keys are errors that name the key."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def _published_shapes(shared_dir: Path, size: str) -> dict[str, tuple[int, ...]]
 
 @pytest.fixture(scope="module", params=SIZES)
 def published(request, shared_dir):
-    """A recipe's model, and the published keys with tensors of their shapes; none has memory behind it."""
+    """A recipe's model, and the published keys with tensors of their shapes, all without memory."""
     model = _recipe_model(shared_dir, request.param).to("meta")
     with torch.device("meta"):
         state = {name: torch.empty(shape) for name, shape in _published_shapes(shared_dir, request.param).items()}
@@ -41,20 +41,20 @@ def _load(model: MERTModel, state: dict) -> None:
 
 
 @pytest.mark.shared
-def test_published_keys_load_and_the_stored_cqt_kernels_do_not_come_back(published):
+def test_published_keys_load_and_the_stored_cqt_kernels_are_not_saved_again(published):
     _, model, state = published
     _load(model, state)
     assert set(model.state_dict()) == {key for key in state if "spec_layer" not in key}
 
 
 @pytest.mark.shared
-def test_parameter_counts_are_the_papers(published):
+def test_parameter_counts_are_those_of_the_paper(published):
     size, model, _ = published
     assert sum(p.numel() for p in model.parameters()) == SIZES[size]
 
 
 @pytest.mark.shared
-def test_a_missing_a_stray_and_a_misshapen_key_are_each_named(published):
+def test_errors_name_missing_unknown_and_wrongly_shaped_keys(published):
     _, model, state = published
     missing = {k: v for k, v in state.items() if k != "encoder.layers.3.fc1.bias"}
     with pytest.raises(RuntimeError, match=r"encoder\.layers\.3\.fc1\.bias"):
@@ -65,7 +65,7 @@ def test_a_missing_a_stray_and_a_misshapen_key_are_each_named(published):
         _load(model, {**state, "mask_emb": torch.empty(5, device="meta")})
 
 
-def test_no_teacher_kernel_is_a_parameter_or_buffer():
+def test_teachers_have_no_parameters_or_buffers():
     fields = {"encoder_embed_dim": 16, "encoder_attention_heads": 4, "encoder_layers": 1, "encoder_ffn_embed_dim": 16}
     config = MERTConfig(
         label_rate=75.0, audio_cqt_loss_m=True, audio_mel_loss_m=True, feature_extractor_cqt=True, **fields

@@ -1,4 +1,4 @@
-"""The fused AdamW: fairseq's Adam but for epsilon, and each loads the other's checkpoints."""
+"""FusedAdamW: equal to fairseq's Adam except for epsilon; each loads the other's checkpoints."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""One Slurm for all tests of this folder, and jobs on it."""
+"""One Slurm cluster for all tests of this folder, and jobs on it."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def slurm() -> Iterator[LocalSlurm]:
 
 @pytest.fixture(scope="session")
 def overrides(tmp_path_factory) -> list[str]:
-    """A tiny model on eight tracks; four updates of one rank, or two of two, are an epoch."""
+    """A tiny model on eight tracks; an epoch has four updates on one rank, two on two ranks."""
     corpus = make_tone_corpus(tmp_path_factory.mktemp("corpus"))
     return [
         f"task.data={corpus}", *SMALL, "dataset.max_tokens=48000", "checkpoint.save_interval_updates=1000",
@@ -37,7 +37,7 @@ def overrides(tmp_path_factory) -> list[str]:
 
 @pytest.fixture
 def wait(slurm) -> Callable[..., None]:
-    """Wait until something is so; what jobs logged is shown if it never is."""
+    """Wait until a condition is true; after the timeout, fail with the logs of the jobs."""
 
     def until(true: Callable[[], object], logs: Callable[[], str] = lambda: "") -> None:
         end = time.monotonic() + WAIT_SECONDS
@@ -51,7 +51,7 @@ def wait(slurm) -> Callable[..., None]:
 
 
 class Job:
-    """A batch job and what it wrote."""
+    """A batch job and its log."""
 
     def __init__(self, slurm: LocalSlurm, number: str, log: Path):
         self.slurm, self.number, self.log = slurm, number, log
@@ -71,7 +71,7 @@ class Job:
 
 @pytest.fixture
 def sbatch(slurm, repo_root, tmp_path) -> Callable[..., Job]:
-    """Submit from the checkout, for CPUs."""
+    """Submit a batch job for CPUs from the checkout."""
 
     def submit(*arguments: str) -> Job:
         log = tmp_path / f"job{time.monotonic_ns()}.log"

@@ -4,8 +4,8 @@
     python tests/slurm/local_slurm.py packages        # the command that installs them
     python tests/slurm/local_slurm.py run COMMAND...  # start it, run the command with it, stop it
 
-Each daemon has a host name and an /etc/hosts of its own, in namespaces: node1 and node2 resolve to 127.0.0.1 for the
-jobs, and nothing of the machine is changed.
+Each daemon has its own host name and /etc/hosts in a namespace. For the jobs, node1 and node2 resolve to 127.0.0.1. The
+machine itself is not changed.
 """
 
 import contextlib
@@ -28,20 +28,20 @@ IN_NAMESPACE = 'mount --bind "$0" /etc/hosts && hostname "$1" && shift && exec "
 
 
 def search_path() -> str:
-    """PATH with the folders where Debian puts daemons."""
+    """PATH with Debian's folders of daemons."""
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def missing() -> str | None:
-    """Why it cannot be started here, with the remedy; None if it can."""
+    """Why Slurm cannot start here, with the remedy; None if it can."""
     absent = [name for name in PROGRAMS if not shutil.which(name, path=search_path())]
     if absent:
         return f"found no {', '.join(absent)}. Install Slurm (Debian 12): {INSTALL}"
-    return None if os.geteuid() == 0 else "a Slurm of one's own needs root, for its namespaces"
+    return None if os.geteuid() == 0 else "a local Slurm needs root for its namespaces"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Free ports of this machine."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -50,12 +50,12 @@ def free_ports(count: int) -> list[int]:
 
 
 class LocalSlurm:
-    """The daemons and the environment for clients.
+    """The daemons, and the environment of clients.
 
     Args:
-        folder: for keys, state and logs; a short path, since sockets lie in it.
-        nodes: virtual nodes.
-        cpus: that each of them claims to have.
+        folder: for keys, state, logs and sockets; its path must be short.
+        nodes: number of virtual nodes.
+        cpus: of each node, as configured.
     """
 
     def __init__(self, folder: Path, nodes: int = 2, cpus: int = 4):
@@ -67,7 +67,7 @@ class LocalSlurm:
         self.environ |= {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": search_path()}
 
     def call(self, *command: str, check: bool = True) -> str:
-        """Run a client; gives what it prints."""
+        """Run a client command; returns its output."""
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -241,7 +241,7 @@ StorageLoc=slurm_acct
 
 
 def processes_of(node: str, folder: Path) -> Iterator[int]:
-    """Job steps and their processes on one of our nodes."""
+    """Job steps and their processes on one of the virtual nodes."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             variables = (entry / "environ").read_bytes().split(b"\0")
@@ -254,13 +254,13 @@ def processes_of(node: str, folder: Path) -> Iterator[int]:
 
 
 def _on(process: Path, node: str) -> bool:
-    """Whether a step manager belongs to a node: it holds the node's log open."""
+    """Whether a step manager belongs to a node, which is true if it has the node's log open."""
     return any(node in str(link.readlink()) for link in (process / "fd").iterdir() if link.is_symlink())
 
 
 @contextlib.contextmanager
 def running() -> Iterator[LocalSlurm]:
-    """A cluster in a temporary folder, ended and removed afterwards."""
+    """A cluster in a temporary folder, stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         cluster = LocalSlurm(Path(folder))
         try:
@@ -271,7 +271,7 @@ def running() -> Iterator[LocalSlurm]:
 
 
 def main(arguments: list[str]) -> int:
-    """The commands of the module's text."""
+    """Run the commands of the module docstring."""
     if arguments == ["packages"]:
         print(INSTALL)
         return 0

@@ -1,4 +1,4 @@
-"""Trainings and label jobs on a real Slurm: what is launched trains, and what is pushed aside or lost goes on."""
+"""Trainings and label jobs on a real Slurm: every launch trains or is refused; preempted and lost jobs continue."""
 
 import contextlib
 import os
@@ -27,27 +27,27 @@ def weights(folder: Path) -> tuple[int, dict[str, torch.Tensor]]:
 
 @pytest.fixture(scope="module")
 def long(overrides) -> list[str]:
-    """Enough updates to be disturbed in the middle."""
+    """Overrides for enough updates to interrupt the run in the middle."""
     return [*overrides, "optimization.max_update=400"]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(slurm, repo_root, long, tmp_path_factory) -> dict[str, torch.Tensor]:
-    """Parameters of two ranks that nothing happened to."""
+def uninterrupted(slurm, repo_root, long, tmp_path_factory) -> dict[str, torch.Tensor]:
+    """Parameters of an uninterrupted run on two ranks."""
     two_ranks = [*long, "distributed_training.distributed_world_size=2"]
     return train_here(slurm, repo_root, tmp_path_factory.mktemp("here"), two_ranks)
 
 
-def check_as_undisturbed(save_dir: Path, undisturbed: dict[str, torch.Tensor]) -> None:
-    """The same updates and, to 1e-6, the same parameters."""
+def check_equal(save_dir: Path, uninterrupted: dict[str, torch.Tensor]) -> None:
+    """Check for the same number of updates and, to 1e-6, the same parameters."""
     updates, found = weights(save_dir)
     assert updates == 400
-    for name, value in undisturbed.items():
+    for name, value in uninterrupted.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=name)
 
 
 def train_here(slurm, repo_root, save_dir: Path, arguments: list[str]) -> dict[str, torch.Tensor]:
-    """Train without Slurm; gives the parameters."""
+    """Train without Slurm; returns the parameters."""
     command = ["fairseq-hydra-train", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m"]
     environ = {name: value for name, value in slurm.environ.items() if name != "SLURM_CONF"}
     done = subprocess.run(
@@ -61,24 +61,29 @@ def train_here(slurm, repo_root, save_dir: Path, arguments: list[str]) -> dict[s
     return weights(save_dir)[1]
 
 
-def test_every_layout_trains_its_ranks_or_refuses(sbatch, wait, overrides, tmp_path):
+def test_every_layout_trains_its_ranks_or_is_refused(sbatch, wait, overrides, tmp_path):
     few = [*overrides, "optimization.max_update=3"]
     four = sbatch("--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", TRAIN, "mert_95m",
                   f"checkpoint.save_dir={tmp_path}/four", *few)  # fmt: skip
     two = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", TRAIN, "mert_95m",
                  f"checkpoint.save_dir={tmp_path}/two", *few)  # fmt: skip
     command = "fairseq-hydra-train --config-dir $PWD/config/pretrain --config-name mert_95m common.cpu=true task.data=x"
-    forgot = sbatch("--ntasks=2", "--cpus-per-task=1", f"--wrap={command}")
-    stated = sbatch("--ntasks=1", f"--wrap=srun {command} distributed_training.distributed_world_size=4")
-    for job in (four, two, forgot, stated):
+    without_srun = sbatch("--ntasks=2", "--cpus-per-task=1", f"--wrap={command}")
+    wrong_size = sbatch("--ntasks=1", f"--wrap=srun {command} distributed_training.distributed_world_size=4")
+    for job in (four, two, without_srun, wrong_size):
         wait(job.ended, lambda job=job: job.output)
-    assert [job.state for job in (four, two, forgot, stated)] == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
+    assert [job.state for job in (four, two, without_srun, wrong_size)] == [
+        "COMPLETED",
+        "COMPLETED",
+        "FAILED",
+        "FAILED",
+    ]
     assert "4 rank(s), started by srun (2 nodes, 4 tasks): ranks 0 to 1 on node1" in four.output
     assert "4 rank(s) x 1 step(s) x 48000 samples = 8.0 s of audio" in four.output
     assert "2 rank(s), started by srun (2 nodes, 2 tasks): rank 0 on node1 (CPU x86_64); rank 1 on node2" in two.output
     assert weights(tmp_path / "four")[0] == weights(tmp_path / "two")[0] == 3
-    assert "has 2 tasks, but this process is none of them" in forgot.output
-    assert "distributed_world_size=4, but srun (1 nodes, 1 tasks) started 1 ranks" in stated.output
+    assert "has 2 tasks, but this process is not one of them" in without_srun.output
+    assert "distributed_world_size=4, but srun (1 nodes, 1 tasks) started 1 ranks" in wrong_size.output
 
 
 def test_a_sweep_of_two_jobs_has_two_folders(slurm, repo_root, overrides, tmp_path):
@@ -95,7 +100,7 @@ def test_a_sweep_of_two_jobs_has_two_folders(slurm, repo_root, overrides, tmp_pa
     assert not torch.equal(one["final_proj.weight"], other["final_proj.weight"])
 
 
-def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(sbatch, wait, long, undisturbed, tmp_path):
+def test_a_preempted_job_continues_and_ends_like_an_uninterrupted_one(sbatch, wait, long, uninterrupted, tmp_path):
     ours = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", TRAIN, "mert_95m",
                   f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
     wait(lambda: "train_inner" in ours.output, lambda: ours.output)
@@ -107,23 +112,23 @@ def test_a_job_pushed_aside_goes_on_and_ends_as_if_nothing_had_been(sbatch, wait
     assert "SIGTERM: saving update" in ours.output
     assert f"requeueing job {ours.number}" in ours.output
     assert "Loaded checkpoint" in ours.output
-    check_as_undisturbed(tmp_path / "ours", undisturbed)
+    check_equal(tmp_path / "ours", uninterrupted)
 
 
 @pytest.mark.parametrize("name", ["USR2", "TERM"])
-def test_ranks_of_torchrun_save_before_it_ends_them(sbatch, wait, long, undisturbed, tmp_path, name):
-    """Slurm signals torchrun too: it may not die of SIGUSR2, since its step would end within KillWait."""
+def test_ranks_of_torchrun_save_before_torchrun_ends_them(sbatch, wait, long, uninterrupted, tmp_path, name):
+    """Slurm signals torchrun too. SIGUSR2 must not end it, because its step would then end within KillWait."""
     job = sbatch("--nodes=2", "--cpus-per-task=2", "--export=ALL,NPROC=1", TORCHRUN, "mert_95m",
                  f"checkpoint.save_dir={tmp_path}/ours", *long)  # fmt: skip
     wait(lambda: "train_inner" in job.output, lambda: job.output)
     job.slurm.call("scancel", f"--signal={name}", job.number)
     wait(job.ended, lambda: job.output)
     assert job.state == "COMPLETED", job.output
-    assert "2 rank(s), started by torchrun" in job.output  # which ranks are whose is settled when they meet
+    assert "2 rank(s), started by torchrun" in job.output  # the order of ranks is decided at the rendezvous
     assert f"SIG{name}: saving update" in job.output
     assert "User defined signal 2" not in job.output
     assert "Loaded checkpoint" in job.output
-    check_as_undisturbed(tmp_path / "ours", undisturbed)
+    check_equal(tmp_path / "ours", uninterrupted)
 
 
 def test_a_killed_rank_ends_its_job_at_once(sbatch, wait, long, tmp_path):
@@ -136,7 +141,7 @@ def test_a_killed_rank_ends_its_job_at_once(sbatch, wait, long, tmp_path):
     assert job.state == "FAILED"
 
 
-def test_a_training_goes_on_when_a_node_was_lost(slurm, sbatch, wait, long, undisturbed, tmp_path):
+def test_a_training_continues_after_a_node_is_lost(slurm, sbatch, wait, long, uninterrupted, tmp_path):
     job = sbatch("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", TRAIN, "mert_95m",
                  f"checkpoint.save_dir={tmp_path}/ours", *long, "checkpoint.save_interval_updates=10")  # fmt: skip
     wait(lambda: "Saved checkpoint" in job.output, lambda: job.output)
@@ -145,10 +150,10 @@ def test_a_training_goes_on_when_a_node_was_lost(slurm, sbatch, wait, long, undi
     wait(job.ended, lambda: job.output)
     assert job.state == "COMPLETED", job.output
     assert "Loaded checkpoint" in job.output
-    check_as_undisturbed(tmp_path / "ours", undisturbed)
+    check_equal(tmp_path / "ours", uninterrupted)
 
 
-def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, long, repo_root, tmp_path):
+def test_a_job_at_its_time_limit_is_requeued_through_submitit(slurm, wait, long, repo_root, tmp_path):
     sweep = subprocess.Popen(
         ["fairseq-hydra-train", "-m", f"--config-dir={repo_root}/config/pretrain", "--config-name=mert_95m",
          "+run=slurm", f"hydra.sweep.dir={tmp_path}/sweep", "hydra.launcher.gpus_per_node=null",
@@ -162,7 +167,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, lo
 
     wait(lambda: "train_inner" in output(), output)
     (rank,) = slurm.pythons()
-    os.kill(rank, signal.SIGSTOP)  # Slurm looks at time limits every half minute: the training has to outlast that
+    os.kill(rank, signal.SIGSTOP)  # Slurm checks time limits every half minute; the training must not end before
     job = slurm.call("squeue", "-h", "--name=timed", "-o", "%A").strip()
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=2")
     wait(lambda: was_sent(signal.SIGUSR2, rank), output)
@@ -179,7 +184,7 @@ def test_a_job_whose_time_is_up_is_queued_again_through_submitit(slurm, wait, lo
 
 
 def was_sent(number: signal.Signals, process: int) -> bool:
-    """Whether a signal waits for a process that stands still, or has made it go on and leave."""
+    """Whether a signal is pending for a stopped process, or the process has already ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except FileNotFoundError:
@@ -188,7 +193,7 @@ def was_sent(number: signal.Signals, process: int) -> bool:
     return any(int(mask, 16) >> (number - 1) & 1 for mask in pending)
 
 
-def test_labels_of_a_lost_node_equal_those_made_here(slurm, wait, repo_root, tmp_path):
+def test_labels_of_a_job_that_lost_a_node_equal_local_ones(slurm, wait, repo_root, tmp_path):
     manifest = write_audio(tmp_path, [24_000 + 97 * track for track in range(400)])
     teacher = write_teacher(tmp_path)
     here = LabelJob(manifest, tmp_path, "rvq", TeacherSource(str(teacher)), "both")
@@ -207,7 +212,7 @@ def test_labels_of_a_lost_node_equal_those_made_here(slurm, wait, repo_root, tmp
     node = dict(line.split() for line in lost.splitlines())["1"]
     slurm.fail_node(node)
     slurm.revive_node(node)
-    output, _ = command.communicate(timeout=300)  # Slurm lets a lost job rest for two minutes
+    output, _ = command.communicate(timeout=300)  # Slurm waits two minutes before it restarts a lost job
     assert command.returncode == 0, output
     restarted = [log for log in there.glob("label-jobs/*_1/*log.out") if log.read_text().count("Loading pickle") == 2]
     assert restarted

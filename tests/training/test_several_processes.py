@@ -10,7 +10,7 @@ from training.conftest import torchrun
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 
-# All eight clips in one update; what is drawn a process (dropout, mixture) is off.
+# All eight clips in one update; random parts that each process samples (dropout, mixture) are off.
 ONE_BATCH = [
     "model.dropout=0",
     "model.attention_dropout=0",
@@ -19,10 +19,10 @@ ONE_BATCH = [
     "model.encoder_layerdrop=0",
     "model.mixture_prob=-1",
 ]
-# Each clip has two spans of five masked frames, since the feature penalty is a mean over a process's clips weighed by
-# its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding is not blown up
-# where the gradient is zero.
-ONE_LAW = [
+# Each clip has two spans of five masked frames, because the feature penalty is a mean over the clips of a process,
+# weighted by its masked frames. Adam's large epsilon makes its step proportional to the gradient, so that rounding
+# errors do not grow where the gradient is zero.
+SAME_BATCHES = [
     *ONE_BATCH,
     "optimization.max_update=5",
     "checkpoint.no_epoch_checkpoints=false",
@@ -37,7 +37,7 @@ ONE_LAW = [
 
 @pytest.mark.slow
 def test_gradients_of_1_2_and_4_ranks_are_equal(train, tmp_path):
-    """Clips have as many masked frames as they drew, so that only a norm over all ranks' frames gives this."""
+    """Clips differ in their number of masked frames, so only a normalisation over the frames of all ranks passes."""
     gradients = {}
     for ranks in (1, 2, 4):
         file = tmp_path / f"gradients{ranks}.pt"
@@ -62,10 +62,10 @@ def test_gradients_of_1_2_and_4_ranks_are_equal(train, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "max_tokens"), [(2, 96_000), (4, 48_000)])
 def test_parameters_equal_those_of_one_process_on_the_joined_batch(train, ranks, max_tokens):
-    one = train(*ONE_LAW, "dataset.max_tokens=192000", save_dir="one")
+    one = train(*SAME_BATCHES, "dataset.max_tokens=192000", save_dir="one")
     assert one.status == 0, one.output
     world = f"distributed_training.distributed_world_size={ranks}"
-    two = train(*ONE_LAW, f"dataset.max_tokens={max_tokens}", world, save_dir="two")
+    two = train(*SAME_BATCHES, f"dataset.max_tokens={max_tokens}", world, save_dir="two")
     assert two.status == 0, two.output
     start, end_one, end_two = (
         read_checkpoint(run.save_dir / name)["model"]
@@ -82,7 +82,7 @@ def test_parameters_equal_those_of_one_process_on_the_joined_batch(train, ranks,
 
 @pytest.mark.slow
 def test_a_rank_with_padding_and_one_without_train_together(train, tmp_path):
-    """One of two batches is padded: fairseq sums tensors and numbers apart, so both must log the same kinds."""
+    """One of two batches is padded. fairseq sums tensors and numbers separately: both ranks must log the same types."""
     corpus = write_corpus(tmp_path / "music", [24_000] * 4 + [23_000, 22_500] * 2, columns=("rvq_0", "rvq_1"))
     run = train(
         f"task.data={corpus}", "task.pad_audio=true", "optimization.max_update=3", "checkpoint.no_save=true",
@@ -100,4 +100,4 @@ def test_a_loss_that_is_not_finite_on_one_rank_ends_all_ranks_together_and_names
     assert max(run.losses) == 2
     found = re.findall(r"FloatingPointError: (the loss is not finite .*?}})", run.output)
     assert set(found) == {"the loss is not finite at update 2: {'rank 1': {'loss_cqt_pred_m': nan}}"}
-    assert len(found) >= 2, "each rank says so"
+    assert len(found) >= 2, "each rank reports it"
