@@ -67,7 +67,9 @@ def install() -> None:
     )
     checkpoint_utils.load_checkpoint = resuming.load_with_fallback(checkpoint_utils.load_checkpoint)
     fairseq_train.validate_and_save = training_stats.flush_after_epoch(stop_on_signal(fairseq_train.validate_and_save))
-    fairseq_train.validate = training_stats.ignore_nonfinite_losses(fairseq_train.validate)
+    fairseq_train.validate = training_stats.flush_before_validation(
+        training_stats.ignore_nonfinite_losses(fairseq_train.validate)
+    )
     for owner, name, replacement in TRAINING:
         setattr(owner, name, replacement)
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
