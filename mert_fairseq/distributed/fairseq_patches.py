@@ -72,8 +72,8 @@ def install() -> None:
     )
     checkpoint_utils.load_checkpoint = resuming.load_with_fallback(checkpoint_utils.load_checkpoint)
     fairseq_train.validate_and_save = training_stats.flush_after_epoch(stop_on_signal(fairseq_train.validate_and_save))
-    fairseq_train.validate = dashboards.draw_after_validation(
-        training_stats.ignore_nonfinite_losses(fairseq_train.validate)
+    fairseq_train.validate = training_stats.flush_before_validation(
+        dashboards.draw_after_validation(training_stats.ignore_nonfinite_losses(fairseq_train.validate))
     )
     for owner, name, replacement in TRAINING:
         setattr(owner, name, replacement)
