@@ -13,7 +13,8 @@ checkpoint_utils:
 fairseq_cli.train:
 ``validate_and_save``               wrapped by ``stopping``       saves and exits on a stop signal
 ..                                  and ``training_stats``        reads all pending logged values when an epoch ends
-``validate``                        wrapped by ``training_stats`` a loss that is not finite is ignored
+``validate``                        wrapped by ``training_stats`` reads all pending logged values; a non-finite loss is
+                                                                  ignored
 ..                                  and ``dashboards``            draws the task's picture afterwards
 trainer.Trainer:
 ``train_step``,                     ``gradient_norm``             one read per update; an error on all ranks that names
