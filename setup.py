@@ -43,6 +43,7 @@ setup(
         "encodec>=0.1.1",  # the teacher of the published recipes; brings torchaudio, which it imports
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "tensorboardX>=2.6",  # writes event files; 90 kB. fairseq asks for it at every start if it is missing
         "wrapt>=1.15",
     ],
     entry_points={
@@ -60,6 +61,7 @@ setup(
     extras_require={
         "hf": ["transformers>=4.40", "safetensors>=0.4"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.3", "transformers>=4.40", "safetensors>=0.4"],
+        "log": ["tensorboard>=2.16", "wandb>=0.17"],  # the viewer of event files, and Weights & Biases
         "hdf5": ["h5py>=3.9"],
         "probe": ["mir_eval>=0.7", "torchaudio>=2.6"],  # torchaudio: VocalSet's silence is trimmed as MARBLE does
         "explore": ["seaborn>=0.13"],  # preprocess/explore_fma.py

@@ -1,4 +1,4 @@
-"""What the commands' parsers share: how help is shown, numbers above 0, and how many processes to start."""
+"""Shared by the argument parsers of all commands: help format, types for positive numbers, number of workers."""
 
 import argparse
 import math
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Descriptions as they are written, and behind each option the default that it has."""
+    """Help with descriptions as written, and the default after each option."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        """The text of an option, which argparse then fills in."""
+        """Help text of an option, before argparse fills in its values."""
         help_text, default = action.help or "", action.default
         shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
         says_nothing = default is None or default is False or shown in ("", argparse.SUPPRESS)
@@ -21,14 +21,14 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def default_workers() -> int:
-    """The cores that this process may use: on a cluster, fewer than the machine has."""
+    """Number of cores that this process may use; on a cluster, this can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def positive_int(text: str) -> int:
-    """An option's type: a whole number above 0."""
+    """Option type: a whole number above 0."""
     number = int(text) if text.isdecimal() else 0
     if number == 0:
         raise argparse.ArgumentTypeError(f"found {text}, expected a whole number above 0")
@@ -36,7 +36,7 @@ def positive_int(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
-    """An option's type: a number above 0."""
+    """Option type: a number above 0."""
     try:
         number = float(text)
     except ValueError:
@@ -47,18 +47,18 @@ def positive_float(text: str) -> float:
 
 
 def check_checkout(script: str) -> None:
-    """Stop if a script lies in one checkout and the library that it imports in another.
+    """Stop if a script and the library that it imports are in different checkouts.
 
     Args:
-        script: its ``__file__``.
+        script: ``__file__`` of the script.
 
     Raises:
-        SystemExit: with both places and the remedy.
+        SystemExit: with both paths and the remedy.
     """
     checkout = Path(script).resolve().parent.parent
     library = Path(__file__).resolve().parent
     if (checkout / library.name).is_dir() and (checkout / library.name) != library:
         raise SystemExit(
             f"{script} belongs to the checkout {checkout}, but Python imports {library.name} from {library.parent}. "
-            f"Start the script of that one, or this one with PYTHONPATH={shlex.quote(str(checkout))}."
+            f"Start the script of that checkout, or this script with PYTHONPATH={shlex.quote(str(checkout))}."
         )

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole, and cells of tables that hold any name."""
+"""Write files and folders atomically, and escape text for table cells."""
 
 import shutil
 import unicodedata
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Write to the yielded temporary path beside ``path``; it takes the name of ``path`` if nothing was raised.
+    """Write to the yielded temporary path beside ``path``; it is renamed to ``path`` if no exception is raised.
 
-    A killed process leaves the temporary file; the next attempt overwrites it.
+    If the process is killed, the temporary file stays until the next attempt overwrites it.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -24,12 +24,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """Fill the yielded temporary folder beside ``path``; it takes the name of ``path`` if nothing was raised.
+    """Write to the yielded temporary folder beside ``path``; it is renamed to ``path`` if no exception is raised.
 
-    A killed process leaves the temporary folder; the next attempt replaces it.
+    If the process is killed, the temporary folder stays until the next attempt replaces it.
 
     Raises:
-        FileExistsError: if there is a file or a folder with content at ``path``.
+        FileExistsError: if ``path`` is a file, or a folder that is not empty.
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -45,19 +45,19 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
-    """Write UTF-8 text, a line end after each line; an old file stays until the new one is whole."""
+    """Write UTF-8 text with a line end after each line; replaces an existing file only when complete."""
     with replacing(path) as partial:
         partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def escape(text: str) -> str:
-    r"""One table cell: backslashes, tabs, line ends and other controls as in Python, bytes not in UTF-8 as ``\xNN``."""
+    r"""Escape text for a table cell: backslashes and controls as in Python, bytes that are not UTF-8 as ``\xNN``."""
     cells = []
     for character in text:
         code = ord(character)
         if character == "\\":
             cells.append("\\\\")
-        elif 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's stand-in for a byte that is not UTF-8
+        elif 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's character for a byte that is not UTF-8
             cells.append(f"\\x{code - 0xDC00:02x}")
         elif unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
             cells.append(character.encode("unicode_escape").decode("ascii"))

@@ -1,4 +1,4 @@
-"""Options: fields of fairseq's configurations, lists that recipes write as text, and what is refused."""
+"""Fields of fairseq configurations, lists that recipes write as text, and options that must keep their default."""
 
 import ast
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from typing import Any
 
 
 def option(default: Any, help_text: str) -> Any:
-    """A field of a configuration: its default, and what ``--help`` says of it."""
+    """A field of a configuration with its default and its text for ``--help``."""
     return field(default=default, metadata={"help": help_text})
 
 
 def number_list(name: str, text: str | Sequence[float]) -> list[float]:
-    """Read ``"[8000, 24000]"``, or a list that is one already.
+    """Read a list of numbers from text such as ``"[8000, 24000]"``.
 
     Args:
         name: of the option, for the message.
-        text: a Python list or tuple of numbers.
+        text: a Python list or tuple of numbers, as text or as it is.
 
     Raises:
-        ValueError: if it is anything else.
+        ValueError: for any other value.
     """
     try:
         values = ast.literal_eval(text) if isinstance(text, str) else list(text)
@@ -32,14 +32,14 @@ def number_list(name: str, text: str | Sequence[float]) -> list[float]:
     return list(values)
 
 
-def refuse_changed(options: Sequence[tuple[str, object, object, str]]) -> None:
-    """Refuse options that have no effect here, unless they stand at their default.
+def require_defaults(options: Sequence[tuple[str, object, object, str]]) -> None:
+    """Check that options without effect here have their default value.
 
     Args:
         options: (name, value, default, remedy).
 
     Raises:
-        ValueError: naming the first option that was changed, what it is, and what to do instead.
+        ValueError: naming the first changed option, its value, and the remedy.
     """
     for name, value, default, remedy in options:
         if value != default:

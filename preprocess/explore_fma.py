@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Look at FMA's metadata: tables, missing values, genres, durations, licences, features, as an HTML page with pictures.
+"""Report FMA's metadata as an HTML page with pictures: tables, missing values, genres, durations, licences, features.
 
     python preprocess/explore_fma.py data/fma/fma_metadata --out exp/fma_report     # 40 s, 2.7 GB of memory
 
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Parse, explore, print; returns the exit status."""
     options = parser().parse_args(arguments)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # else it tells of each font where others log all
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # else it logs every font
 
     def write_report() -> str:
         try:

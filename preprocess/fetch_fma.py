@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Download FMA's archives, check their SHA-1, unpack them; goes on where it was interrupted.
+"""Download FMA's archives, check their SHA-1, unpack them. After an interruption, the same command resumes.
 
-    python preprocess/fetch_fma.py metadata small --to data/fma      # 7.6 GiB down, 15.5 GiB in all
+    python preprocess/fetch_fma.py metadata small --to data/fma      # downloads 7.6 GiB, needs 15.5 GiB
     python preprocess/fetch_fma.py metadata small --to data/fma --step unpack
 
-The archives: metadata (342 MiB), small (7.2 GiB), medium (22 GiB), large (93 GiB), full (879 GiB). Each track is under
+The archives: metadata (342 MiB), small (7.2 GiB), medium (22 GiB), large (93 GiB), full (879 GiB). Each track has
 the licence that its artist chose; see mert_fairseq/fma/__init__.py.
 """
 
@@ -23,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("archives", nargs="+", choices=ARCHIVES, help="which archives")
     options.add_argument("--to", type=Path, required=True, metavar="DIR", help="gets the zip files and their folders")
-    options.add_argument("--step", choices=("all", "download", "unpack"), default="all", help="do only one of the two")
+    options.add_argument(
+        "--step", choices=("all", "download", "unpack"), default="all", help="one of the two steps only"
+    )
     options.add_argument("--url", default=DOWNLOAD_URL, help="of a mirror with the same files")
     return options
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""A table of paths and genres, and the manifests of any music -> genre labels for the task genre_audio.
+"""Turn a table of paths and genres into genre labels for the manifests of any music (task genre_audio).
 
     python preprocess/make_manifest.py ~/music data/mine --convert-to data/mine/audio
     python preprocess/label_genres.py data/mine genres.tsv
 
 The table has a header and is separated by tabs: path (relative to the music folder), genre (several: Folk|Blues) and,
-if it is to divide the tracks, split (train, valid or test); new manifests then go to --out. See docs/genre.md.
-Exit status: 0 written, 1 nothing matches or wrong input, 2 wrong options.
+optionally, split (train, valid or test); with splits, new manifests are written to --out. See docs/genre.md.
+Exit status: 0 success, 1 nothing matches or wrong input, 2 wrong options.
 """
 
 import argparse
@@ -23,8 +23,10 @@ from mert_fairseq.preprocessing.genre_table import label_genres
 def parser() -> argparse.ArgumentParser:
     """The options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
-    options.add_argument("data_dir", type=Path, help="holds {train,valid,test}.tsv, as make_manifest.py writes them")
-    options.add_argument("table", type=Path, help="path, genre and, if wanted, split, with a header, by tabs")
+    options.add_argument("data_dir", type=Path, help="contains {train,valid,test}.tsv, as written by make_manifest.py")
+    options.add_argument(
+        "table", type=Path, help="path, genre and, optionally, split; with a header, separated by tabs"
+    )
     options.add_argument("--out", type=Path, help="gets manifests of the table's splits, and genres/")
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return options

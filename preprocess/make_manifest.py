@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Any folder of music -> {train,valid}.tsv with sidecars, rejects.tsv, tracks.tsv, and, on request, converted audio.
+"""Turn a folder of music into {train,valid}.tsv with sidecars, rejects.tsv, tracks.tsv and, if asked, converted audio.
 
     python preprocess/make_manifest.py ~/music data/mine --convert-to data/mine/audio --valid-fraction 0.05
     mert-check-data data/mine
 
-Decodes every file once, at about 150 times real time a process. Interrupted, it resumes: type the same command again.
-Exit status: 0 written, 1 nothing usable or wrong input, 2 wrong options, 130 interrupted. See docs/data.md.
+Decodes every file once, at about 150 times real time per process. After an interruption, the same command resumes.
+Exit status: 0 success, 1 nothing usable or wrong input, 2 wrong options, 130 interrupted. See docs/data.md.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from mert_fairseq.preprocessing.cli_options import ExaminationBar, add_conversio
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; their defaults are the library's."""
+    """The options; defaults are those of the library."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=Help)
     options.add_argument("audio_dir", type=Path, help="folder of music, searched to any depth, links followed")
     options.add_argument("out_dir", type=Path, help="gets the manifests, rejects.tsv, tracks.tsv and ingest.jsonl")
-    options.add_argument("--valid-fraction", type=float, default=0.02, help="share of the music to hold out; 0: none")
-    options.add_argument("--seed", type=int, default=0, help="of the draw of what is held out")
+    options.add_argument("--valid-fraction", type=float, default=0.02, help="share of the music for valid.tsv; 0: none")
+    options.add_argument("--seed", type=int, default=0, help="of the draw of the valid tracks")
     options.add_argument(
         "--group-by",
         default="folder",
-        help="what stays on one side of the split: folder (the parent folder), file, or N (the first N folders of the "
+        help="what stays in one split: folder (the parent folder), file, or N (the first N folders of the "
         "path; 1 keeps the artist of artist/album/track together)",
     )
     add_conversion_options(options, "write mono 16-bit files at --sample-rate here", min_seconds=1.0)

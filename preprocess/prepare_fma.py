@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""FMA's tables and audio -> {train,valid,test}.tsv in the official splits, 24 kHz audio, genre labels, rejects.
+"""Turn FMA's tables and audio into {train,valid,test}.tsv in the official splits, 24 kHz audio, genre labels, rejects.
 
     python preprocess/prepare_fma.py data/fma/fma_metadata data/fma/fma_small data/fma_small --subset small
     mert-check-data data/fma_small
 
-Decodes everything once (about 300 times real time a process: 7 minutes for small on 2 cores), resumes if interrupted:
-type the same command. --plan-only tells in seconds what would be taken. Frame labels come next.
+Decodes every file once (about 300 times real time per process: 7 minutes for small on 2 cores). After an interruption,
+the same command resumes. --plan-only shows in seconds what would be examined. The next step is frame labels.
 """
 
 import argparse
@@ -29,14 +29,18 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("metadata_dir", type=Path, help="unpacked fma_metadata: tracks.csv and genres.csv are read")
     options.add_argument("audio_dir", type=Path, help="unpacked fma_small, fma_medium, fma_large or fma_full")
     options.add_argument("out_dir", type=Path, help="gets manifests, genres/, rejects.tsv, tracks.tsv, attribution.tsv")
-    options.add_argument("--subset", choices=SUBSETS, default="small", help="with all smaller ones; large is all")
-    options.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="official splits to take")
-    options.add_argument("--archive", choices=(*SUBSETS, "full"), help="which audio it is, if not that of --subset")
     options.add_argument(
-        "--require", nargs="+", choices=CONDITIONS, default=(), help="take only tracks whose licence allows this"
+        "--subset", choices=SUBSETS, default="small", help="includes all smaller ones; large is everything"
     )
-    options.add_argument("--keep-known-bad", action="store_true", help="try the files that are known to be broken")
-    options.add_argument("--keep-duplicates", action="store_true", help="keep tracks whose audio another track has too")
+    options.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="official splits to use")
+    options.add_argument("--archive", choices=(*SUBSETS, "full"), help="the audio archive, if not that of --subset")
+    options.add_argument(
+        "--require", nargs="+", choices=CONDITIONS, default=(), help="use only tracks whose licence allows this"
+    )
+    options.add_argument("--keep-known-bad", action="store_true", help="examine the files that are known to be broken")
+    options.add_argument(
+        "--keep-duplicates", action="store_true", help="keep tracks with the same audio as another track"
+    )
     # 5 s is a training crop
     add_conversion_options(options, "gets mono 16-bit files (default: OUT_DIR/audio)", min_seconds=5.0)
     options.add_argument(

@@ -1,4 +1,4 @@
-"""Music files for the tests of ingest: real encodings of seeded tones, and every kind of bad file."""
+"""Music files for the tests of preprocessing: real encodings of seeded tones, and every kind of bad file."""
 
 from pathlib import Path
 

@@ -14,13 +14,13 @@ def test_numbers_above_0_are_read():
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", ""])
-def test_other_numbers_are_no_count(text):
+def test_numbers_that_are_not_positive_integers_are_errors(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"found {text}, expected a whole number above 0"):
         positive_int(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "nan", "inf"])
-def test_other_numbers_are_no_amount(text):
+def test_numbers_that_are_not_positive_are_errors(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"found {text}, expected a number above 0"):
         positive_float(text)
 

@@ -88,7 +88,7 @@ def test_hop(sample_rate, rate, hop):
     assert hop_samples(sample_rate, rate) == hop
 
 
-def test_a_hop_of_no_whole_number_of_samples_is_refused():
+def test_a_hop_that_is_not_a_whole_number_of_samples_is_an_error():
     with pytest.raises(
         ValueError, match=r"label_rate 75 Hz does not divide sample_rate 16000 Hz.*such as 50 Hz at 16000 Hz"
     ):
@@ -111,7 +111,7 @@ def test_surplus_targets_and_frames_are_dropped():
     "", "[]", "[(512,10)]", "[(512,10,0)]", "[(512,10,-5)]", "[(512,10,5)", "__import__('os').system('true')",
     "[(512,10,5.0)]", "[(512,10,5)] - [(1,1,1)]",
 ])  # fmt: skip
-def test_conv_layers_that_do_not_parse_are_refused_with_an_example(text):
+def test_invalid_conv_layers_are_an_error_with_an_example(text):
     with pytest.raises(ValueError, match=r"conv_feature_layers: .*Expected a list of \(channels, kernel, stride\)"):
         parse_conv_layers(text)
 

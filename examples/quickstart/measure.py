@@ -19,10 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mert_fairseq.models.mert import MERTModel
+from mert_fairseq.tasks.cqt_picture import clean_cqt, cqt_and_prediction
 
 CLIP_SECONDS = 10
 MASKS_A_CLIP = 4  # a clip is measured under so many random masks
-MAX_MASKS = 40  # to have each frame of the pictured clip masked at least once
 Sample = dict[str, Any]
 
 
@@ -84,11 +84,6 @@ def clips(task: Any, split: str, limit: int) -> Iterator[Sample]:
         yield dataset.collater([dataset[int(index)]])
 
 
-def clean_cqt(model: MERTModel, source: Tensor, frames: int) -> Tensor:
-    """(F, bins) CQT of a batch of one int16 clip."""
-    return model.encoder_cqt_model.target(source.float() / 32768, frames)[0]
-
-
 @torch.no_grad()
 def measure(model: MERTModel, task: Any, split: str, limit: int) -> tuple[dict[str, Any], Sample]:
     """Figures over the split's masked frames, and the first clip for the pictures."""
@@ -105,24 +100,6 @@ def measure(model: MERTModel, task: Any, split: str, limit: int) -> tuple[dict[s
     if first is None:
         raise SystemExit(f"measure: split {split} has no clip; hold out more music (--valid-fraction).")
     return tally.figures(), first
-
-
-@torch.no_grad()
-def cqt_and_prediction(model: MERTModel, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """A clip's CQT and its prediction, (F, bins) each; every frame predicted while it was masked, mean over masks."""
-    net_input = sample["net_input"]
-    total: Any = 0.0
-    count: Any = 0
-    for draw in range(MAX_MASKS):
-        seeds = net_input["clip_seeds"] + draw
-        masked = model(**{**net_input, "clip_seeds": seeds}, target_list=sample["target_list"])["mask_indices"]
-        encoded = model(net_input["source"], mask_indices=masked, features_only=True)["x"][0]
-        total = total + model.encoder_cqt_model.fc(encoded) * masked[0, :, None]
-        count = count + masked[0].int()
-        if bool((count > 0).all()):
-            break
-    prediction = total / count[:, None]  # a frame that no mask hit stays NaN: white in the picture
-    return clean_cqt(model, net_input["source"], len(prediction)).numpy(), prediction.numpy()
 
 
 @torch.no_grad()

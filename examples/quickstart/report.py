@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrograms
+from mert_fairseq.reporting.figures import draw_bars, draw_curves, draw_spectrograms, log_magnitudes, note_ticks
 from mert_fairseq.reporting.page import Page
 from mert_fairseq.reporting.training_log import Curve, TrainingLog
 
-C_HZ = {f"C{octave}": 261.626 * 2.0 ** (octave - 4) for octave in range(1, 8)}
 CLEARLY_ABOVE = 1.5  # times the most frequent code's share: more than the luck of the masks
 Measurements = dict[str, Any]
 
@@ -109,7 +108,7 @@ def draw_held_out(page: Page, folder: Path, figures: Measurements) -> None:
     page.picture(draw_bars(folder / "bars.png", figures["labels"], bars, title=text, ylabel="share"), text)
     seconds = figures["seconds_pictured"]
     with np.load(folder / "measurements.npz") as arrays:
-        cqt = {name: _log(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
+        cqt = {name: log_magnitudes(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
         notes = note_ticks(arrays["cqt_hz"])
         layers = {f"layer {number}": layer for number, layer in enumerate(arrays["features"], start=1)}
     page.picture(
@@ -124,15 +123,6 @@ def draw_held_out(page: Page, folder: Path, figures: Measurements) -> None:
         ),
         "Features of the same clip, nothing masked.",
     )
-
-
-def note_ticks(cqt_hz: np.ndarray) -> dict[str, float]:
-    """The bins of the notes C1 to C7 by name and frequency; (bins,) Hz."""
-    return {f"{note}, {hz:.0f} Hz": int(np.abs(cqt_hz - hz).argmin()) for note, hz in C_HZ.items()}
-
-
-def _log(magnitudes: np.ndarray) -> np.ndarray:
-    return np.log10(np.maximum(magnitudes, 1e-2))
 
 
 def build(folder: Path, logs: list[Path], checked: bool) -> tuple[Path, list[str]]:

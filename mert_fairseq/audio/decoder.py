@@ -1,4 +1,4 @@
-"""Open a file with libsndfile according to its content, whatever its name or its container says."""
+"""Open a file with libsndfile by its content, not by its name or container."""
 
 import os
 from contextlib import ExitStack

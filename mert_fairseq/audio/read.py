@@ -22,7 +22,7 @@ MPEG_DELAY_SAMPLES = 5 * 1152  # the decoder's delay, and a cut last frame
 
 
 class AudioError(ValueError):
-    """A file cannot be read as asked: the message says which file, what was found and the remedy."""
+    """A file cannot be read; the message names the file, what was found and the remedy."""
 
 
 class TruncatedAudioError(AudioError):
@@ -186,7 +186,7 @@ def count_samples(path: str | Path) -> int:
 
 
 def decodable_samples(path: str | Path, source: SplicedFile) -> int:
-    """Count the samples per channel that decode, whatever length is stated, in bounded memory.
+    """Count the samples per channel that decode, ignoring the stated length, in bounded memory.
 
     Args:
         path: of the file, for messages.

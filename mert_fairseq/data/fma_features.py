@@ -1,4 +1,4 @@
-"""Public names of the genre classifiers on FMA's feature table (docs/genre.md); the code is in genre/features."""
+"""Public names of the genre classifiers on FMA's feature table (docs/genre.md). The code is in genre/features."""
 
 from mert_fairseq.genre.features.dataset import FMADataset
 from mert_fairseq.genre.features.fma_tracks import LabelledTracks, labelled_tracks

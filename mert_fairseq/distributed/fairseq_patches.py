@@ -13,7 +13,9 @@ checkpoint_utils:
 fairseq_cli.train:
 ``validate_and_save``               wrapped by ``stopping``       saves and exits on a stop signal
 ..                                  and ``training_stats``        reads all pending logged values when an epoch ends
-``validate``                        wrapped by ``training_stats`` a loss that is not finite is ignored
+``validate``                        wrapped by ``training_stats`` reads all pending logged values; a non-finite loss is
+                                                                  ignored
+..                                  and ``dashboards``            draws the task's picture afterwards
 trainer.Trainer:
 ``train_step``,                     ``gradient_norm``             one read per update; an error on all ranks that names
 ``clip_grad_norm``,                                               the terms of the loss that are not finite
@@ -22,6 +24,9 @@ trainer.Trainer:
 ``_fast_stat_sync_sum``,                                          read once per logging interval
 ``_reduce_and_log_stats``
 ``_build_optimizer``                ``resuming``                  ``adam`` and ``fused_adamw`` load each other's state
+logging.progress_bar:
+``_log_to_tensorboard``,            ``dashboards``                readable names; a full disk does not stop the training
+``_log_to_wandb``
 optim:
 ``FP16Optimizer``                   ``half_precision``            saves the float32 weights; copies with few kernels
 ``AMPOptimizer.step``               ``half_precision``            divides by the loss scale only once
@@ -38,7 +43,7 @@ from fairseq.distributed import utils as fairseq_distributed
 
 from mert_fairseq.checkpointing import resuming
 from mert_fairseq.checkpointing.saving import SafePathManager, keep_update_files, save_or_log, write_checkpoint
-from mert_fairseq.distributed import gradient_norm, training_stats
+from mert_fairseq.distributed import dashboards, gradient_norm, training_stats
 from mert_fairseq.distributed.stopping import stop_on_signal
 from mert_fairseq.optimizers import half_precision
 
@@ -48,6 +53,7 @@ TRAINING = [
     *training_stats.REPLACED,
     *resuming.REPLACED,
     *half_precision.REPLACED,
+    *dashboards.REPLACED,
 ]
 _installed = False
 
@@ -67,7 +73,9 @@ def install() -> None:
     )
     checkpoint_utils.load_checkpoint = resuming.load_with_fallback(checkpoint_utils.load_checkpoint)
     fairseq_train.validate_and_save = training_stats.flush_after_epoch(stop_on_signal(fairseq_train.validate_and_save))
-    fairseq_train.validate = training_stats.ignore_nonfinite_losses(fairseq_train.validate)
+    fairseq_train.validate = training_stats.flush_before_validation(
+        dashboards.draw_after_validation(training_stats.ignore_nonfinite_losses(fairseq_train.validate))
+    )
     for owner, name, replacement in TRAINING:
         setattr(owner, name, replacement)
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":

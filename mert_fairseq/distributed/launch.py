@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 from mert_fairseq.checkpointing.saving import raise_if_unsaved
 from mert_fairseq.distributed import fairseq_patches, process_group
 from mert_fairseq.distributed.config_checks import add_hydra_names, check_ddp, check_user_dir, check_without_gpus
+from mert_fairseq.distributed.dashboards import check_dashboards
 from mert_fairseq.distributed.rank_layout import LaunchOptions, RankLayout, find_layout
 from mert_fairseq.distributed.stopping import STOP
 
@@ -35,6 +36,7 @@ def call_main(cfg: DictConfig, main: Callable[..., None], **kwargs: Any) -> None
         fairseq_call_main(cfg, main, **kwargs)
         return
     check_user_dir(cfg.common.user_dir)
+    check_dashboards(cfg)
     gpus = 0 if cfg.common.cpu else torch.cuda.device_count()
     layout = find_layout(_launch_options(cfg), os.environ, gpus)
     if gpus:

@@ -1,9 +1,9 @@
 """Logged values of updates: summed over ranks in one collective, read from the device once per logging interval.
 
 fairseq reads every logged value in every update, and each read waits for the device. Here the values of an update stay
-on the device until fairseq prints (``common.log_interval``), an epoch ends or a checkpoint is saved. Then all are read
-at once and added to fairseq's meters, one update after the other, as in fairseq. The first update is read immediately,
-because fairseq starts its timers there. ``REPLACED`` lists the trainer's methods that are replaced.
+on the device until fairseq prints (``common.log_interval``), validates, ends an epoch or saves a checkpoint. Then all
+are read at once and added to fairseq's meters, one update after the other, as in fairseq. The first update is read
+immediately, because fairseq starts its timers there. ``REPLACED`` lists the trainer's methods that are replaced.
 """
 
 import logging
@@ -132,6 +132,16 @@ def flush_after_epoch(validate_and_save: Callable[..., Any]) -> Callable[..., An
         return losses, should_stop
 
     return validate_save_and_flush
+
+
+def flush_before_validation(validate: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps fairseq's ``validate``: tasks may read the training means of the epoch in ``post_validate``."""
+
+    def flush_and_validate(cfg: Any, trainer: Trainer, *args: Any) -> Any:
+        flush(trainer)
+        return validate(cfg, trainer, *args)
+
+    return flush_and_validate
 
 
 def ignore_nonfinite_losses(validate: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:

@@ -24,14 +24,8 @@ BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
 RETRY_SECONDS = (1, 5, 30, 120)  # pauses before each retry after a broken connection
 RETRYABLE = (OSError, HTTPException)
-LOCAL_ERRORS = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-}  # of the folder or the disk; not retried
+# faults of the folder or the disk, not retried
+LOCAL_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DownloadError(OSError):

@@ -38,10 +38,7 @@ _OTHERS: list[tuple[str, Licence]] = [
     (r"cc0|zero", Licence("CC0", "", True, True, False)),
     (r"public domain", Licence("public domain", "", True, True, False)),
     (r"free art|art libre", Licence("Free Art", "", True, True, True)),
-    (
-        r"sampling",
-        Licence("CC Sampling Plus", "", True, False, False),
-    ),  # commercial use of samples only, not of the whole work
+    (r"sampling", Licence("CC Sampling Plus", "", True, False, False)),  # only samples may be sold
     (r"fma.?limited", Licence("FMA-Limited", "", False, False, False)),
     (r"orphan", Licence("orphan work", "", False, False, False)),
 ]

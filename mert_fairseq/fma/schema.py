@@ -114,8 +114,6 @@ FEATURE_TABLE = TableSchema("features.csv", 3, "track_id", True, FEATURE_COLUMNS
 ECHONEST = TableSchema("echonest.csv", 3, "track_id", True, ECHONEST_COLUMNS)
 
 VOCABULARIES = {"split": SPLITS, "subset": SUBSETS}
-
-
 UNKNOWN_COUNT = -1  # as in the published tables
 
 EXPECTED = {

@@ -1,1 +1,4 @@
-"""Jobs over many files: worker processes, locks, progress bars, tables of rejects. Uses neither torch nor fairseq."""
+"""Jobs over many files: commands, worker processes, job arrays, locks, progress bars, tables of rejects.
+
+Uses neither torch nor fairseq.
+"""

@@ -12,7 +12,7 @@ NOISES = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is d
 
 
 class JobError(RuntimeError):
-    """A job that cannot continue: the message says where, why, and what to do."""
+    """A job cannot continue; the message says where, why, and what to do."""
 
 
 def quiet_libraries() -> None:
@@ -26,7 +26,7 @@ def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMAB
     """Run ``action`` and print the text that it returns; print user errors to standard error.
 
     Args:
-        prog: name of the command, put before errors.
+        prog: name of the command, for error messages.
         action: does the work and returns what to print.
         interrupted: what happens to the work after Ctrl-C.
 

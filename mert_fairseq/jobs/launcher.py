@@ -1,4 +1,4 @@
-"""Arrays of jobs through submitit, on this machine or on Slurm: submit, wait, and report the first that failed."""
+"""Job arrays through submitit, on this machine or on Slurm: submit, wait, and report the first failed job."""
 
 import argparse
 import os
@@ -15,25 +15,29 @@ from mert_fairseq.jobs.command import RESUMABLE, JobError
 
 LAUNCHERS = ("local", "slurm")
 POLL_SECONDS = 2.0
-PATIENCE_SECONDS = 60.0  # for the result of a job that Slurm calls ended: Slurm may be about to requeue it
+RESULT_TIMEOUT_SECONDS = 60.0  # for the result of a job that has ended: Slurm may requeue it within this time
 DEFAULTS = {"timeout_min": 24 * 60, "stderr_to_stdout": True}
 
 
 def add_launch_options(options: argparse.ArgumentParser) -> None:
-    """Add the options that say where the jobs run."""
-    options.add_argument("--launcher", choices=LAUNCHERS, help="run all parts as jobs through submitit, then merge")
-    options.add_argument("--shards", type=positive_int, default=1, help="for --launcher: number of parts, one job each")
+    """Add the options for running the parts of a label job as an array.
+
+    A part is called a shard in the option and in file names, so that earlier commands and journals stay valid.
+    """
+    options.add_argument("--launcher", choices=LAUNCHERS, help="run the parts as jobs through submitit, then merge")
+    options.add_argument("--shards", type=positive_int, default=1, help="with --launcher: number of parts, a job each")
     options.add_argument(
         "--job-options",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="of --launcher: submitit's, such as slurm_partition=cpu slurm_account=me timeout_min=600 mem_gb=16",
+        help="with --launcher: parameters of submitit, such as slurm_partition=cpu slurm_account=me timeout_min=600 "
+        "mem_gb=16",
     )
 
 
 def job_options(pairs: Sequence[str], workers: int) -> dict[str, Any]:
-    """Read submitit's parameters from KEY=VALUE; numbers become numbers.
+    """Read parameters of submitit from KEY=VALUE; digits become an int.
 
     Raises:
         ValueError: if a pair has another form.
@@ -57,11 +61,11 @@ def run_array(
         name: of the array in the queue.
         folder: gets the logs.
         launcher: "local" or "slurm".
-        workers: processor cores of each job.
-        pairs: submitit's parameters as KEY=VALUE.
+        workers: processor cores per job.
+        pairs: parameters of submitit as KEY=VALUE.
 
     Raises:
-        JobError: naming the first job that failed; the same command continues.
+        JobError: naming the first job that failed; the same command resumes.
         ValueError: if a parameter is unknown.
     """
     try:
@@ -73,10 +77,10 @@ def run_array(
 
 
 def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> None:
-    """Wait for jobs, which may be requeued in between.
+    """Wait for jobs; a job may be requeued meanwhile.
 
     Raises:
-        JobError: naming the first that failed, or ended without a result.
+        JobError: naming the first job that failed, or that ended without a result.
     """
     waiting = dict(enumerate(jobs))
     ended: dict[int, float] = {}
@@ -87,9 +91,9 @@ def wait_for(jobs: Sequence[submitit.Job], folder: Path) -> None:
             if job.paths.result_pickle.exists():
                 _raise_if_failed(job, folder)
                 del waiting[place]
-            elif not job.done(force_check=place == first):  # one call to Slurm tells of all
+            elif not job.done(force_check=place == first):  # one call to Slurm updates all jobs
                 ended.pop(place, None)
-            elif time.monotonic() - ended.setdefault(place, time.monotonic()) > PATIENCE_SECONDS:
+            elif time.monotonic() - ended.setdefault(place, time.monotonic()) > RESULT_TIMEOUT_SECONDS:
                 raise _failed(job, folder, f"ended as {job.state} without a result")
 
 
@@ -104,12 +108,12 @@ def _failed(job: submitit.Job, folder: Path, reason: str) -> JobError:
     return JobError(f"job {job.job_id}: {reason}. See {folder / job.job_id}; {RESUMABLE}.")
 
 
-def leave_signals_to_job() -> None:
-    """Call in a job before it starts worker processes: only the job itself is then requeued on a signal."""
-    os.register_at_fork(after_in_child=_forget_submitit)
+def reset_signals_in_workers() -> None:
+    """Call in a job before it starts worker processes: then only the job itself reacts to signals and is requeued."""
+    os.register_at_fork(after_in_child=_reset_signals)
 
 
-def _forget_submitit() -> None:
-    """In a worker process: end when the job ends it; requeueing is left to the job."""
+def _reset_signals() -> None:
+    """In a worker process: end on SIGTERM, and ignore the signal by which Slurm announces a time-out."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

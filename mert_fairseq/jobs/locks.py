@@ -1,4 +1,4 @@
-"""File locks: one run at a time. The system releases a lock when its process ends, however it ends."""
+"""File locks: one run at a time. The system releases a lock when its process ends, also after a kill."""
 
 import fcntl
 import logging
@@ -10,19 +10,19 @@ logger = logging.getLogger(__name__)
 
 
 class LockedError(BlockingIOError):
-    """Another process holds the lock; the message says which file and what to do."""
+    """Another process holds the lock; the message names the file and the remedy."""
 
 
 class FileLock:
-    """An exclusive lock on a file, which is created if needed.
+    """An exclusive POSIX lock on a file, which is created if needed.
 
-    POSIX locks work between machines on network file systems that support them; on one without locks, a warning is
-    logged and nothing is locked. The process must not open and close the file elsewhere while it holds the lock: the
-    system would release it.
+    The lock also works between machines if their network file system supports locks. If it does not, a warning is
+    logged and nothing is locked. While a process holds the lock, it must not open and close the file elsewhere: that
+    releases the lock.
 
     Args:
         path: of the file.
-        remedy: what to do if another run holds the lock, for the message.
+        remedy: sentence for the error message.
     """
 
     def __init__(self, path: Path, remedy: str = "Wait for it to end.") -> None:
@@ -45,11 +45,11 @@ class FileLock:
                 raise
             if self._is_current(descriptor):
                 self._descriptor = descriptor
-            else:  # its last holder removed the file in the meantime
+            else:  # its last holder deleted the file meanwhile
                 os.close(descriptor)
 
     def release(self) -> None:
-        """Let other runs in."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -57,10 +57,10 @@ class FileLock:
     def _lock(self, descriptor: int) -> None:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:  # systems differ in which they raise
+        except (BlockingIOError, PermissionError) as error:  # which one depends on the system
             raise LockedError(f"{self.path} is in use by another run. {self._remedy}") from error
         except OSError as error:
-            logger.warning(f"{self.path}: this file system has no locks ({error}). Start no second run here.")
+            logger.warning(f"{self.path}: this file system has no locks ({error}). Do not start a second run here.")
 
     def _is_current(self, descriptor: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The progress bar of long jobs on audio: share done, hours of audio, speed in times real time, rejects."""
+"""The progress bar of jobs on audio: share done, hours of audio, speed relative to real time, rejects."""
 
 import sys
 import time
@@ -21,14 +21,14 @@ class AudioBar:
         self._seconds_before = 0.0
 
     def show(self, done: float, total: float, seconds: float, rejects: int = 0, files: str = "") -> None:
-        """Report how far the job is; the first report counts as work of an earlier run and not towards the speed.
+        """Update the bar. The first call shows the work of an earlier run, which does not count for the speed.
 
         Args:
-            done: bytes or seconds, of ``total``.
-            total: of the job.
-            seconds: of audio done.
+            done: bytes or seconds that are done.
+            total: bytes or seconds of the job.
+            seconds: of audio that are done.
             rejects: files without a result.
-            files: such as "3/10 files", put before the hours.
+            files: text such as "3/10 files".
         """
         if self._bar is None:
             self._started, self._seconds_before = time.monotonic(), seconds
@@ -50,6 +50,6 @@ class AudioBar:
         self._bar.update(round(done) - self._bar.n)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating; the bar stays on the screen."""
         if self._bar is not None:
             self._bar.close()

@@ -9,12 +9,12 @@ MAX_LISTED = 10
 
 
 def write_rejects(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
-    """Write a table separated by tabs, sorted; controls and bytes that are not UTF-8 are escaped as in Python."""
+    """Write a sorted table separated by tabs; control characters and bytes outside UTF-8 are escaped as in Python."""
     lines = ["\t".join(escape(cell) for cell in row) for row in sorted(rows)]
     write_lines(path, ["\t".join(columns), *lines])
 
 
 def listed(items: Collection[str], separator: str = ", ") -> str:
-    """The first few items, and how many more there are."""
+    """The first items, and the number of others."""
     more = [f"and {len(items) - MAX_LISTED} more"] if len(items) > MAX_LISTED else []
     return separator.join([*list(items)[:MAX_LISTED], *more])

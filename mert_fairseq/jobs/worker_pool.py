@@ -1,6 +1,6 @@
-"""Worker processes for files that may kill their decoder: a worker that dies costs its one task, not the run.
+"""Worker processes for files that may crash their decoder: a crashed worker loses its current task only.
 
-Workers end with their parent, also when it is killed, so that the next run finds nobody writing to its folders.
+Workers end with their parent, even if it is killed, so that no process of an earlier run writes to the same folders.
 """
 
 import multiprocessing
@@ -17,17 +17,17 @@ from mert_fairseq.jobs.command import JobError
 
 
 class WorkerCrashed(NamedTuple):
-    """The answer to a task whose worker ended: its exit code, negative for a signal."""
+    """The result of a task whose worker ended: the exit code, negative for a signal."""
 
     exit_code: int | None
 
 
 class Finished(NamedTuple):
-    """The last answer to a task of `stream_tasks`: its worker is ready for the next one."""
+    """The last result of a task of `stream_tasks`."""
 
 
 class WorkerError(JobError):
-    """A task raised: the message holds the worker's traceback."""
+    """A task raised an exception; the message contains the worker's traceback."""
 
 
 class _Worker(NamedTuple):
@@ -39,44 +39,45 @@ def run_tasks(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int
     """Apply ``function`` to each task in ``workers`` processes.
 
     Args:
-        function: of one task; a module's function or a partial of one.
-        tasks: drawn one at a time; put the longest first, or one of them may run alone at the end.
+        function: takes one task; a function of a module, or a partial of one.
+        tasks: read one at a time. Put the longest first, so that none runs alone at the end.
         workers: processes, at least 1.
 
     Yields:
-        (task, answer) as they finish; the answer is WorkerCrashed if the worker was killed or crashed.
+        (task, result) in the order in which they finish; the result is WorkerCrashed if the worker was killed or
+        crashed.
 
     Raises:
         WorkerError: if the function raises.
     """
-    return _exchange(function, tasks, workers, streams=False)
+    return _schedule(function, tasks, workers, streams=False)
 
 
 def stream_tasks(
     function: Callable[[Any], Iterable[Any]], tasks: Iterable[Any], workers: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Iterate over what ``function`` makes of each task, in ``workers`` processes.
+    """Iterate over the items that ``function`` yields for each task, in ``workers`` processes.
 
     Args:
-        function: of one task; a module's generator function or a partial of one. It waits until an item is taken, so
-            that no more than an item or two of each worker are in memory.
-        tasks: drawn one at a time.
+        function: takes one task; a generator function of a module, or a partial of one. It waits until an item is read,
+            so that at most two items per worker are in memory.
+        tasks: read one at a time.
         workers: processes, at least 1.
 
     Yields:
-        (task, item) as they come, the items of a task in order, and at its end (task, Finished()), or
-        (task, WorkerCrashed) if the worker was killed or crashed.
+        (task, item), the items of each task in order; then (task, Finished()), or (task, WorkerCrashed) if the worker
+        was killed or crashed.
 
     Raises:
         WorkerError: if the function raises.
     """
-    return _exchange(function, tasks, workers, streams=True)
+    return _schedule(function, tasks, workers, streams=True)
 
 
-def _exchange(
+def _schedule(
     function: Callable[[Any], Any], tasks: Iterable[Any], workers: int, streams: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """Give out tasks, take in answers: one per task, or with ``streams`` any number and then Finished."""
+    """Send tasks and receive results: one per task, or with ``streams`` any number and then Finished."""
     waiting = iter(tasks)
     busy: dict[Connection, tuple[_Worker, Any]] = {}
     idle: list[_Worker] = []
@@ -94,12 +95,12 @@ def _exchange(
                 return
             for connection in wait(list(busy)):
                 worker, task = busy.pop(cast(Connection, connection))
-                answer = _answer(worker, task)
-                if streams and not isinstance(answer, Finished | WorkerCrashed):
+                result = _receive(worker, task)
+                if streams and not isinstance(result, Finished | WorkerCrashed):
                     busy[worker.connection] = worker, task
-                elif not isinstance(answer, WorkerCrashed):
+                elif not isinstance(result, WorkerCrashed):
                     idle.append(worker)
-                yield task, answer
+                yield task, result
     finally:
         for worker in [*idle, *(worker for worker, _ in busy.values())]:
             worker.process.terminate()
@@ -116,21 +117,21 @@ def _start(function: Callable[[Any], Any], streams: bool) -> _Worker:
     return _Worker(process, ours)
 
 
-def _answer(worker: _Worker, task: Any) -> Any:
+def _receive(worker: _Worker, task: Any) -> Any:
     try:
-        succeeded, answer = worker.connection.recv()
+        succeeded, result = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
         worker.connection.close()
         return WorkerCrashed(worker.process.exitcode)
     if not succeeded:
-        raise WorkerError(f"{task}: a worker failed. What is finished is kept; the worker's error was:\n{answer}")
-    return answer
+        raise WorkerError(f"{task}: a worker failed. What is finished is kept; the worker's error was:\n{result}")
+    return result
 
 
 def _work(function: Callable[[Any], Any], connection: Connection, streams: bool) -> None:
-    """The worker's loop: one task, then its answer or answers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent deals with it
+    """The worker's loop: receive a task, send its results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _mute_standard_error()
     while True:
@@ -139,10 +140,10 @@ def _work(function: Callable[[Any], Any], connection: Connection, streams: bool)
             if streams:
                 for item in function(task):
                     connection.send((True, item))
-            answer = True, Finished() if streams else function(task)
-        except Exception:  # passed on to the parent, which raises it
-            answer = False, traceback.format_exc()
-        connection.send(answer)
+            result = True, Finished() if streams else function(task)
+        except Exception:  # the parent raises it
+            result = False, traceback.format_exc()
+        connection.send(result)
 
 
 def _end_with_parent() -> None:
@@ -153,7 +154,7 @@ def _end_with_parent() -> None:
 
 
 def _mute_standard_error() -> None:
-    """The MP3 decoder prints its complaints there, across the progress bar; what matters of them comes as an error."""
+    """Hide the messages of the MP3 decoder, which would break the progress bar; real failures are raised as errors."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     os.close(sink)

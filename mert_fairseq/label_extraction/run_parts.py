@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import submitit
 
-from mert_fairseq.jobs.launcher import leave_signals_to_job, run_array
+from mert_fairseq.jobs.launcher import reset_signals_in_workers, run_array
 from mert_fairseq.jobs.progress import AudioBar
 from mert_fairseq.jobs.worker_pool import WorkerCrashed, run_tasks
 from mert_fairseq.label_extraction.label_job import LabelJob
@@ -108,7 +108,7 @@ class PartTask:
 
     def __call__(self) -> None:
         """Label; the merge reports tracks without codes."""
-        leave_signals_to_job()
+        reset_signals_in_workers()
         for job in self.jobs:
             run_part(job, self.part, self.workers)
 

@@ -5,7 +5,7 @@ from typing import Any, List  # noqa: UP035 (fairseq converts only typing.List t
 
 from fairseq.models.hubert.hubert import HubertConfig
 
-from mert_fairseq.options import option, refuse_changed
+from mert_fairseq.options import option, require_defaults
 
 
 def _per_layer(what: str) -> Any:
@@ -117,7 +117,7 @@ def check_config(cfg: MERTConfig) -> None:
     """
     front_end = "Only the conv stack of wav2vec 2.0 is supported as front end: remove it."
     dead = "It had no effect in the published code: remove it."
-    refuse_changed(
+    require_defaults(
         [
             ("audio_extract_type", str(cfg.audio_extract_type), "w2v_conv", front_end),
             ("music_conv_nmel", cfg.music_conv_nmel, 80, front_end),

@@ -82,7 +82,7 @@ def plan_tracks(fma: FMA, scan: Scan, settings: Settings, choice: Choice) -> Pla
         elif track_id in rejected:
             rejects.append(Reject(source.path, *rejected[track_id]))
         elif track_id in files:
-            detail = f"a second file of track {track_id}; {files[track_id]} is taken"
+            detail = f"a second file of track {track_id}; {files[track_id]} is used"
             rejects.append(Reject(source.path, Reason.DUPLICATE, detail))
         else:
             files[track_id] = source.path

@@ -1,4 +1,4 @@
-"""Genre labels of any music: a table of paths and genres, matched to manifests."""
+"""Genre labels for any music: match a table of paths and genres to manifests."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.outputs import TRACKS_FILE
 
 SPLITS = ("train", "valid", "test")
-SEPARATOR = "|"  # of several genres in a cell
+SEPARATOR = "|"  # between the genres in a cell
 UNLABELLED_FILE = "unlabelled.txt"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a table says of a track."""
+    """The genres and the split of a track in a table."""
 
     genres: tuple[str, ...]
     split: str | None
@@ -28,13 +28,13 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What was matched.
+    """Result of the match.
 
     Attributes:
-        tracks: with genres, by split.
-        genres: tracks of each genre, in all splits.
-        unlabelled: paths of the manifests that the table lacks.
-        unmatched: paths of the table that no manifest has.
+        tracks: number of tracks with genres, per split.
+        genres: number of tracks per genre, over all splits.
+        unlabelled: paths in the manifests without a genre in the table.
+        unmatched: paths in the table that are in no manifest.
     """
 
     tracks: dict[str, int]
@@ -51,9 +51,9 @@ class LabelSummary:
 
 
 def read_table(path: Path) -> dict[str, Row]:
-    """Read a table with a header: ``path`` and ``genre``, by tabs; ``split`` (train, valid or test) if it is there.
+    """Read a table with a header and the columns ``path``, ``genre`` and, optionally, ``split`` (train, valid or test).
 
-    Several genres in a cell are separated by ``|``; a track without any has an empty cell.
+    Columns are separated by tabs, several genres in a cell by ``|``. A track without a genre has an empty cell.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -61,29 +61,29 @@ def read_table(path: Path) -> dict[str, Row]:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such table. Expected a text file with the columns path and genre, by tabs."
+            f"{path}: no such table. Expected a text file with the columns path and genre, separated by tabs."
         )
     lines = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = next(lines, [])
     if missing := {"path", "genre"} - set(columns):
         raise ValueError(
-            f"{path}:1: found the columns {columns}, expected path and genre, by tabs, and split if the table divides "
-            f"the tracks; {' and '.join(sorted(missing))} is missing."
+            f"{path}:1: found the columns {columns}, expected path and genre, separated by tabs, and optionally split; "
+            f"{' and '.join(sorted(missing))} is missing."
         )
     rows: dict[str, Row] = {}
     for line in filter(None, lines):
         where = f"{path}:{lines.line_num}"
         if len(line) != len(columns):
             raise ValueError(
-                f"{where}: found {len(line)} cells, expected {len(columns)} by tabs, as in the first line; a track "
-                f"without a genre has an empty cell."
+                f"{where}: found {len(line)} cells, expected {len(columns)} separated by tabs, as in the first line; "
+                f"a track without a genre has an empty cell."
             )
         cells = dict(zip(columns, line, strict=True))
         name, split = cells["path"], cells.get("split")
         if not name:
             raise ValueError(f"{where}: the path is empty. Name the track, or delete the line.")
         if name in rows:
-            raise ValueError(f"{where}: {name!r} stands there twice. Give each track one row.")
+            raise ValueError(f"{where}: {name!r} occurs twice. Give each track one row.")
         if split is not None and split not in SPLITS:
             raise ValueError(f"{where}: found the split {split!r}, expected one of {', '.join(SPLITS)}.")
         rows[name] = Row(tuple(title.strip() for title in cells["genre"].split(SEPARATOR) if title.strip()), split)
@@ -102,28 +102,30 @@ def _read_text(path: Path) -> str:
 
 
 def label_genres(data: Path, table: Path, out: Path | None = None) -> LabelSummary:
-    """Write ``genres/`` for the manifests of a folder; if the table divides the tracks, new manifests too.
+    """Write ``genres/`` for the manifests of a folder; if the table has splits, write new manifests too.
 
     Args:
-        data: folder of manifests, and of tracks.tsv where make_manifest converted the audio: a row of the table matches
-            a path in a manifest, or that of the file it was made from.
+        data: folder of manifests and, if make_manifest converted the audio, tracks.tsv. A row of the table matches a
+            path in a manifest, or the path of the source of the converted file.
         table: see `read_table`.
-        out: gets the manifests and ``genres/``; ``data`` if None, which is allowed only if the table has no splits.
+        out: gets the manifests and ``genres/``. None means ``data``, and is allowed only if the table has no splits.
 
     Returns:
-        What was matched; ``unlabelled.txt`` lists what was not.
+        The result; ``unlabelled.txt`` lists the tracks without a genre.
 
     Raises:
         FileNotFoundError: if there is no table, or no manifest.
-        ValueError: if the table is wrong, or nothing matches.
+        ValueError: if the table is invalid, or nothing matches.
     """
     rows = read_table(table)
     divides = any(row.split for row in rows.values())
     if divides and (out is None or out.resolve() == data.resolve()):
-        raise ValueError(f"{table}: has splits, so the manifests are written anew. Give another folder (--out).")
+        raise ValueError(f"{table}: has splits, so new manifests are written. Give another folder (--out).")
     manifests = {split: Manifest.read(data / f"{split}.tsv") for split in SPLITS if (data / f"{split}.tsv").is_file()}
     if not manifests:
-        raise FileNotFoundError(f"{data}: holds no {{split}}.tsv. Make manifests first (preprocess/make_manifest.py).")
+        raise FileNotFoundError(
+            f"{data}: contains no {{split}}.tsv. Make manifests first (preprocess/make_manifest.py)."
+        )
     sources = _sources(data / TRACKS_FILE)
     matched, unlabelled = _match(manifests, sources, rows)
     if not any(row.genres for _, row in matched.values()):
@@ -140,12 +142,12 @@ def label_genres(data: Path, table: Path, out: Path | None = None) -> LabelSumma
             manifest.write(folder / f"{split}.tsv")
     summary = _write_genres(folder, manifests, {path: row for path, (_, row) in matched.items()})
     write_lines(folder / GENRES_DIR / UNLABELLED_FILE, [escape(path) for path in unlabelled])
-    used = {name for name, _ in matched.values()}
-    return LabelSummary(*summary, unlabelled, [path for path in rows if path not in used])
+    matched_names = {name for name, _ in matched.values()}
+    return LabelSummary(*summary, unlabelled, [path for path in rows if path not in matched_names])
 
 
 def _sources(tracks: Path) -> dict[str, str]:
-    """Path in the manifest -> path of the file it was made from, both escaped."""
+    """Map the path in the manifest to the path of its source, both escaped."""
     if not tracks.is_file():
         return {}
     with tracks.open(encoding="utf-8", newline="") as file:
@@ -155,7 +157,7 @@ def _sources(tracks: Path) -> dict[str, str]:
 def _match(
     manifests: dict[str, Manifest], sources: dict[str, str], rows: dict[str, Row]
 ) -> tuple[dict[str, tuple[str, Row]], list[str]]:
-    """For each path of a manifest its row and the row's own path; and the paths without a genre."""
+    """Map each path of a manifest to its row and the path in that row; also return the paths without a genre."""
     escaped = {escape(name): name for name in rows}
     matched: dict[str, tuple[str, Row]] = {}
     unlabelled = []
@@ -171,7 +173,7 @@ def _match(
 
 
 def _divide(manifests: dict[str, Manifest], matched: dict[str, tuple[str, Row]]) -> dict[str, Manifest]:
-    """The manifests of the table's splits, tracks by path; those without a row belong to none."""
+    """The manifests by the splits of the table, sorted by path; tracks without a row are left out."""
     tracks: dict[str, list[tuple[str, int]]] = {split: [] for split in SPLITS}
     for manifest in manifests.values():
         for path, samples in zip(manifest.paths, manifest.samples.tolist(), strict=True):
@@ -194,7 +196,7 @@ def _divide(manifests: dict[str, Manifest], matched: dict[str, tuple[str, Row]])
 def _write_genres(
     out: Path, manifests: dict[str, Manifest], rows: dict[str, Row]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Write the label files as prepare_fma does: genres, and genre_top where a track has one alone."""
+    """Write the label files as prepare_fma does: genres, and genre_top for tracks with exactly one genre."""
     folder = out / GENRES_DIR
     titles = sorted({title for row in rows.values() for title in row.genres})
     ids = {title: number for number, title in enumerate(titles, start=1)}

@@ -153,7 +153,7 @@ class Summary:
         if self.scaled_down:
             notes.append(f"{self.scaled_down} scaled down to full scale")
         if self.resumed:
-            notes.append(f"{self.resumed} files taken from the earlier run")
+            notes.append(f"{self.resumed} files reused from the earlier run")
         if self.other_files:
             notes.append(f"{self.other_files} other files ignored")
         return f"{splits}; {'; '.join(notes)}; {self.elapsed_seconds:.1f} s"

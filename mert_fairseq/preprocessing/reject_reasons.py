@@ -1,4 +1,4 @@
-"""Rejects: the files that did not become a track. Their reasons and remedies, and the table rejects.tsv.
+"""Rejects: files that did not become a track, with reasons and remedies, and the table rejects.tsv.
 
 To add a reason, add a member to `Reason`, its remedy to `REMEDIES`, and its row to the table in docs/data.md.
 """
@@ -49,13 +49,13 @@ class Reason(StrEnum):
 REMEDIES: dict[Reason, str] = {
     Reason.BROKEN_LINK: "the link's target is gone; restore it or delete the link",
     Reason.LINK_LOOP: "the link leads back to a folder that holds it; nothing is lost, delete the link",
-    Reason.DUPLICATE_LINK: "its target is taken under another name; nothing is lost, delete the link",
+    Reason.DUPLICATE_LINK: "its target is listed under another name; nothing is lost, delete the link",
     Reason.NOT_A_FILE: "a device, socket or pipe with an audio name; delete it",
     Reason.NO_PERMISSION: "chmod u+r the file (u+rx a folder)",
     Reason.UNSAFE_NAME: "a manifest cannot hold the name; rename the file, or convert with --convert-to",
-    Reason.UNREADABLE: "the disk or the network failed, not the file; mend that and run the same command again",
+    Reason.UNREADABLE: "the disk or the network failed, not the file; repair it and run the same command again",
     Reason.EMPTY: "the file holds no audio; fetch it again",
-    Reason.WRONG_EXTENSION: "the content is not what the name says; rename it, or fetch it again",
+    Reason.WRONG_EXTENSION: "the content does not match the extension; rename the file, or fetch it again",
     Reason.NO_DECODER: "libsndfile cannot decode this format; convert it first: ffmpeg -i FILE FILE.flac",
     Reason.UNDECODABLE: "the decoder cannot open the file; ffmpeg -i FILE FILE.flac; if that fails too, fetch it again",
     Reason.DAMAGED: "bytes inside the file are wrong; fetch it again, or keep what is left: ffmpeg -i FILE FILE.flac",
@@ -71,9 +71,9 @@ REMEDIES: dict[Reason, str] = {
     Reason.SAMPLE_RATE: "not at the training rate; convert with --convert-to DIR --sample-rate RATE",
     Reason.DECODER_DIED: "decoding the file killed the process (crash or out of memory); ffmpeg -i FILE FILE.flac",
     Reason.DUPLICATE: "the same audio as another file, which is kept; nothing is lost",
-    Reason.MISSING: "the tables list the track, but its file is not there; unpack the archive again",
+    Reason.MISSING: "the tables list the track, but its file does not exist; unpack the archive again",
     Reason.NOT_IN_TABLES: "no track of the tables has this name; delete the file, or give the archive's folder",
-    Reason.KNOWN_BAD: "the published file is broken; nothing to mend, --keep-known-bad tries it all the same",
+    Reason.KNOWN_BAD: "the published file is broken and cannot be repaired; --keep-known-bad examines it anyway",
     Reason.LICENCE: "the artist's licence does not allow what --require asks for",
 }
 

@@ -1,1 +1,1 @@
-"""Reading training logs, drawing figures and writing HTML reports; needs neither torch nor fairseq."""
+"""Training logs, figures and HTML pages, shared by several reports. Needs neither torch nor fairseq."""

@@ -17,6 +17,7 @@ from mert_fairseq.reporting.training_log import Curve
 logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq sets the root logger to DEBUG on import
 DPI = 110
 GRID_GREY = "0.9"
+C_HZ = {f"C{octave}": 261.626 * 2.0 ** (octave - 4) for octave in range(1, 8)}
 MAX_CLASSES_WITH_NUMBERS = 20  # cells of larger confusion matrices are too small for numbers
 
 
@@ -189,6 +190,16 @@ def draw_scores(path: Path, names: Sequence[str], values: Sequence[float], title
     axes.set(xlim=(0, 1.08), xlabel=xlabel, title=title)
     axes.grid(axis="x", color=GRID_GREY)
     return save_figure(figure, path)
+
+
+def note_ticks(cqt_hz: np.ndarray) -> dict[str, float]:
+    """The bins of the notes C1 to C7 by name and frequency; (bins,) Hz."""
+    return {f"{note}, {hz:.0f} Hz": int(np.abs(cqt_hz - hz).argmin()) for note, hz in C_HZ.items()}
+
+
+def log_magnitudes(magnitudes: np.ndarray) -> np.ndarray:
+    """log10 of CQT magnitudes, not below -2, so that silence does not use up the colours."""
+    return np.log10(np.maximum(magnitudes, 1e-2))
 
 
 def _legend(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""A report as one HTML page beside its pictures: a folder that can be opened, zipped and sent."""
+"""Reports as HTML pages with figures in the same folder, and text tables for the terminal."""
 
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +14,7 @@ td { text-align: right; } td:first-child, th { text-align: left; } img { max-wid
 
 
 class Page:
-    """Collects sections and writes ``index.html``; every text is escaped."""
+    """Collects sections and writes ``index.html``. All texts are escaped."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -25,14 +25,14 @@ class Page:
         self.parts.append(f"<h2>{escape(text)}</h2>")
 
     def paragraph(self, text: str, kind: str = "") -> None:
-        """A paragraph; ``kind`` is "", "good" or "bad"."""
+        """Add a paragraph; ``kind`` is "", "good" or "bad"."""
         self.parts.append(f'<p class="{escape(kind)}">{escape(text)}</p>')
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table: texts, the first column at the left, the others at the right.
+        """Add a table. The first column is left-aligned, the others are right-aligned.
 
         Raises:
-            ValueError: if a row has not as many cells as the header.
+            ValueError: if a row and the header differ in length.
         """
         for row in rows:
             if len(row) != len(header):
@@ -42,15 +42,15 @@ class Page:
         self.parts.append("<table>\n" + "\n".join(lines) + "\n</table>")
 
     def picture(self, path: Path, text: str) -> None:
-        """A picture that lies in the report's folder, and what it shows (its alternative text and caption)."""
+        """Add a picture from the folder of the report; ``text`` is its alternative text and caption."""
         self.parts.append(f'<p><img src="{escape(path.name)}" alt="{escape(text)}"><br>{escape(text)}</p>')
 
     def link(self, target: str, text: str) -> None:
-        """A link to another page, by its path relative to the report's folder."""
+        """Add a link to another page, by its path relative to the folder of the report."""
         self.parts.append(f'<p><a href="{escape(target)}">{escape(text)}</a></p>')
 
     def sounds(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Players under each other: a text and the address of an audio file each; nothing loads before it is played."""
+        """Add audio players: rows of a text and the address of an audio file, which loads when it is played."""
         lines = [
             f'<p><audio controls preload="none" src="{escape(address)}"></audio><br>{escape(text)}</p>'
             for text, address in rows
@@ -70,11 +70,11 @@ class Page:
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their longest cell: the first at the left, the others at the right.
+    """Format a table as text. Columns are as wide as their longest cell; the first one is left-aligned.
 
     Args:
         header: the names of the columns.
-        rows: as many texts each.
+        rows: one text per column.
     """
     widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
     lines = []

@@ -1,8 +1,8 @@
-"""fairseq's JSON training log (``common.log_format=json``): curves over updates, resumed runs joined.
+"""Read fairseq's JSON training log (``common.log_format=json``) as curves over updates; resumed runs are joined.
 
 fairseq writes three kinds of records among its other lines: ``train_inner`` every ``log_interval`` updates, ``train``
-at the end of an epoch (keys prefixed ``train_``), and one a validation, named after the subset (``valid``, keys
-prefixed ``valid_``). Values are strings.
+at the end of each epoch (keys prefixed ``train_``), and one record per validation, named after the subset (``valid``,
+keys prefixed ``valid_``). Values are strings.
 """
 
 import json
@@ -16,7 +16,7 @@ UPDATES_KEY = "num_updates"
 
 
 class Record(NamedTuple):
-    """One line of the log: its kind (``train_inner``, ``train``, ``valid``), update number, and values by bare name."""
+    """One line of the log: kind (``train_inner``, ``train``, ``valid``), update number, values by bare name."""
 
     kind: str
     update: int
@@ -24,14 +24,14 @@ class Record(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """One quantity over training: (N,) update numbers, ascending, and (N,) values."""
+    """One quantity over training: (N,) ascending update numbers and (N,) values."""
 
     updates: np.ndarray
     values: np.ndarray
 
 
 def parse_line(line: str) -> Record | None:
-    """The record in one log line, or None where there is none (other messages, a line cut off by a kill)."""
+    """Parse one log line. Returns None for other messages and for a truncated line."""
     _, brace, tail = line.partition("{")
     try:
         raw = json.loads(brace + tail)
@@ -46,7 +46,7 @@ def parse_line(line: str) -> Record | None:
 
 
 def _number(value: str | float) -> float | None:
-    """The value as a float; None for what is no number (``"None"``)."""
+    """The value as a float; None if it is not a number (``"None"``)."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -54,20 +54,19 @@ def _number(value: str | float) -> float | None:
 
 
 class TrainingLog:
-    """The records of a training, whatever number of invocations it took."""
+    """The records of a training, from one or more runs."""
 
     def __init__(self, records: list[Record]) -> None:
         self.records = records
 
     @classmethod
     def read(cls, *paths: str | Path) -> "TrainingLog":
-        """Read log files in the order in which they were written.
+        """Read log files, in the order in which they were written.
 
-        Where a resumed run starts below the last update logged, what the killed run had logged from there on is
-        dropped.
+        If a resumed run starts before the last logged update, the later records of the killed run are dropped.
 
         Raises:
-            ValueError: if no file holds a record.
+            ValueError: if no file contains a record.
         """
         kept: list[Record] = []
         latest: dict[str, int] = {}
@@ -88,22 +87,22 @@ class TrainingLog:
 
     @property
     def last_update(self) -> int:
-        """The highest update number of any record."""
+        """The highest update number of all records."""
         return max(record.update for record in self.records)
 
     def kinds(self) -> list[str]:
-        """The kinds of records present, sorted."""
+        """The kinds of records in the log, sorted."""
         return sorted({record.kind for record in self.records})
 
     def keys(self, kind: str = INNER) -> list[str]:
-        """Names of the quantities that records of this kind hold, sorted."""
+        """Names of the quantities in records of this kind, sorted."""
         return sorted({key for record in self.records if record.kind == kind for key in record.values})
 
     def curve(self, key: str, kind: str = INNER) -> Curve:
-        """One quantity over training; records without it are left out.
+        """One quantity over training, from the records that have it.
 
         Raises:
-            KeyError: if no record of this kind has it; the message lists what there is.
+            KeyError: if no record of this kind has it; lists the existing ones.
         """
         found = [(r.update, r.values[key]) for r in self.records if r.kind == kind and key in r.values]
         if not found:

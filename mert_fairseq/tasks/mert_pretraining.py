@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fairseq.criterions import FairseqCriterion
 from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from omegaconf import OmegaConf
@@ -26,12 +27,15 @@ from mert_fairseq.labels.provenance import Provenance
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.options import number_list
 from mert_fairseq.sharding import shard_name
+from mert_fairseq.tasks.audio_counter import SAMPLES, AudioCounter, clip_samples
 from mert_fairseq.tasks.clip_task import ClipTask, existing_folder
+from mert_fairseq.tasks.cqt_picture import draw_cqt_picture
 from mert_fairseq.tasks.pretraining_config import (
     MERTPretrainingConfig,
     check_config,
     check_folders_after_chdir,
     check_mixture,
+    check_picture,
     label_list,
 )
 
@@ -53,6 +57,8 @@ class MERTPretrainingTask(ClipTask):
         check_folders_after_chdir(cfg)
         super().__init__(cfg)
         self._label_origins: dict[str, Provenance] = {}  # of the splits opened so far
+        self._audio = AudioCounter(cfg.sample_rate)
+        self._last_picture = 0  # update
         self.state.add_factory("label_families", lambda: self._expanded(label_list(self.cfg.labels)))
         self.state.add_factory("label_symbols", self._read_symbols)
 
@@ -103,12 +109,44 @@ class MERTPretrainingTask(ClipTask):
         """Build the model. When a checkpoint is loaded into it, ignore the option pretrained_weights.
 
         Raises:
-            ValueError: if a mixture option of the task contradicts the model.
+            ValueError: if an option of the task contradicts the model.
         """
         check_mixture(self.cfg, cfg)
+        check_picture(self.cfg, cfg)
         if from_checkpoint and hasattr(cfg, "pretrained_weights"):
             cfg = OmegaConf.merge(cfg, {"pretrained_weights": ""})
         return super().build_model(cfg, from_checkpoint)
+
+    def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """A training step that also logs the samples of its clips."""
+        loss, sample_size, logging_output = super().train_step(sample, *args, **kwargs)
+        return loss, sample_size, {**logging_output, SAMPLES: clip_samples(sample)}
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: FairseqCriterion) -> None:
+        super().reduce_metrics(logging_outputs, criterion)
+        self._audio.log(logging_outputs)
+
+    def get_checkpoint_dict(self) -> dict[str, Any]:
+        """State that fairseq saves in a checkpoint and restores with ``set_checkpoint_dict``."""
+        return {type(self).__name__: {"audio_seconds": self._audio.seconds}}
+
+    def set_checkpoint_dict(self, saved: dict[str, Any]) -> None:
+        self._audio.seconds = saved["audio_seconds"]
+
+    def draw_picture(self, model: Any, split: str, update: int, folder: Path) -> Path | None:
+        """Draw the CQT of the split's first clip beside its prediction, if task.picture_interval_updates is over.
+
+        Returns:
+            the PNG, or None if no picture is due.
+        """
+        interval = self.cfg.picture_interval_updates
+        if not interval or update // interval == self._last_picture // interval:
+            return None
+        self._last_picture = update
+        dataset = self.dataset(split)
+        sample = dataset.collater([dataset[0]])
+        title = f"CQT of the first clip of {split}, update {update}"
+        return draw_cqt_picture(folder / f"cqt_{update:07d}.png", model, sample, self.cfg.sample_rate, title)
 
     def has_sharded_data(self, split: str) -> bool:
         """Whether fairseq reloads the training split for each epoch. fairseq asks for "train", whatever its name is."""

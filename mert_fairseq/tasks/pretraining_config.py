@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd
 from omegaconf import II, MISSING
 
-from mert_fairseq.options import option, refuse_changed
+from mert_fairseq.options import option, require_defaults
 
 
 @dataclass
@@ -52,6 +52,11 @@ class MERTPretrainingConfig(FairseqDataclass):
         0.01,
         "stop when more than this share of an epoch's tracks is unreadable (they are replaced by others); any large "
         "corpus has a few bad files, but 1 percent means that a disk or a conversion failed",
+    )
+    picture_interval_updates: int = option(
+        0,
+        "every n updates, after the next validation, draw the CQT of a held-out clip beside its prediction: a PNG in "
+        "checkpoint.save_dir/pictures, and an image in TensorBoard or Weights & Biases; 0: never",
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
@@ -104,7 +109,7 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         ValueError: the message names the option, the value and the remedy.
     """
     defaults = MERTPretrainingConfig()
-    refuse_changed(
+    require_defaults(
         [(f"task.{name}", getattr(cfg, name), getattr(defaults, name), remedy) for name, remedy in REMEDIES.items()]
     )
     if cfg.label_rate <= 0:
@@ -123,6 +128,11 @@ def check_config(cfg: MERTPretrainingConfig) -> None:
         )
     if not 0 <= cfg.max_unreadable_share <= 1:
         raise ValueError(f"task.max_unreadable_share: found {cfg.max_unreadable_share}, expected a share from 0 to 1.")
+    if cfg.picture_interval_updates < 0:
+        raise ValueError(
+            f"task.picture_interval_updates: found {cfg.picture_interval_updates}, expected a number of updates, or 0 "
+            f"for no pictures."
+        )
     labels = label_list(cfg.labels)
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(
@@ -167,3 +177,16 @@ def check_mixture(cfg: MERTPretrainingConfig, model: Any) -> None:
         found = getattr(cfg, name)
         if found not in (getattr(defaults, name), getattr(model, name, None)):
             raise ValueError(f"task.{name} is {found!r}, but the model does the mixing. Set model.{name} instead.")
+
+
+def check_picture(cfg: MERTPretrainingConfig, model: Any) -> None:
+    """Refuse pictures of a CQT that the model does not predict.
+
+    Raises:
+        ValueError: the message names the options and the remedy.
+    """
+    if cfg.picture_interval_updates and not getattr(model, "audio_cqt_loss_m", False):
+        raise ValueError(
+            f"task.picture_interval_updates is {cfg.picture_interval_updates}, but the model predicts no CQT. Set "
+            f"model.audio_cqt_loss_m=true, or task.picture_interval_updates=0."
+        )

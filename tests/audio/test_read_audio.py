@@ -138,12 +138,12 @@ def test_a_span_beyond_the_end_says_how_long_the_file_is(files):
         read_span(files["wav"], 10 * RATE - 1, 2)
 
 
-def test_another_rate_is_refused(files):
+def test_another_rate_is_an_error(files):
     with pytest.raises(AudioError, match=r"a\.wav: found 24000 Hz, expected 16000 Hz\. Convert it"):
         read_span(files["wav"], 0, 10, sample_rate=16_000)
 
 
-def test_missing_empty_and_foreign_files_are_told_apart(tmp_path):
+def test_missing_empty_and_foreign_files_have_different_errors(tmp_path):
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp3").write_text("no audio " * 100)
     for name, message in [
@@ -236,7 +236,7 @@ def test_an_mp3_whose_length_header_states_no_frames_keeps_its_encoder_delay(fil
     np.testing.assert_array_equal(read_span(tmp_path / "a.mp3"), read_span(files["variable.mp3"]))
 
 
-def test_a_vbri_header_counts_though_the_decoder_does_not_know_it(files, tmp_path):
+def test_the_length_in_a_vbri_header_is_used(files, tmp_path):
     content = files["variable.mp3"].read_bytes()
     second_frame = content.index(content[:2], 4)
     frame = bytearray(content[:second_frame]).ljust(second_frame, b"\0")
@@ -303,7 +303,7 @@ def test_what_follows_the_length_that_an_mp3_states_is_measured(files, tmp_path,
         assert _seconds_past_stated_length(path) == 0
 
 
-def test_a_flac_that_was_written_to_a_pipe_is_read_though_it_states_no_length(files, tmp_path):
+def test_a_flac_without_a_stated_length_is_read(files, tmp_path):
     path = without_length(files["flac"], tmp_path / "a.flac")
     assert probe(path).samples == UNKNOWN_SAMPLES
     assert count_samples(path) == 10 * RATE
@@ -313,7 +313,7 @@ def test_a_flac_that_was_written_to_a_pipe_is_read_though_it_states_no_length(fi
         read_span(path, 239_000, 2000)
 
 
-def test_a_flac_behind_a_large_id3_tag_is_sought(files, tmp_path):
+def test_a_span_of_a_flac_after_a_large_id3_tag_is_read(files, tmp_path):
     path = tmp_path / "a.flac"
     path.write_bytes(_id3(1_000_000) + files["flac"].read_bytes())
     for span in [(0, 100), (5 * RATE, 1000), (9 * RATE, None)]:

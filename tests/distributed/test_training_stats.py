@@ -136,6 +136,15 @@ def test_ranks_agree_to_stop_with_the_next_sums_and_not_before(two_ranks):
     assert stop.agreed_signal(two) == SIGNALS[1]
 
 
+def test_all_values_are_read_before_a_validation(monkeypatch, tmp_path):
+    metrics.reset()
+    trainer = make_trainer(monkeypatch, tmp_path, config("float32", common__log_interval=100), Layers(), Square())
+    train(trainer, range(3))
+    assert len(trainer.unread) >= 2
+    validate = training_stats.flush_before_validation(lambda cfg, trainer, *_: [len(trainer.unread)])
+    assert validate(None, trainer, None, None, []) == [0]
+
+
 def test_all_values_are_read_before_a_checkpoint_and_at_the_end_of_an_epoch(monkeypatch, tmp_path):
     metrics.reset()
     cfg = config("float32", common__log_interval=100)

@@ -127,7 +127,7 @@ def test_layers_and_waves_that_are_not_there_are_errors(tmp_path):
 def test_what_is_no_checkpoint_of_mert_is_refused(tmp_path):
     write_checkpoint(tmp_path / "whole.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-1000])
-    with pytest.raises(ValueError, match="cut.pt: damaged, or no fairseq checkpoint"):
+    with pytest.raises(ValueError, match="cut.pt: damaged, not a fairseq checkpoint"):
         load_encoder(tmp_path / "cut.pt")
     state = torch.load(tmp_path / "whole.pt")
     state["cfg"]["model"]["_name"] = "mert_genre"

@@ -276,7 +276,7 @@ def test_wrong_models_layers_and_audio_are_told(checkpoint, music, tmp_path, cap
     out = ("--out", tmp_path / "out")
     for arguments, message in (
         ((checkpoint, music, *out, "--layers", "1,4"), "found layer 4, expected 0 to 3"),
-        ((tmp_path / "cut.pt", music, *out), "cut.pt: damaged, or no fairseq checkpoint"),
+        ((tmp_path / "cut.pt", music, *out), "cut.pt: damaged, not a fairseq checkpoint"),
         ((tmp_path / "genre.pt", music, *out), "is a checkpoint of the model 'mert_genre', expected 'mert'"),
         ((tmp_path / "hubert", music, *out), "found a model of type 'bert', expected one of hubert, mert_model"),
         ((checkpoint, tmp_path / "silent", *out), "silent: no audio file in it. Give files, or a folder of music."),

@@ -197,7 +197,7 @@ def test_files_that_are_no_tracks_and_second_files_are_named(fma_tree: FMATree, 
     lines = (tmp_path / "out" / "planned_rejects.tsv").read_text().splitlines()
     assert "cover.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
     assert "999/999999.mp3\tnot_in_tables\tno track of tracks.csv has this name" in lines
-    assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is taken" in lines
+    assert f"again/{good:06d}.mp3\tduplicate\ta second file of track {good}; {taken} is used" in lines
 
 
 def test_neither_a_plan_nor_a_failed_run_changes_the_rejects_of_the_previous_run(fma_tree: FMATree, tmp_path: Path):

@@ -26,6 +26,6 @@ def test_ctrl_c_says_what_the_same_command_does_next(capsys):
     assert capsys.readouterr().err == "count: interrupted; the same command continues where it stopped\n"
 
 
-def test_errors_of_ours_keep_their_traceback():
+def test_programming_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run_command("count", lambda: str(1 // 0))

@@ -28,7 +28,7 @@ def holder(tmp_path):
     process.wait()
 
 
-def test_a_lock_held_by_another_process_is_refused_with_the_remedy(holder, tmp_path):
+def test_a_lock_held_by_another_process_is_an_error_with_the_remedy(holder, tmp_path):
     with pytest.raises(LockedError, match=r"a\.lock is in use by another run\. Stop it\."):
         FileLock(tmp_path / "a.lock", "Stop it.").acquire()
 

@@ -63,13 +63,13 @@ def test_a_float_file_above_full_scale_is_not_clipped() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_no_number_is_placed(value: float) -> None:
+def test_the_place_of_nan_or_infinity_is_reported(value: float) -> None:
     wave = swing(0.5)
     wave[1500] = value
     assert measured(wave, "WAV/FLOAT", blocks=4).verdict(Limits()) == (Reason.NOT_FINITE, "first at 1.500 s")
 
 
-def test_short_and_empty_files_are_told_apart() -> None:
+def test_short_and_empty_files_have_different_reasons() -> None:
     assert reason(measured(swing(0.5, 0.999))) is Reason.TOO_SHORT
     assert reason(measured(swing(0.5, 0.999)), min_seconds=0.5) is None
     assert reason(AudioStats(AudioInfo(RATE, 0, 1, "WAV/PCM_16"))) is Reason.EMPTY

@@ -117,7 +117,7 @@ def test_tables_with_a_header_are_no_manifests(data: Path) -> None:
     assert check_data(data).findings == []
 
 
-def test_a_folder_with_the_name_of_a_manifest_is_none(data: Path) -> None:
+def test_a_folder_named_like_a_manifest_is_ignored(data: Path) -> None:
     (data / "old.tsv").mkdir()
     assert check_data(data).findings == []
 
@@ -408,7 +408,7 @@ def test_a_text_label_that_is_too_short_for_its_track(data: Path) -> None:
     codes = (data / "train.rvq_0").read_text().splitlines()[2].split()
     replace_line(data / "train.rvq_0", 3, " ".join(codes[:-8]))
     message = only(check_data(data), "label_length")
-    assert "train.rvq_0:3 | 2.flac has 157 codes, but its 52800 samples at 75 labels a second need 165" in message
+    assert "train.rvq_0:3 | 2.flac has 157 codes, but its 52800 samples at 75 labels per second need 165" in message
 
 
 def test_a_few_frames_more_or_less_are_no_fault(data: Path) -> None:
@@ -423,7 +423,7 @@ def test_labels_at_another_rate_say_which(data: Path) -> None:
         (data / f"{split}.rvq_0").write_text("".join(" ".join(line.split()[::3]) + "\n" for line in lines))
     report = check_data(data, Options(labels=("rvq_0",)))
     assert {finding.check for finding in report.findings} == {"label_length"}
-    assert "these come at 25 a second" in report.findings[0].found
+    assert "these come at 25 per second" in report.findings[0].found
     assert report.findings[0].count == 6
     assert check_data(data, Options(labels=("rvq_0",), label_rate_hz=25)).findings == []
 
@@ -441,7 +441,7 @@ def test_padded_labels_that_are_too_short(data: Path) -> None:
 def test_a_text_code_outside_its_dictionary(data: Path) -> None:
     codes = (data / "train.rvq_1").read_text().splitlines()[3].split()
     replace_line(data / "train.rvq_1", 4, " ".join([*codes[:-1], "16"]))
-    assert "train.rvq_1:4 | code 16 of rvq_1 is none of the 16 of dict.rvq_1.txt" in only(
+    assert "train.rvq_1:4 | code 16 of rvq_1 is not one of the 16 in dict.rvq_1.txt" in only(
         check_data(data), "code_range"
     )
 
@@ -469,7 +469,7 @@ def test_a_code_that_the_dictionary_skips(data: Path) -> None:
     replace_line(data / "dict.rvq_0.txt", 6)
     report = check_data(data, Options(labels=("rvq_0",)))
     assert {finding.check for finding in report.findings} == {"code_range"}
-    assert "code 5 of rvq_0 is none of the 15" in report.findings[0].found
+    assert "code 5 of rvq_0 is not one of the 15" in report.findings[0].found
 
 
 def test_words_among_the_codes(data: Path) -> None:
@@ -482,7 +482,7 @@ def test_a_missing_dictionary(data: Path) -> None:
     assert "dict.rvq_1.txt | no such dictionary" in only(check_data(data), "dictionary_missing")
 
 
-def test_a_dictionary_with_a_line_that_is_none(data: Path) -> None:
+def test_a_dictionary_with_an_invalid_line(data: Path) -> None:
     replace_line(data / "dict.rvq_1.txt", 3, "two 100")
     assert "dict.rvq_1.txt:3: found 'two 100'" in only(check_data(data), "dictionary_unreadable")
 
@@ -541,7 +541,7 @@ def test_the_command_gives_json_to_machines(data: Path, capsys: pytest.CaptureFi
     assert report["findings"][0].keys() == {"check", "level", "where", "found", "remedy", "count"}
 
 
-def test_the_command_refuses_other_depths(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_tracks_to_decode_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([str(data), "--decode", "some"])
     assert "'some' is neither a number nor 'all'" in capsys.readouterr().err

@@ -69,7 +69,7 @@ def test_every_encoding_comes_out_at_its_length_and_level(tmp_path: Path, suffix
     assert np.abs(wave).max() / 32768 == pytest.approx(track.peak, abs=1e-4)
 
 
-def test_what_goes_above_full_scale_is_scaled_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_above_full_scale_is_scaled_as_a_whole(tmp_path: Path) -> None:
     loud = 1.6 * tone(3, 24_000, peak=0.99)
     write_music(tmp_path / "a.wav", loud, 24_000, "FLOAT")
     track, wave = converted(tmp_path / "a.wav", tmp_path / "out")
@@ -98,7 +98,7 @@ def test_long_files_leave_memory_and_come_out_the_same(tmp_path: Path, monkeypat
     assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == ["x.flac"]
 
 
-def test_without_conversion_another_rate_is_refused_with_the_remedy(tmp_path: Path) -> None:
+def test_without_conversion_another_rate_is_rejected_with_the_remedy(tmp_path: Path) -> None:
     make_music(tmp_path / "a.flac")
     (source,) = scan_folder(tmp_path).sources
     track = examine((source, None), Settings(tmp_path))
@@ -107,7 +107,7 @@ def test_without_conversion_another_rate_is_refused_with_the_remedy(tmp_path: Pa
     assert "--convert-to DIR" in track.detail
 
 
-def test_equal_audio_has_equal_digests_whatever_holds_it(tmp_path: Path) -> None:
+def test_equal_audio_has_equal_digests_in_every_format(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(-20000, 20000, 48_000, dtype=np.int16)
     soundfile.write(tmp_path / "a.wav", noise, 24_000)
     soundfile.write(tmp_path / "b.flac", np.stack([noise, noise], axis=1), 24_000)
@@ -134,7 +134,7 @@ def test_a_track_survives_its_line_in_the_journal(tmp_path: Path) -> None:
     assert Track.from_json(track.to_json()) == track
 
 
-def test_an_ogg_whose_positions_jump_is_whole_though_its_header_promises_more(tmp_path: Path) -> None:
+def test_an_ogg_whose_page_positions_jump_ahead_of_its_audio_is_accepted(tmp_path: Path) -> None:
     path = make_music(tmp_path / "a.ogg", 6)
     pages = path.read_bytes().split(b"OggS")[1:]
     shifted = []

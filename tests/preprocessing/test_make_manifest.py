@@ -190,7 +190,7 @@ def test_a_second_run_does_nothing_again_and_a_changed_file_is_done_again(
     )  # other limits, other verdicts
 
 
-def test_a_torn_line_in_the_journal_costs_one_file(tmp_path: Path, make_manifest: Command) -> None:
+def test_an_incomplete_line_in_the_journal_loses_one_file(tmp_path: Path, make_manifest: Command) -> None:
     for number in range(3):
         make_music(tmp_path / "music" / f"{number}.flac", 1, 24_000, number)
     arguments = [tmp_path / "music", tmp_path / "out", "--workers", 1, "--valid-fraction", 0.4, "--json"]
@@ -261,7 +261,7 @@ def test_nothing_usable_is_an_error_that_counts_why(tmp_path: Path, make_manifes
     assert len(read_table(tmp_path / "out" / "rejects.tsv")) == 2
 
 
-def test_names_that_a_manifest_cannot_hold_are_refused_without_conversion(
+def test_names_that_a_manifest_cannot_hold_are_rejected_without_conversion(
     tmp_path: Path, make_manifest: Command
 ) -> None:
     for name in (b"fine.wav", b"a\tb.wav", b"a\nb.wav", b"caf\xe9.wav"):

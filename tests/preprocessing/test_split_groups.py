@@ -31,7 +31,7 @@ def test_tracks_without_a_folder_stand_alone(group_by: str) -> None:
 
 
 @pytest.mark.parametrize(("fraction", "group_by"), [(1.0, "folder"), (-0.1, "folder"), (0.1, "0"), (0.1, "artist")])
-def test_options_that_mean_nothing_are_refused(fraction: float, group_by: str) -> None:
+def test_invalid_options_are_errors(fraction: float, group_by: str) -> None:
     with pytest.raises(ValueError, match=r"--(valid-fraction|group-by) is .*, expected"):
         check_split(fraction, group_by)
 

@@ -13,6 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from mert_fairseq.archives import load_npz, save_npz
 
+IMPUTES = ("median", "mean", "none")
+_ARRAYS = ("fill", "mean", "scale", "pca_mean", "pca_axes")  # float64; see _fit_arrays
+
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -55,10 +58,6 @@ def transform_named(name: str) -> Transform:
             f"before you make or load the preprocessor."
         )
     return _TRANSFORMS[name]
-
-
-IMPUTES = ("median", "mean", "none")
-_ARRAYS = ("fill", "mean", "scale", "pca_mean", "pca_axes")  # float64; see _fit_arrays
 
 
 class Preprocessor:

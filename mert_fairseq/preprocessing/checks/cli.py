@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
+from mert_fairseq.preprocessing.checks import check_data
 from mert_fairseq.preprocessing.checks.findings import Level, Options, Report
-from mert_fairseq.preprocessing.checks.run_checks import check_data
 
 DESCRIPTION = """Check a data folder before training: manifests, sidecars, audio, label counts and lengths, code
 ranges, dictionaries, duplicates between splits.
@@ -18,17 +18,15 @@ ranges, dictionaries, duplicates between splits.
     mert-check-data data/mine
     mert-check-data data/mine --labels rvq_0 rvq_1 --decode all --json > findings.json
 
-Exit status: 0 no error (warnings may be meant), 1 an error, 2 wrong options."""
+Exit status: 0 no error (warnings are possible), 1 an error, 2 wrong options."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are the library's."""
     options = argparse.ArgumentParser(prog="mert-check-data", description=DESCRIPTION, formatter_class=Help)
-    options.add_argument("folder", type=Path, help="holds {split}.tsv")
-    options.add_argument("--label-dir", type=Path, help="holds labels and dictionaries, if another folder does")
-    options.add_argument(
-        "--labels", nargs="+", metavar="NAME", help="labels that must be there; default: check all found"
-    )
+    options.add_argument("folder", type=Path, help="contains {split}.tsv")
+    options.add_argument("--label-dir", type=Path, help="contains labels and dictionaries, if not FOLDER")
+    options.add_argument("--labels", nargs="+", metavar="NAME", help="labels that must exist; default: check all found")
     options.add_argument(
         "--sample-rate", type=positive_int, metavar="HZ", help="of training; default: the sidecars', or 24000"
     )
@@ -40,11 +38,11 @@ def parser() -> argparse.ArgumentParser:
         type=_number_or_all,
         default=100,
         metavar="N|all",
-        help="tracks of each split to decode, and whose codes to read, in full (default 100, drawn by --seed)",
+        help="tracks per split to decode and whose codes to read in full (default 100, drawn by --seed)",
     )
     options.add_argument("--seed", type=int, default=0, help="of the draw")
     options.add_argument(
-        "--workers", type=positive_int, default=default_workers(), help="processes (default: the cores it may use)"
+        "--workers", type=positive_int, default=default_workers(), help="processes (default: the available cores)"
     )
     options.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return options
@@ -83,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def as_text(report: Report) -> str:
-    """The report for people: what was looked at, then each finding with its remedy, then the count."""
+    """The report as text: what was checked, then each finding with its remedy, then the counts."""
     width = max((len(what) for what, _ in report.looked_at), default=0)
     lines = [str(report.folder), *(f"  {what:<{width}}  {how_much}" for what, how_much in report.looked_at), ""]
     for finding in report.findings:

@@ -1,4 +1,4 @@
-"""Equal audio under several names: a track of valid that is also in train makes the validation worthless."""
+"""Check for equal audio under several names: a valid track that is also in train makes the validation worthless."""
 
 import functools
 import hashlib
@@ -16,17 +16,17 @@ from mert_fairseq.preprocessing.checks.findings import Report
 from mert_fairseq.preprocessing.checks.manifest_checks import split_of
 
 CHUNK_TRACKS = 64
-PROBE_SAMPLES = 4_000  # a sixth of a second in the middle tells most tracks apart
+PROBE_SAMPLES = 4_000  # a sixth of a second from the middle distinguishes most tracks
 
 
-class _Job(NamedTuple):
+class _FileToHash(NamedTuple):
     number: int
     path: Path
     samples: int
 
 
 class _Corpus:
-    """All tracks of all splits, numbered through; two numbers a track in memory."""
+    """All tracks of all splits with consecutive numbers; stores two numbers per track."""
 
     def __init__(self, folder: Path, manifests: dict[str, Manifest], broken: dict[str, set[int]]) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class _Corpus:
             self.readable[[int(first) + track for track in broken.get(split, ())]] = False
 
     def place(self, number: int) -> tuple[int, int]:
-        """Which split, and which track of it."""
+        """Split number and track number within the split."""
         split = int(np.searchsorted(self.firsts, number, side="right")) - 1
         return split, number - int(self.firsts[split])
 
@@ -59,7 +59,7 @@ class _Corpus:
 def check_duplicates(
     folder: Path, manifests: dict[str, Manifest], broken: dict[str, set[int]], workers: int, report: Report
 ) -> None:
-    """Compare the sound of tracks of equal length: a short span first, then the whole of those that agree in it.
+    """Compare the audio of tracks of equal length: a short span first, then the whole track if the spans are equal.
 
     Args:
         folder: of the manifests, for messages.
@@ -81,7 +81,7 @@ def check_duplicates(
     for group in groups.values():
         first = group[0]
         for number in group[1:]:
-            if corpus.path(number) != corpus.path(first):  # one file listed twice is another finding
+            if corpus.path(number) != corpus.path(first):  # a file listed twice is another finding
                 pairs[corpus.place(first)[0], corpus.place(number)[0]].append((first, number))
     for splits, found in sorted(pairs.items()):
         _report(corpus, splits, sorted(found, key=lambda pair: pair[1]), report)
@@ -97,36 +97,36 @@ def _report(corpus: _Corpus, splits: tuple[int, int], pairs: list[tuple[int, int
         report.warn("duplicate_within_split", corpus.line(second), found, remedy, len(pairs))
     else:
         remedy = (
-            "Take it out of one of them: make both manifests in one run of preprocess/make_manifest.py, which keeps "
+            "Remove it from one of them: make both manifests in one run of preprocess/make_manifest.py, which keeps "
             "one of equal files, or delete its line and its labels."
         )
         report.error("duplicate_across_splits", corpus.line(second), found, remedy, len(pairs))
 
 
 def _shared(numbers: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Those whose key another one has too."""
+    """The numbers, with their keys, whose key occurs more than once."""
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     kept = counts[inverse] > 1 if len(keys) else np.zeros(0, dtype=bool)
     return numbers[kept], keys[kept]
 
 
 def _digests(corpus: _Corpus, numbers: np.ndarray, whole: bool, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers that could be read, in order, and 64 bits of the digest of length and sound of each."""
+    """The tracks that could be read, in order, with a 64-bit digest of length and audio for each."""
 
-    def chunks() -> Iterator[list[_Job]]:
+    def chunks() -> Iterator[list[_FileToHash]]:
         for start in range(0, len(numbers), CHUNK_TRACKS):
             chunk = numbers[start : start + CHUNK_TRACKS].tolist()
-            yield [_Job(number, corpus.path(number), int(corpus.samples[number])) for number in chunk]
+            yield [_FileToHash(number, corpus.path(number), int(corpus.samples[number])) for number in chunk]
 
     digests: dict[int, int] = {}
     for _, answer in run_tasks(functools.partial(_digest_chunk, whole=whole), chunks(), workers):
-        if not isinstance(answer, WorkerCrashed):  # the check of the audio reports such a file
+        if not isinstance(answer, WorkerCrashed):  # check_audio reports such a file
             digests |= answer
     order = sorted(digests)
     return np.array(order, dtype=np.int64), np.array([digests[number] for number in order], dtype=np.uint64)
 
 
-def _digest_chunk(jobs: list[_Job], whole: bool) -> dict[int, int]:
+def _digest_chunk(jobs: list[_FileToHash], whole: bool) -> dict[int, int]:
     digests = {}
     for job in jobs:
         hasher = hashlib.blake2b(str(job.samples).encode(), digest_size=8)
@@ -137,7 +137,7 @@ def _digest_chunk(jobs: list[_Job], whole: bool) -> dict[int, int]:
             else:
                 samples = min(PROBE_SAMPLES, job.samples)
                 hasher.update(audio.read_span(job.path, (job.samples - samples) // 2, samples).data)
-        except audio.AudioError:  # likewise
+        except audio.AudioError:  # check_audio reports such a file
             continue
         digests[job.number] = int.from_bytes(hasher.digest(), "little")
     return digests

@@ -1,4 +1,4 @@
-"""Checks of labels: one a track, as many as the clock says, inside their dictionaries, the same names in each split."""
+"""Checks of frame labels: number of tracks, lengths, codes in their dictionaries, the same names in each split."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,18 +8,18 @@ import numpy as np
 from mert_fairseq.frames import lengths_agree, num_label_frames
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
 from mert_fairseq.labels.label_folder import expand_family
-from mert_fairseq.labels.provenance import LABEL_AGAIN, Provenance, provenance
+from mert_fairseq.labels.provenance import LABEL_AGAIN
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.preprocessing.checks.findings import Options, Report, drawn_tracks, first_few, without_path
-from mert_fairseq.preprocessing.checks.label_files import LabelFile, find_label_files
+from mert_fairseq.preprocessing.checks.label_files import Dictionaries, LabelFile, ProvenanceCheck, find_label_files
 
 USUAL_LABEL_RATE_HZ = 75.0
-ENOUGH_CODES = 100  # for each entry of a dictionary, before unused ones are worth a word
+ENOUGH_CODES = 100  # per entry of a dictionary, before unused entries are reported
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What lengths are checked against: rates in Hz; ``label_rate_hz`` None for what a label file says."""
+    """The rates that determine lengths, in Hz; ``label_rate_hz`` None means the rate stated by a label file."""
 
     sample_rate: int
     label_rate_hz: float | None
@@ -30,12 +30,12 @@ def check_labels(
 ) -> None:
     """Check every label of every split against the manifests and the dictionaries."""
     label_dir = options.label_dir or folder
-    dictionaries = _Dictionaries(label_dir, report)
+    dictionaries = Dictionaries(label_dir, report)
     if options.labels is not None:
-        options = replace(options, labels=_asked_labels(label_dir, options.labels, report))
-    origins = _Origins(label_dir, report)
+        options = replace(options, labels=_requested_labels(label_dir, options.labels, report))
+    origins = ProvenanceCheck(label_dir, report)
     names_of_split: dict[str, set[str]] = {}
-    doubtful: set[str] = set()  # splits of which a file of labels is broken: which names it holds is not known
+    doubtful: set[str] = set()  # splits with a broken label file, whose label names are unknown
     for split, manifest in manifests.items():
         files, others = find_label_files(label_dir, split, manifests)
         if others:
@@ -55,8 +55,8 @@ def _check_names(
     label_dir: Path, names_of_split: dict[str, set[str]], doubtful: set[str], options: Options, report: Report
 ) -> None:
     every = set().union(*names_of_split.values()) if options.labels is None else set(options.labels)
-    told = any(finding.check == "labels_missing" for finding in report.findings)  # names that stand for no label
-    if not every and not told and not doubtful and names_of_split:
+    is_reported = any(finding.check == "labels_missing" for finding in report.findings)
+    if not every and not is_reported and not doubtful and names_of_split:
         remedy = f"Label the splits (preprocess/extract_rvq_labels.py apply {label_dir}), or give --label-dir."
         report.warn("no_labels", label_dir, "no frame labels", remedy)
     for split, names in names_of_split.items():
@@ -65,62 +65,15 @@ def _check_names(
             report.error("labels_missing", label_dir / f"{split}.{missing[0]}", found, LABEL_AGAIN, len(missing))
 
 
-def _asked_labels(label_dir: Path, names: tuple[str, ...], report: Report) -> tuple[str, ...]:
-    """The names, families replaced by their members; one that stands for nothing is a finding."""
-    asked: list[str] = []
+def _requested_labels(label_dir: Path, names: tuple[str, ...], report: Report) -> tuple[str, ...]:
+    """The names with families replaced by their members; an unknown name is a finding."""
+    requested: list[str] = []
     for name in names:
         try:
-            asked += expand_family(name, label_dir)
+            requested += expand_family(name, label_dir)
         except LabelError as error:
             report.error("labels_missing", label_dir, str(error), "Correct --labels or --label-dir.")
-    return tuple(asked)
-
-
-class _Dictionaries:
-    """Dictionaries by label name, each read, and reported, once."""
-
-    def __init__(self, label_dir: Path, report: Report) -> None:
-        self.label_dir, self.report = label_dir, report
-        self.known: dict[str, LabelDictionary | None] = {}
-
-    def of(self, label: str) -> LabelDictionary | None:
-        if label not in self.known:
-            path = self.label_dir / f"dict.{label}.txt"
-            try:
-                self.known[label] = LabelDictionary.read(path)
-                self.report.record(f"dictionary {path.name}", f"{len(self.known[label].symbols)} codes")  # type: ignore[union-attr]
-            except LabelError as error:
-                self.known[label] = None
-                check = "dictionary_unreadable" if path.is_file() else "dictionary_missing"
-                remedy = "Copy it from the labelling run, or make the labels, which come with it, again."
-                self.report.error(check, path, without_path(error, path), remedy)
-        return self.known[label]
-
-
-class _Origins:
-    """The teachers and manifests that the labels were made with, compared file by file."""
-
-    def __init__(self, label_dir: Path, report: Report) -> None:
-        self.label_dir, self.report = label_dir, report
-        self.first: dict[str, Provenance] = {}
-        self.reported: set[tuple[str, Path]] = set()  # a sidecar speaks for several files
-
-    def check(self, split: str, manifest: Manifest, labels: FrameLabels) -> None:
-        try:
-            found = provenance(labels, self.label_dir, split)
-        except LabelError as error:
-            self.report.error("label_sidecar", self.label_dir / f"{split}.*.json", str(error), LABEL_AGAIN)
-            return
-        tsv = self.report.folder / f"{split}.tsv"
-        for column, origin in found.items():
-            first = self.first.setdefault(column, origin)
-            for check, fault in (
-                ("label_manifest", origin.manifest_fault(tsv, manifest.tracks_sha256)),
-                ("label_teacher", origin.teacher_fault(column, first)),
-            ):
-                if fault and (check, fault.where) not in self.reported:
-                    self.reported.add((check, fault.where))
-                    self.report.error(check, fault.where, fault.found, fault.remedy)
+    return tuple(requested)
 
 
 @dataclass
@@ -134,8 +87,8 @@ class _FileCheck:
     options: Options
     report: Report
 
-    def run(self, dictionaries: _Dictionaries, origins: "_Origins") -> set[str] | None:
-        """Check it; gives the names of the labels in it, None if it cannot be read."""
+    def run(self, dictionaries: Dictionaries, origins: ProvenanceCheck) -> set[str] | None:
+        """Check the file; returns the names of its labels, or None if it cannot be read."""
         try:
             labels = self.file.open()
         except (LabelError, OSError) as error:
@@ -147,7 +100,7 @@ class _FileCheck:
             if self.options.labels is None or name in self.options.labels
         ]
         names = {labels.columns[place] for place in wanted}
-        if not names or not self._has_all_tracks(labels) or self._is_of_tracks(labels):
+        if not names or not self._has_all_tracks(labels) or self._has_track_labels(labels):
             return names
         origins.check(self.split, self.manifest, labels)
         self._check_lengths(labels)
@@ -163,10 +116,10 @@ class _FileCheck:
         self.report.error("label_tracks", self.file.path, found, LABEL_AGAIN)
         return False
 
-    def _is_of_tracks(self, labels: FrameLabels) -> bool:
-        """Whether the labels are of whole tracks, such as genres, and not of frames: less than one a second.
+    def _has_track_labels(self, labels: FrameLabels) -> bool:
+        """Whether the labels are for whole tracks, such as genres, and not for frames: less than one per second.
 
-        Those that were asked for by name, or have a dictionary, are meant to be of frames; so few are a fault.
+        Labels that were requested by name, or that have a dictionary, must be frame labels; so few are then a fault.
         """
         if self.options.labels is not None or (self.file.path.parent / f"dict.{self.file.name}.txt").is_file():
             return False
@@ -179,10 +132,10 @@ class _FileCheck:
         return True
 
     def _check_lengths(self, labels: FrameLabels) -> None:
-        said = getattr(labels, "label_rate_hz", None)
-        rate_hz = self.clock.label_rate_hz or said or USUAL_LABEL_RATE_HZ
-        if said not in (None, rate_hz):
-            found = f"made at {said:g} labels a second, expected {rate_hz:g}"
+        stated = getattr(labels, "label_rate_hz", None)
+        rate_hz = self.clock.label_rate_hz or stated or USUAL_LABEL_RATE_HZ
+        if stated not in (None, rate_hz):
+            found = f"made at {stated:g} labels per second, expected {rate_hz:g}"
             self.report.error("label_rate", self.file.path, found, "Give the right --label-rate, or label again.")
         expected = num_label_frames(self.manifest.samples, self.clock.sample_rate, rate_hz)
         off = np.flatnonzero(~lengths_agree(labels.frames, expected, rate_hz))
@@ -190,16 +143,16 @@ class _FileCheck:
             return
         track = int(off[0])
         samples, frames = int(self.manifest.samples[track]), int(labels.frames[track])
-        come_at_hz = frames * self.clock.sample_rate / max(1, samples)
+        found_rate_hz = frames * self.clock.sample_rate / max(1, samples)
         found = (
-            f"{self.manifest.paths[track]} has {frames} codes, but its {samples} samples at {rate_hz:g} labels a "
-            f"second need {expected[track]}; these come at {come_at_hz:.4g} a second"
+            f"{self.manifest.paths[track]} has {frames} codes, but its {samples} samples at {rate_hz:g} labels per "
+            f"second need {expected[track]}; these come at {found_rate_hz:.4g} per second"
         )
-        remedy = f"{LABEL_AGAIN} If they are meant to come at another rate, give --label-rate and set task.label_rate."
+        remedy = f"{LABEL_AGAIN} If they have another rate, give --label-rate and set task.label_rate."
         self.report.error("label_length", labels.where(track), found, remedy, len(off))
 
     def _check_codes(self, labels: FrameLabels, columns: list[tuple[int, LabelDictionary | None]]) -> str:
-        """Read the codes of some tracks; gives how many that were, for people."""
+        """Check the codes of some tracks; returns the number of tracks read, as text."""
         tracks = drawn_tracks(len(labels), self.options)
         counts = {place: np.zeros(len(book.lookup()), dtype=np.int64) for place, book in columns if book}
         bad: dict[int, tuple[int, int, int]] = {}  # column: first bad track, its code, how many tracks
@@ -234,14 +187,14 @@ class _FileCheck:
             bad = 0, largest, 1
         if bad is not None:
             track, code, tracks = bad
-            found = f"code {code} of {name} is none of the {len(book.symbols)} of {book.path.name}"
-            remedy = "Labels and dictionary are not of one teacher: make both again, or correct --label-dir."
+            found = f"code {code} of {name} is not one of the {len(book.symbols)} in {book.path.name}"
+            remedy = "Labels and dictionary come from different teachers: make both again, or correct --label-dir."
             self.report.error("code_range", labels.where(track, place), found, remedy, tracks)
         codes = int((book.lookup() >= 0).sum())
         used = int((counts > 0).sum())
         if counts.sum() >= ENOUGH_CODES * codes and used <= codes // 2:
             found = f"{used} of {codes} codes of {name} occur in {counts.sum()} frames"
-            remedy = "The teacher has collapsed, or fits other music: fit it on these tracks, with fewer codes."
+            remedy = "The teacher collapsed, or was fitted on other music: fit it on these tracks, with fewer codes."
             self.report.warn("unused_codes", self.file.path, found, remedy)
 
 

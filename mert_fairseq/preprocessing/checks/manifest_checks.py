@@ -1,4 +1,4 @@
-"""Checks of {split}.tsv and {split}.json, and of what two splits share."""
+"""Checks of {split}.tsv and {split}.json, and of files in two splits."""
 
 import json
 from collections import Counter
@@ -24,12 +24,12 @@ def _is_table(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return b"\t" in file.readline()
-    except OSError:  # reading it as a manifest will say why
+    except OSError:  # reading it as a manifest reports the error
         return False
 
 
 def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
-    """Read all manifests of a folder; those that cannot be read are findings and left out."""
+    """Read and check all manifests of a folder; one that cannot be read is a finding and left out."""
     paths = find_splits(folder)
     if not paths:
         report.error(
@@ -55,12 +55,12 @@ def check_manifests(folder: Path, report: Report) -> dict[str, Manifest]:
 
 
 def split_of(name: str, manifest: Manifest) -> str:
-    """The split that a manifest is of: its name, or what preprocess/make_shards.py cut it from."""
+    """The split of a manifest: its name, or for a shard the split that preprocess/make_shards.py divided."""
     return name.removesuffix(f"_{manifest.settings.get('shard')}_{manifest.settings.get('shards')}")
 
 
-def without_shards_of_wholes(manifests: dict[str, Manifest]) -> dict[str, Manifest]:
-    """The manifests less the shards of splits that are there as a whole: these list the same tracks once more."""
+def without_redundant_shards(manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+    """The manifests without shards of splits that are present as a whole; those list the same tracks again."""
     return {
         name: manifest
         for name, manifest in manifests.items()
@@ -69,7 +69,7 @@ def without_shards_of_wholes(manifests: dict[str, Manifest]) -> dict[str, Manife
 
 
 def agreed_sample_rate(folder: Path, manifests: dict[str, Manifest], sample_rate: int | None, report: Report) -> int:
-    """The rate that all sidecars and the option name, in Hz."""
+    """The sample rate in Hz that the sidecars and the option should agree on; other rates are findings."""
     rates = {split: manifest.sample_rate for split, manifest in manifests.items() if manifest.sample_rate is not None}
     expected = sample_rate or next(iter(rates.values()), USUAL_SAMPLE_RATE)
     for split, rate in rates.items():
@@ -110,11 +110,11 @@ def _check_one(path: Path, manifest: Manifest, report: Report) -> None:
 
 
 def _check_sidecar(path: Path, manifest: Manifest, report: Report) -> None:
-    """What Manifest.read, which compares the number of tracks, leaves open."""
+    """Check the values of the sidecar; Manifest.read has compared the number of tracks."""
     sidecar = path.with_suffix(".json")
     if not sidecar.is_file():
-        remedy = "Make the manifest again, or go on if another tool made it: give --sample-rate then."
-        report.warn("sidecar_missing", sidecar, "nothing says the sample rate and what made the files", remedy)
+        remedy = "Make the manifest again, or, if another tool made it, continue with --sample-rate."
+        report.warn("sidecar_missing", sidecar, "nothing states the sample rate and what made the files", remedy)
         return
     stated = json.loads(sidecar.read_text()).get("total_seconds")
     if manifest.sample_rate is None or stated is None:
@@ -125,7 +125,7 @@ def _check_sidecar(path: Path, manifest: Manifest, report: Report) -> None:
 
 
 def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Report) -> None:
-    """A file that two splits list; shards of one split may."""
+    """Check for files listed in two splits; shards of one split may share files."""
     seen: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
     for split, manifest in manifests.items():
@@ -135,7 +135,7 @@ def _check_shared_paths(folder: Path, manifests: dict[str, Manifest], report: Re
                 shared.setdefault((other, split), []).append(name)
     for (first, second), names in shared.items():
         remedy = (
-            f"Take it out of one of them, with its labels, or make both manifests again; {second} measures nothing."
+            f"Remove it from one of them, with its labels, or make both manifests again; else {second} is worthless."
         )
         found = f"also in {first}.tsv: {first_few(sorted(names))}"
         report.error("shared_path", folder / f"{second}.tsv", found, remedy, len(names))

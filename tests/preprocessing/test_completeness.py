@@ -37,7 +37,7 @@ def test_a_whole_file_is_known_by_its_content_and_lacks_nothing(tmp_path: Path, 
 
 @pytest.mark.parametrize("suffix", [".wav", ".ogg", ".opus"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
-def test_a_cut_file_is_truncated_though_its_decoder_is_content(tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_cut_file_that_decodes_without_an_error_is_truncated(tmp_path: Path, suffix: str, share: float) -> None:
     path = cut(make_music(tmp_path / f"a{suffix}"), share)
     fault = fault_of(path, KINDS[suffix])
     assert fault is not None

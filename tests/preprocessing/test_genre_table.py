@@ -56,7 +56,7 @@ def test_a_table_with_splits_writes_manifests_anew(data, tmp_path):
     assert train.samples.tolist() == [1_001, 1_000]
     assert (tmp_path / "out/genres/train.genre_top").read_text() == "1\n2\n"
     assert list(Manifest.read(tmp_path / "out/test.tsv").paths) == ["a.flac"]
-    with pytest.raises(ValueError, match="has splits, so the manifests are written anew"):
+    with pytest.raises(ValueError, match="has splits, so new manifests are written"):
         label_genres(data, table)
 
 
@@ -64,11 +64,11 @@ def test_a_table_with_splits_writes_manifests_anew(data, tmp_path):
     ("text", "message"),
     [
         ("file\tgenre\na\tRock\n", r"found the columns \['file', 'genre'\], expected path and genre"),
-        ("path\tgenre\na\tRock\na\tFolk\n", "table.tsv:3: 'a' stands there twice"),
+        ("path\tgenre\na\tRock\na\tFolk\n", "table.tsv:3: 'a' occurs twice"),
         ("path\tgenre\na\tRock\n\tFolk\n", "table.tsv:3: the path is empty"),
-        ("path\tgenre\na\tRock\n\nb\n", "table.tsv:4: found 1 cells, expected 2 by tabs"),
-        ("genre\tpath\nRock\n", "table.tsv:2: found 1 cells, expected 2 by tabs"),
-        ("path\tgenre\na\tRock\tFolk\n", "table.tsv:2: found 3 cells, expected 2 by tabs"),
+        ("path\tgenre\na\tRock\n\nb\n", "table.tsv:4: found 1 cells, expected 2 separated by tabs"),
+        ("genre\tpath\nRock\n", "table.tsv:2: found 1 cells, expected 2 separated by tabs"),
+        ("path\tgenre\na\tRock\tFolk\n", "table.tsv:2: found 3 cells, expected 2 separated by tabs"),
         ("", r"table.tsv:1: found the columns \[\], expected path and genre"),
         (
             "path\tgenre\tsplit\na\tRock\tdev\n",
@@ -76,12 +76,12 @@ def test_a_table_with_splits_writes_manifests_anew(data, tmp_path):
         ),
     ],
 )
-def test_tables_that_are_wrong_are_refused(tmp_path, text, message):
+def test_an_invalid_table_is_an_error(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(write(tmp_path, text))
 
 
-def test_a_table_in_another_encoding_is_refused_with_the_line_and_the_remedy(tmp_path):
+def test_a_table_in_another_encoding_is_an_error_with_the_line_and_the_remedy(tmp_path):
     (tmp_path / "table.tsv").write_bytes("path\tgenre\na\tRock\nb\tBoléro\n".encode("latin-1"))
     with pytest.raises(ValueError, match="table.tsv:3: found the byte 0xe9, expected UTF-8.*iconv"):
         read_table(tmp_path / "table.tsv")
@@ -89,13 +89,13 @@ def test_a_table_in_another_encoding_is_refused_with_the_line_and_the_remedy(tmp
     assert read_table(tmp_path / "table.tsv")["b"].genres == ("Boléro",)
 
 
-def test_a_track_that_tracks_tsv_lacks_goes_by_its_own_path(data):
+def test_a_track_without_a_row_in_tracks_tsv_is_matched_by_its_own_path(data):
     (data / "tracks.tsv").write_text("path\tsource\na.flac\tdisc/a.mp3\n")
     table = write(data, "path\tgenre\ndisc/a.mp3\tRock\nb.flac\tFolk\n")
     assert label_genres(data, table).tracks == {"train": 2, "valid": 0}
 
 
-def test_a_table_of_other_music_is_refused_by_the_command_with_status_1(data, capsys):
+def test_a_table_of_other_music_ends_the_command_with_status_1(data, capsys):
     assert command.main([str(data), str(write(data, "path\tgenre\nx.mp3\tRock\n"))]) == 1
     error = capsys.readouterr().err
     assert "none of its 1 paths with a genre is one of the manifests" in error

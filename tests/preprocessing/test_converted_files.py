@@ -19,7 +19,7 @@ def test_a_name_that_a_line_cannot_hold_is_a_problem(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["a b.mp3", "ü/日本.mp3", "a\u2028b.mp3", "it's 100 %.mp3"])
-def test_blanks_inside_and_unicode_are_none(path: str) -> None:
+def test_inner_blanks_and_unicode_are_allowed(path: str) -> None:
     assert name_problem(path) is None
 
 
@@ -27,7 +27,7 @@ def test_the_suffix_changes_and_nothing_else() -> None:
     assert safe_destinations(["Björk/01. Hunter.mp3"], ".flac") == {"Björk/01. Hunter.mp3": "Björk/01. Hunter.flac"}
 
 
-def test_sources_that_would_land_on_one_name_get_different_ones() -> None:
+def test_sources_with_colliding_names_get_different_names() -> None:
     sources = ["a.mp3", "a.ogg", "A.wav", "b.mp3"]
     destinations = safe_destinations(sources, ".flac")
     assert destinations["b.mp3"] == "b.flac"
@@ -35,13 +35,13 @@ def test_sources_that_would_land_on_one_name_get_different_ones() -> None:
     assert all(PurePosixPath(name).suffix == ".flac" for name in destinations.values())
 
 
-def test_a_file_that_would_land_on_a_folder_moves_aside() -> None:
+def test_a_file_that_would_collide_with_a_folder_gets_another_name() -> None:
     destinations = safe_destinations(["live.mp3", "live.flac/1.mp3"], ".flac")
     assert destinations["live.flac/1.mp3"] == "live.flac/1.flac"
     assert destinations["live.mp3"] not in ("live.flac", "live.flac/1.flac")
 
 
-def test_a_name_keeps_its_destination_whatever_else_is_there() -> None:
+def test_the_name_of_a_converted_file_does_not_depend_on_other_files() -> None:
     assert safe_destinations(["a\tb.mp3"], ".wav") == {
         "a\tb.mp3": safe_destinations(["x.mp3", "a\tb.mp3"], ".wav")["a\tb.mp3"]
     }

@@ -1,11 +1,10 @@
-"""make_manifest: two processes against one, and the memory that a file of three hours takes.
+"""make_manifest: speed of two processes relative to one, and memory for a file of three hours.
 
-    python benchmarks/ingest.py [speed] [memory] [--runs 5] [--folder DIR]
+    python benchmarks/preprocessing.py [speed] [memory] [--runs 5] [--folder DIR]
 
 Prints Markdown tables. Audio is synthetic (chords with noise bursts), really encoded. Each run is the command in a
-process of its own; the two numbers of processes take turns. A run without a file gives the seconds that starting takes,
-which are subtracted. Memory is the high-water mark of resident pages, added up over the command and its worker, so that
-what they share counts twice.
+process of its own; runs with one and with two processes alternate. The start-up time, measured on an empty folder, is
+subtracted. Memory is the peak of resident pages, summed over the command and its worker; shared pages count twice.
 """
 
 import argparse
@@ -55,7 +54,7 @@ def encode(path: Path, blocks: Iterable[np.ndarray]) -> None:
 
 
 def run(folder: Path, out: Path, workers: int) -> tuple[float, float, dict]:
-    """Convert a folder afresh; gives seconds, MiB at most, and the command's summary."""
+    """Convert a folder from scratch; returns seconds, peak MiB, and the summary of the command."""
     shutil.rmtree(out, ignore_errors=True)
     options = ["--convert-to", str(out / "audio"), "--valid-fraction", "0", "--workers", str(workers), "--json"]
     started = time.perf_counter()
@@ -72,7 +71,7 @@ def run(folder: Path, out: Path, workers: int) -> tuple[float, float, dict]:
 
 
 def high_water_marks(process_id: int) -> dict[int, int]:
-    """KiB of a process and of each of its children, now or before."""
+    """Peak KiB of a process and of each of its children."""
     marks = {}
     try:
         for task in Path(f"/proc/{process_id}/task").iterdir():
@@ -82,7 +81,7 @@ def high_water_marks(process_id: int) -> dict[int, int]:
             if line.startswith("VmHWM"):
                 marks[process_id] = int(line.split()[1])
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it ended meanwhile
+        pass  # the process has ended
     return marks
 
 
@@ -107,7 +106,7 @@ def measure_speed(folder: Path, runs: int) -> None:
     print(
         f"\n{FILES} files of {FILE_SECONDS} s, 44.1 kHz stereo, a third each MP3, Vorbis and FLAC, to 24 kHz mono FLAC."
     )
-    print(f"Starting takes {start:.2f} s, which are subtracted. Medians of {runs} paired runs.\n")
+    print(f"The start-up time of {start:.2f} s is subtracted. Medians of {runs} paired runs.\n")
     print("| processes | seconds | x real time |\n|---|--:|--:|")
     for workers, elapsed in seconds.items():
         middle = statistics.median(elapsed)
@@ -127,7 +126,7 @@ def measure_memory(folder: Path) -> None:
             encode(path, (minute for _ in range(60 * LONG_HOURS)))
         _, memory, summary = run(audio, folder / "out", 1)
         if summary["hours"] != {"train": LONG_HOURS}:
-            raise RuntimeError(f"the file came out otherwise: {summary}")
+            raise RuntimeError(f"the file was not converted in full: {summary}")
         name = f"{LONG_HOURS} h {suffix[1:]}, {path.stat().st_size / 1e6:.0f} MB"
         print(f"| {name} | {memory:.0f} |")
 
@@ -136,7 +135,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("what", nargs="*", default=["speed", "memory"], help="speed, memory")
     options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--folder", type=Path, help="keeps the audio for the next time")
+    options.add_argument("--folder", type=Path, help="keeps the generated audio for later runs")
     chosen = options.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
