@@ -263,7 +263,7 @@ def test_bfloat16_states_its_error(checkpoint, music, frames, tmp_path, capsys):
     assert "% on the first window (relative norm, layer 2, the largest)" in capsys.readouterr().out
 
 
-def test_wrong_models_layers_and_audio_are_told(checkpoint, music, tmp_path, capsys):
+def test_wrong_models_layers_and_audio_are_reported(checkpoint, music, tmp_path, capsys):
     save_twins(tmp_path)
     config = tmp_path / "hubert/config.json"
     config.write_text(config.read_text().replace('"hubert"', '"bert"'))
