@@ -80,3 +80,8 @@ def test_no_source_evaluates_strings_or_swallows_every_error(repo_root):
         for node in ast.walk(ast.parse(file.read_text())):
             assert not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("eval", "exec")), file
             assert not (isinstance(node, ast.ExceptHandler) and node.type is None), file
+
+
+def test_contributing_lists_these_levels(repo_root):
+    text = (repo_root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "\n".join("    " + " ".join(sorted(level)) for level in reversed(LEVELS)) in text

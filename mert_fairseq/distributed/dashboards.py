@@ -74,6 +74,18 @@ def _add_events(logdir: str, tag: str, summaries: list[Any], step: int) -> None:
         logger.warning(f"common.tensorboard_logdir={logdir}: update {step} is not logged there ({error})")
 
 
+def init_wandb(
+    self: WandBProgressBarWrapper, wrapped_bar: Any, wandb_project: str, run_name: str | None = None
+) -> None:
+    """Replaces fairseq's ``__init__``: one run per process.
+
+    fairseq asks for the run again in each epoch and validation, for which wandb makes an empty folder every time.
+    """
+    self.wrapped_bar = wrapped_bar
+    if progress_bar.wandb.run is None:
+        progress_bar.wandb.init(project=wandb_project, name=run_name)
+
+
 def log_to_wandb(
     self: WandBProgressBarWrapper, stats: Mapping[str, Any], tag: str | None = None, step: int | None = None
 ) -> None:
@@ -141,5 +153,6 @@ def check_dashboards(cfg: DictConfig) -> None:
 
 REPLACED: list[tuple[type, str, Callable[..., Any]]] = [
     (TensorboardProgressBarWrapper, "_log_to_tensorboard", log_to_tensorboard),
+    (WandBProgressBarWrapper, "__init__", init_wandb),
     (WandBProgressBarWrapper, "_log_to_wandb", log_to_wandb),
 ]

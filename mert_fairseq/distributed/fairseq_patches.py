@@ -26,7 +26,8 @@ trainer.Trainer:
 ``_build_optimizer``                ``resuming``                  ``adam`` and ``fused_adamw`` load each other's state
 logging.progress_bar:
 ``_log_to_tensorboard``,            ``dashboards``                readable names; a full disk does not stop the training
-``_log_to_wandb``
+``_log_to_wandb``,
+``WandBProgressBarWrapper``                                       one run per process, not one folder per epoch
 optim:
 ``FP16Optimizer``                   ``half_precision``            saves the float32 weights; copies with few kernels
 ``AMPOptimizer.step``               ``half_precision``            divides by the loss scale only once

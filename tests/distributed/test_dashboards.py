@@ -86,6 +86,17 @@ def test_wandb_gets_all_values_of_an_update_in_one_call(monkeypatch):
     assert calls == [({"train_inner/optimizer/learning_rate": 0.5, "train_inner/bits/codebook_0": 2.0}, 3)]
 
 
+def test_wandb_has_one_run_over_epochs_and_validations(monkeypatch):
+    calls = []
+    fake = SimpleNamespace(run=None, init=lambda **options: calls.append(options) or setattr(fake, "run", "a run"))
+    monkeypatch.setattr(progress_bar, "wandb", fake)
+    for owner, name, replacement in dashboards.REPLACED:
+        monkeypatch.setattr(owner, name, replacement)
+    for _ in range(3):
+        progress_bar.progress_bar([], log_format="none", wandb_project="mert", wandb_run_name="95m")
+    assert calls == [{"project": "mert", "name": "95m"}]
+
+
 def config(**options):
     cfg = OmegaConf.structured(FairseqConfig)
     cfg.task = {"picture_interval_updates": 0}

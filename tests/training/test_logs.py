@@ -81,8 +81,13 @@ def test_hours_continue_after_each_resume(train, tmp_path):
 def test_wandb_offline_keeps_the_same_values(train, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    log = read_log(train("optimization.max_update=3", "common.wandb_project=mert"), tmp_path)
-    rows = wandb_rows(next(tmp_path.glob("wandb/offline-run-*/run-*.wandb")))
+    log = read_log(
+        train("optimization.max_update=6", *UPDATES, "common.wandb_project=mert", "task.picture_interval_updates=4"),
+        tmp_path,
+    )
+    (folder,) = tmp_path.glob("wandb/offline-run-*")  # one run, over epochs and validations
+    assert len(list(folder.glob("files/media/images/valid/pictures/*.png"))) == 1
+    rows = wandb_rows(next(folder.glob("run-*.wandb")))
     for key, name in (NAMES | TRAINING_NAMES).items():
         values = [row[f"train_inner/{name}"] for row in rows if f"train_inner/{name}" in row]
         np.testing.assert_allclose(values, log.curve(key).values, rtol=1e-5, err_msg=name)
