@@ -1,6 +1,6 @@
 """Cuts audio of any length into windows, in bounded memory.
 
-A file of at most one window goes through the model whole. A longer one is cut into windows of equal length. The
+A file of at most one window is one input of the model. A longer one is cut into windows of equal length. The
 frames in the middle of each window are kept. The ``context_frames`` at both sides serve as context for attention; they
 are kept only at the ends of the file. The last window starts earlier so that it is as long as the others. The position
 of windows depends on the file alone, so features do not depend on batches or on the number of processes.

@@ -96,7 +96,7 @@ def _with_heads(
     seed: int,
     where: str,
 ) -> MERTModel:
-    """The whole model: with ``heads``, or where there are none, with random ones."""
+    """The complete model: with ``heads``, or with random heads if there are none."""
     cfg = OmegaConf.merge(cfg, {"pretrained_weights": ""})  # type: ignore[assignment]
     specials = 4  # of fairseq's dictionaries
     with torch.random.fork_rng(devices=[]):

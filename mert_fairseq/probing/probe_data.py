@@ -72,12 +72,12 @@ class ProbeData:
                 f"{self.folder}: found clip {double[0]} {counts[double[0]]} times (and {len(double) - 1} more), "
                 f"expected each once, in one split. Check the split lists."
             )
-        home: dict[str, str] = {}
+        seen_in: dict[str, str] = {}
         for split in SPLITS:
             for clip in self.clips[split]:
-                if home.setdefault(clip.unit, split) != split:
+                if seen_in.setdefault(clip.unit, split) != split:
                     raise ValueError(
-                        f"{self.folder}: found {clip.unit} in the splits {home[clip.unit]} and {split}, expected all "
+                        f"{self.folder}: found {clip.unit} in the splits {seen_in[clip.unit]} and {split}, expected all "
                         f"clips of a song in one. Check the split lists."
                     )
 
@@ -150,7 +150,7 @@ def class_names(targets: Iterable[str], expected: tuple[str, ...], where: str) -
 
 
 def sha1_number(text: str) -> int:
-    """SHA-1 of UTF-8 text as a whole number."""
+    """SHA-1 of UTF-8 text as an integer."""
     return int(hashlib.sha1(text.encode("utf-8"), usedforsecurity=False).hexdigest(), 16)
 
 

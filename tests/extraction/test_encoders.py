@@ -124,7 +124,7 @@ def test_layers_and_waves_that_are_not_there_are_errors(tmp_path):
             encoder.layers(noise(399))
 
 
-def test_what_is_no_checkpoint_of_mert_is_refused(tmp_path):
+def test_files_that_are_not_mert_checkpoints_are_refused(tmp_path):
     write_checkpoint(tmp_path / "whole.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-1000])
     with pytest.raises(ValueError, match="cut.pt: damaged, not a fairseq checkpoint"):
@@ -176,7 +176,7 @@ def test_without_transformers_a_checkpoint_loads_and_a_folder_says_what_to_insta
         load_encoder(tmp_path / "hubert")
 
 
-def test_a_name_that_cannot_be_downloaded_is_told(monkeypatch):
+def test_a_name_that_cannot_be_downloaded_is_reported(monkeypatch):
     def offline(name, **options):
         raise OSError("no route to the Hub")
 

@@ -72,7 +72,7 @@ def test_every_file_has_the_features_that_load_mert_gives(checkpoint, music, fra
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-def test_the_index_states_what_is_in_the_features(checkpoint, frames):
+def test_the_index_describes_the_features(checkpoint, frames):
     rows = table(frames / "index.tsv")
     assert [row["file"] for row in rows] == FILES
     for row in rows:

@@ -23,7 +23,7 @@ def model(tmp_path_factory):
     return load_mert(path, "cpu")
 
 
-def test_shapes_follow_from_what_is_asked(model):
+def test_shapes_follow_from_the_requested_layers(model):
     wave = noise(24_000)[0]
     assert model.features(wave).shape == (4, 74, 16) == (model.num_layers, 74, model.width)
     assert model.features(wave, layer=2).shape == (74, 16)
@@ -90,7 +90,7 @@ def test_files_that_cannot_be_read_are_audio_errors(model, tmp_path):
             model.features(tmp_path / name)
 
 
-def test_a_layer_that_is_not_there_is_refused(model):
+def test_an_unknown_layer_is_refused(model):
     with pytest.raises(ValueError, match="found layer -1, expected 0 to 3"):
         model.features(noise(800)[0], layer=-1)
 

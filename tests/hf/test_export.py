@@ -111,7 +111,7 @@ def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm: true", "Neither layout can"),
     ],
 )
-def test_what_hubert_cannot_hold_is_refused_by_name(tmp_path, options, named, remedy):
+def test_options_that_hubert_cannot_hold_are_refused_by_name(tmp_path, options, named, remedy):
     with pytest.raises(ValueError, match=f"HubertModel cannot hold .*{named}.*{remedy}"):
         exported(tmp_path, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["mert.pt"]

@@ -45,7 +45,7 @@ def test_several_models_and_baselines_share_one_report(data, checkpoint, tmp_pat
     assert len(runs) == 1 + (4 + 1) * 2  # states 0 to 3 and the weighted sum, two seeds
 
 
-def test_all_runs_what_is_there_and_continues_where_it_was_stopped(data, tmp_path, capsys, monkeypatch):
+def test_all_runs_the_existing_data_sets_and_continues_where_it_stopped(data, tmp_path, capsys, monkeypatch):
     call = ["all", "--model", "mfcc", "--data", str(data), "--out", str(tmp_path / "out"), "--json", *QUICK]
     from mert_fairseq.probing import verbs
 

@@ -38,7 +38,7 @@ def result(task: str, published: bool) -> dict:
 
 
 @pytest.mark.parametrize("task", PUBLISHED)
-def test_published_rows_stand_beside_results_on_published_data_alone(task):
+def test_published_rows_appear_only_for_published_data(task):
     metrics = TASKS[task].metrics
     assert len(score_rows([result(task, False)], metrics)) == 1
     rows = score_rows([result(task, True)], metrics)

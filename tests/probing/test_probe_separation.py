@@ -34,7 +34,7 @@ def test_silence_is_finite():
     assert challenge_sdr(np.zeros(10), np.zeros(10)) == pytest.approx(0)
 
 
-def test_spectra_come_back_as_the_wave():
+def test_istft_of_the_spectra_is_the_wave():
     wave = torch.randn(2, 24_000)
     spectra = stft(wave)
     assert spectra.shape == (2, 24_000 // 320 + 1, BINS)

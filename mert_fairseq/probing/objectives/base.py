@@ -11,7 +11,7 @@ from torch import Tensor
 from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
-# Shape letters: R heads trained side by side, W rows, K outputs, U scored units.
+# Shape letters: R heads trained together, W rows, K outputs, U scored units.
 
 
 class Objective(ABC):

@@ -45,13 +45,13 @@ class TagObjective(Objective):
 
     def per_tag(self, outputs: Tensor, rows: Rows) -> list[dict[str, Any]]:
         """ROC-AUC and average precision of each tag; None for a tag that this split lacks or that all clips have."""
-        said, true = self.unit_outputs(outputs, rows), rows.unit_targets.numpy()
+        predicted, true = self.unit_outputs(outputs, rows), rows.unit_targets.numpy()
         found = []
         for column, name in enumerate(self.names):
             clips = int(true[:, column].sum())
             whole = 0 < clips < len(true)
-            roc = float(metrics.roc_auc_score(true[:, column], said[:, column])) if whole else None
-            ap = float(metrics.average_precision_score(true[:, column], said[:, column])) if whole else None
+            roc = float(metrics.roc_auc_score(true[:, column], predicted[:, column])) if whole else None
+            ap = float(metrics.average_precision_score(true[:, column], predicted[:, column])) if whole else None
             found.append({"tag": name, "clips": clips, "roc_auc": roc, "average_precision": ap})
         return found
 

@@ -1,4 +1,4 @@
-"""The report of a task: one page with all models side by side, its pictures, and the numbers as CSV and JSON."""
+"""The report of a task: one page that compares all models, its pictures, and the numbers as CSV and JSON."""
 
 from mert_fairseq.probing.report.probe_pages import write_reports
 

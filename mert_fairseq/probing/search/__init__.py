@@ -1,1 +1,1 @@
-"""The search for layer and learning rate: all heads of a task trained side by side as one batched model."""
+"""The search for layer and learning rate: all heads of a task trained together as one batched model."""

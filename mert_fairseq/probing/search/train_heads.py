@@ -120,14 +120,7 @@ def train_runs(
         device: where the heads are trained.
     """
     group = Group(runs, device)
-    heads = start_heads(
-        [run.seed for run in runs],
-        train.states[0].shape[1],
-        objective.outputs,
-        hidden=protocol.hidden if protocol.head == "mlp" else 0,
-        mixed_layers=len(train.states) - 1 if group.mixed else 0,
-        device=device,
-    )
+    heads = _new_heads(group, train, objective, protocol)
     optimizer = BatchedAdam(heads, torch.tensor([run.learning_rate for run in runs], device=device))
     progress = Progress(len(runs), protocol.lr_patience, protocol.stop_patience)
     streams = SeedStreams(group.seeds, device)
@@ -152,6 +145,17 @@ def train_runs(
             group.keep(going)
             optimizer.keep(going.to(device))
     return Trained(list(runs), best, scores, epochs)
+
+
+def _new_heads(group: Group, train: Rows, objective: Objective, protocol: Protocol) -> Parameters:
+    return start_heads(
+        [run.seed for run in group.runs],
+        train.states[0].shape[1],
+        objective.outputs,
+        hidden=protocol.hidden if protocol.head == "mlp" else 0,
+        mixed_layers=len(train.states) - 1 if group.mixed else 0,
+        device=group.device,
+    )
 
 
 def _update(

@@ -31,7 +31,7 @@ CARD = DataCard(
 
 
 def is_training_artist(artist: str) -> bool:
-    """Whether the hash of an artist's plain name puts the songs into train, and not into valid."""
+    """Whether the hash of an artist's plain name assigns the songs to train; otherwise they are in valid."""
     return sha1_number(plain_name(artist)) % MODULUS < TRAIN_BELOW
 
 

@@ -35,7 +35,7 @@ CARD = DataCard(
 
 
 def normal_key(text: str) -> str:
-    """A key under the names of KEYS: ``"D# minor"`` is ``"Eb minor"``."""
+    """A key by its name in KEYS: ``"D# minor"`` is ``"Eb minor"``."""
     tonic, _, mode = text.strip().partition(" ")
     return f"{ENHARMONIC.get(tonic, tonic)} {mode.strip().lower()}"
 
@@ -99,7 +99,7 @@ class GiantStepsKey(ProbeTask):
         return keys, {track: artists[track] for track in keys}
 
     def check(self, data: Path) -> list[str]:
-        """Compare audio with the MD5 sums of the two repositories, where these are there."""
+        """Compare audio with the MD5 sums of the two repositories, if the sums are in the data folder."""
         wrong = []
         for sums in sorted(data.glob("giantsteps-*/md5/*.md5")):
             audio = sums.parents[1] / "audio" / f"{sums.stem}.mp3"

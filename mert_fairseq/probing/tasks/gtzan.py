@@ -35,7 +35,7 @@ def read_lists(task: ProbeTask, data: Path) -> tuple[dict[str, list[str]], dict[
     """Paths of the three lists, without those that are known to be bad and too short to be audio.
 
     Returns:
-        The paths by split, relative to ``genres``, and what was left out, with the reason.
+        The paths by split, relative to ``genres``, and the omitted clips with the reason.
 
     Raises:
         FileNotFoundError: if a list is missing.

@@ -59,7 +59,7 @@ class MUSDB18(ProbeTask):
         return ProbeData(data, SOURCES, clips)
 
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> Objective:
-        raise NotImplementedError("separation has a trainer of its own")
+        raise NotImplementedError("separation does not use heads; see probing.separation")
 
 
 TASKS: list[ProbeTask] = [MUSDB18()]

@@ -82,7 +82,7 @@ class ManifestTask(ProbeTask):
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Numbers by size, before words."""
+    """Sort key: numbers by size, before words."""
     return (int(name), "") if name.isdecimal() else (1 << 62, name)
 
 

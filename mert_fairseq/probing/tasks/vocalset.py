@@ -39,7 +39,7 @@ CARD = DataCard(
     licence="CC BY 4.0",
     citation="J. Wilkins, P. Seetharaman, A. Wahl, B. Pardo. VocalSet: A Singing Voice Dataset. ISMIR 2018.",
     layout={"FULL/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav": "20 singers, 44.1 kHz"},
-    how="Fetch VocalSet11.zip from Zenodo and unpack it, so that FULL lies in the data folder.",
+    how="Fetch VocalSet11.zip from Zenodo and unpack it, so that the data folder holds FULL.",
     may_copy=True,
 )
 
@@ -100,7 +100,7 @@ def split_groups(groups: dict[str, list[int]]) -> dict[str, dict[int, str]]:
 
 
 def leading_silence(path: Path) -> int:
-    """Samples before the voice sets in, as torchaudio's vad says; the file's length if it never does."""
+    """Samples before the voice begins, by torchaudio's vad; the file's length if there is no voice."""
     import torch
     import torchaudio
 
@@ -141,7 +141,7 @@ class VocalSet(ProbeTask):
                 chunks = _chunks(f"{technique}/{name}", data, path, target, starts[path])
                 clips[split] += chunks
                 if not chunks:
-                    left_out[path] = "has no whole chunk of 3 s after its leading silence"
+                    left_out[path] = "has no complete chunk of 3 s after its leading silence"
         return ProbeData(data, self.names, clips, left_out)
 
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> ClassObjective:
@@ -165,7 +165,7 @@ def _chunks(name: str, data: Path, path: str, target: str, start: int) -> list[C
 
 
 def _starts(data: Path, files: dict[str, list[tuple[str, str, str]]], work: Path | None) -> dict[str, int]:
-    """Where the voice sets in, by path; kept in the work folder, because it takes minutes."""
+    """Start of the voice by path; cached in the work folder, because it takes minutes."""
     memo = work / "vocalset_starts.json" if work else None
     known: dict[str, int] = json.loads(memo.read_text(encoding="utf-8")) if memo and memo.is_file() else {}
     paths = [path for names in files.values() for *_, path in names]
