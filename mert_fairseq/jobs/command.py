@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 RESUMABLE = "the same command continues where it stopped"
-STARTS_ANEW = "the same command starts anew"
+STARTS_ANEW = "the same command starts again from the beginning"
 
 
 class JobError(RuntimeError):
