@@ -61,8 +61,8 @@ def make_checkpoint(path: Path, size: str) -> dict[str, Any]:
 
 def export_folder(folder: Path) -> dict[str, Any]:
     """mert-export-hf."""
-    from mert_fairseq.hf.card import Statement
     from mert_fairseq.hf.export import export_hf
+    from mert_fairseq.hf.model_card import Statement
 
     done = export_hf(folder / "a.pt", folder / "hf", "hubert", Statement("benchmark"), heads=True)
     return {"MB": done.megabytes, "difference": done.largest_difference}

@@ -18,12 +18,12 @@ from dataclasses import replace
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from mert_fairseq.probing.dataset import Clip
 from mert_fairseq.probing.objectives import ClassObjective
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol, Run, plan_chunks
 from mert_fairseq.probing.search.search import RUNS_AT_ONCE
-from mert_fairseq.probing.search.train import Trained, train_runs
+from mert_fairseq.probing.search.train_heads import Trained, train_runs
 
 SIZES = {"train": 443, "valid": 197}
 CLASSES = 10

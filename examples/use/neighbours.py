@@ -1,4 +1,4 @@
-"""Which track sounds like which: the nearest neighbours of mean features, as a page to read and listen to.
+"""Which tracks sound alike: the nearest neighbours of mean features, as a page to read and listen to.
 
     mert-extract demo/run/checkpoint_last.pt demo/music --out demo/means --mean file
     python examples/use/neighbours.py demo/means --layer 2
@@ -42,7 +42,7 @@ class Means(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A track that is near, and the cosine, 1 for the same direction."""
+    """A near track and its cosine; 1 means the same direction."""
 
     name: str
     cosine: float
@@ -120,7 +120,7 @@ def agreement(found: dict[str, list[Neighbour]], group: Callable[[str], str]) ->
 
 
 def folder_of(name: str) -> str:
-    """The folder that a track lies in."""
+    """The folder of a track."""
     return str(PurePosixPath(name).parent)
 
 
@@ -142,17 +142,17 @@ def findings(found: dict[str, list[Neighbour]]) -> list[str]:
 
 
 def write_page(folder: Path, means: Means, found: dict[str, list[Neighbour]]) -> Path:
-    """Write the page, with players for the tracks that are still where they were; returns its path."""
+    """Write the page, with players for the tracks that still exist; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = Page("Which track sounds like which")
+    page = Page("Which tracks sound alike")
     page.paragraph(f"{len(means.names)} tracks, means over time of layer {means.layer}, cosine after standardising.")
     for line in findings(found):
         page.paragraph(line)
     for name, neighbours in found.items():
         page.heading(name)
-        heard = [Neighbour(name, 1.0), *neighbours]
+        listed = [Neighbour(name, 1.0), *neighbours]
         page.sounds(
-            [(f"{one.cosine:.2f}  {one.name}", f"file://{quote(str(means.audio / one.name))}") for one in heard]
+            [(f"{one.cosine:.2f}  {one.name}", f"file://{quote(str(means.audio / one.name))}") for one in listed]
         )
     rows = [
         f"{name}\t{rank}\t{one.name}\t{one.cosine:.4f}" for name in found for rank, one in enumerate(found[name], 1)

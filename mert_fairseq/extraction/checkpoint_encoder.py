@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mert_fairseq.extraction.encoder import Encoder, digest_of
+from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
 from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
 from mert_fairseq.models.pretrained import build_encoder, load_encoder, read_pretrained
 from mert_fairseq.modules.waveform import standardised
@@ -17,10 +17,10 @@ class CheckpointEncoder(Encoder):
 
     Args:
         path: the .pt file that fairseq saved.
-        device: where it will run.
+        device: where the model runs.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it is damaged, or a checkpoint of another model, such as a genre classifier.
     """
 

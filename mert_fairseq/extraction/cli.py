@@ -2,22 +2,20 @@
 
 import argparse
 import json
-import logging
 import math
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
-from mert_fairseq.extraction.inputs import find_inputs
-from mert_fairseq.jobs.command import JobError, run_command
+from mert_fairseq.extraction.reading import find_inputs
+from mert_fairseq.jobs.command import JobError, quiet_libraries, run_command
 from mert_fairseq.jobs.rejects import listed
 from mert_fairseq.preprocessing.reject_reasons import Reject
 
 if TYPE_CHECKING:
-    from mert_fairseq.extraction.encoder import Encoder
+    from mert_fairseq.extraction.frozen_encoder import Encoder
 
 DESCRIPTION = """Extract features of audio files with a trained model: all layers or some, frames or means over time.
 
@@ -28,9 +26,7 @@ DESCRIPTION = """Extract features of audio files with a trained model: all layer
 Each file becomes FILE.npy, (layers, frames, width) float32, below --out; index.tsv lists them, rejects.tsv the files
 that could not be read, with the reason. The same command continues where it stopped.
 
-Exit status: 0 all files have features, 1 some have not, or an error, 2 wrong options, 130 interrupted."""
-# beginnings of warnings about fairseq's code, of no use to users
-NOISES = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
+Exit status: 0 all files have features, 1 some files have none, or an error, 2 wrong options, 130 interrupted."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,27 +45,29 @@ def parser() -> argparse.ArgumentParser:
         "--mean",
         type=_mean,
         metavar="file|SECONDS",
-        help="store means over a file or over so many seconds (default: all frames)",
+        help="store means over a file or over this many seconds (default: all frames)",
     )
     options.add_argument(
         "--format", choices=("npy", "safetensors", "hdf5"), default="npy", help="one .npy per file, or one file for all"
     )
-    options.add_argument("--window", type=positive_float, default=32.0, metavar="SECONDS", help="longer audio is cut")
+    options.add_argument(
+        "--window", type=positive_float, default=32.0, metavar="SECONDS", help="longer audio is cut into such windows"
+    )
     options.add_argument(
         "--context",
         type=_seconds,
         default=2.0,
         metavar="SECONDS",
-        help="at either side of a window that is heard, not kept",
+        help="context at both sides of a window: the model sees it, its frames are not stored",
     )
     options.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
-    options.add_argument("--bf16", action="store_true", help="run in bfloat16; its error on the first window is stated")
-    options.add_argument("--batch", type=positive_int, help="windows side by side (default: 8 on a GPU, 1 on a CPU)")
+    options.add_argument("--bf16", action="store_true", help="run in bfloat16; prints its error on the first window")
+    options.add_argument("--batch", type=positive_int, help="windows per batch (default: 8 on a GPU, 1 on a CPU)")
     options.add_argument(
         "--workers",
         type=positive_int,
         default=default_workers(),
-        help="processes that decode (default: the cores it may use)",
+        help="processes that decode audio (default: one per available core)",
     )
     options.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return options
@@ -91,9 +89,7 @@ def _seconds(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, extract, print; returns the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
-    for noise in NOISES:
-        warnings.filterwarnings("ignore", message=noise)
+    quiet_libraries()
     options = parser().parse_args(arguments)
     rejects: list[Reject] = []
     status = run_command("mert-extract", lambda: _run(options, rejects))
@@ -105,9 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, rejects: list[Reject]) -> str:
     """Extract; returns the summary as text, and adds the rejects."""
-    from mert_fairseq.extraction.output import Form, Output
-    from mert_fairseq.extraction.precision import Precision
-    from mert_fairseq.extraction.run import extract
+    from mert_fairseq.extraction.extract_files import extract
+    from mert_fairseq.extraction.feature_folder import Form, Output
+    from mert_fairseq.extraction.model_batches import Precision
     from mert_fairseq.extraction.windows import Windowing
 
     inputs = find_inputs(options.audio)
@@ -144,13 +140,13 @@ def _run(options: argparse.Namespace, rejects: list[Reject]) -> str:
 
 
 def _load(options: argparse.Namespace) -> "Encoder":
-    """The model; before its seconds of loading, the library of the format is looked for.
+    """Load the model, after a check that the output format's library is installed.
 
     Raises:
         JobError: if a library is not installed.
     """
     from mert_fairseq.extraction.collection import FILES, check_library
-    from mert_fairseq.extraction.encoder import load_encoder
+    from mert_fairseq.extraction.frozen_encoder import load_encoder
 
     try:
         if options.format in FILES:

@@ -14,10 +14,10 @@ FILES = {"safetensors": "features.safetensors", "hdf5": "features.h5"}
 
 
 def check_library(form: str) -> None:
-    """Check that the library of a form is installed.
+    """Check that the library of a format is installed.
 
     Raises:
-        ImportError: naming it and how to install it.
+        ImportError: names the library and how to install it.
     """
     module, extra = {"safetensors": ("safetensors", "hf"), "hdf5": ("h5py", "hdf5")}[form]
     try:
@@ -29,7 +29,7 @@ def check_library(form: str) -> None:
 
 
 def names_in(path: Path) -> set[str]:
-    """The names of the arrays in a collection; none if there is no such file."""
+    """The names of the arrays in a collection; empty if the file does not exist."""
     if not path.is_file():
         return set()
     if path.suffix == ".h5":
@@ -43,12 +43,12 @@ def names_in(path: Path) -> set[str]:
 
 
 def write_collection(path: Path, parts: Mapping[str, Path], kept: set[str], metadata: Mapping[str, str]) -> None:
-    """Write a collection of .npy files and of arrays of the collection that is there; it is replaced when whole.
+    """Write a collection from .npy files and from arrays of the existing collection, which it replaces when complete.
 
     Args:
-        path: of the collection; its suffix says which form.
+        path: of the collection; its suffix decides the format.
         parts: the .npy files by name.
-        kept: names to take over from the file that is there.
+        kept: names to copy from the existing file.
         metadata: about all arrays.
     """
     write = _write_hdf5 if path.suffix == ".h5" else _write_safetensors
@@ -56,7 +56,7 @@ def write_collection(path: Path, parts: Mapping[str, Path], kept: set[str], meta
         write(partial, path, parts, kept, metadata)
         umask = os.umask(0)
         os.umask(umask)
-        partial.chmod(0o666 & ~umask)  # safetensors leaves files that only their owner can read
+        partial.chmod(0o666 & ~umask)  # safetensors makes files readable by their owner only
 
 
 def _write_safetensors(

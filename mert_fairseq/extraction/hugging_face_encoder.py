@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mert_fairseq.extraction.encoder import Encoder, digest_of
+from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
 from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
@@ -27,11 +27,11 @@ class HuggingFaceEncoder(Encoder):
 
     Args:
         path_or_name: a folder with config.json and weights, or a name on the Hub, which is downloaded.
-        device: where it will run.
+        device: where the model runs.
 
     Raises:
         FileNotFoundError: if the folder holds no model.
-        ValueError: if it holds one of another architecture, its weights do not fit, or no sample rate is stated.
+        ValueError: if the architecture is another one, the weights do not fit, or no sample rate is stated.
         ImportError: if transformers is not installed.
     """
 
@@ -62,8 +62,8 @@ class HuggingFaceEncoder(Encoder):
         if self.normalizes:
             variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
             waves = (waves - mean) / (variance + NORM_EPSILON).sqrt()
-        # Hooks of our own: versions of transformers differ in what hidden_states hold of pre-norm models, and in
-        # whether they come at all from a model whose list of layers was shortened.
+        # Our own hooks: versions of transformers differ in the hidden_states of pre-norm models, and in whether a
+        # model with fewer layers returns them at all.
         states: list[Tensor] = []
         layers = self.model.encoder.layers
         hooks = [layers[0].register_forward_pre_hook(lambda layer, args: states.append(args[0]))]
@@ -132,7 +132,7 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     kind = options.get("model_type")
     if kind == OWN_MODEL_FILE:
         raise ValueError(
-            f"{name}: carries a model file of its own, whose code is not run here. Import it first (mert-import-hf "
+            f"{name}: has its own model file, whose code is not run here. Import it first (mert-import-hf "
             f"{name} model.pt), and give that checkpoint."
         )
     if kind not in MODEL_CLASSES:

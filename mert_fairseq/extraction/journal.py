@@ -1,6 +1,6 @@
-"""What is extracted: a journal that survives a kill, and the tables that people read.
+"""The journal of extracted files, which survives a kill, and the index for users.
 
-``extract.jsonl`` has a header of all that features depend on, then one line per file whose features are on the disk.
+``extract.jsonl`` starts with the settings that features depend on; then it has one line per file with features.
 ``index.tsv`` lists the same at the end of a run, ``rejects.tsv`` the files without features.
 """
 
@@ -16,7 +16,7 @@ from mert_fairseq.preprocessing.scan import Source
 JOURNAL_FILE = "extract.jsonl"
 INDEX_FILE = "index.tsv"
 INDEX_COLUMNS = ("file", "features", "seconds", "frames", "rate", "layers", "digest")
-VERSION = 1  # of the meaning of the lines
+VERSION = 1  # of the line format
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
     """A file whose features are on the disk.
 
     Attributes:
-        source: as it was read.
+        source: the audio file, with its size and time of change.
         seconds: of audio.
         frames: rows per layer in its features: frames, or means.
     """
@@ -48,11 +48,11 @@ class Journal:
     """An append-only file of entries; the caller holds a lock on the folder.
 
     Args:
-        path: of the file; begun if it does not exist.
-        header: all that features depend on beside their file, as JSON holds it.
+        path: of the file; created if it does not exist.
+        header: the settings that features depend on, as JSON values.
 
     Raises:
-        ValueError: if the file was begun with another header: the message says what differs.
+        ValueError: if the file has another header; the message says what differs.
     """
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ class Journal:
             self._file.write("\n")
 
     def add(self, entry: Entry) -> None:
-        """Record a file; it survives a kill from here on."""
+        """Record a file; the entry survives a kill."""
         self.entries[entry.source.path] = entry
         self._write(entry.to_json())
 

@@ -1,6 +1,8 @@
 """Audio files as windows at a model's rate: decoded, resampled and cut in bounded memory, in worker processes."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,14 +19,15 @@ from mert_fairseq.audio import (
 )
 from mert_fairseq.extraction.windows import Window, Windowing
 from mert_fairseq.preprocessing.completeness import container_fault
-from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason
+from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason, Reject
+from mert_fairseq.preprocessing.scan import Source, scan_folder
 from mert_fairseq.preprocessing.signatures import DECODABLE, UNDECODABLE, content_of
 
 SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM
 
 
 class RejectedError(AudioError):
-    """A file without features: a reason of the vocabulary of rejects.tsv, and what was found."""
+    """A file without features: a reason as in rejects.tsv, and what was found."""
 
     def __init__(self, path: Path, reason: Reason, detail: str) -> None:
         super().__init__(f"{path}: {reason}: {detail}. Remedy: {REMEDIES[reason]}.")
@@ -36,7 +39,7 @@ class FileWindow(NamedTuple):
     """A window of a file.
 
     Attributes:
-        window: to go through the model.
+        window: input of the model.
         frames: of the whole file.
         seconds: of the whole file.
     """
@@ -101,7 +104,7 @@ def _resampled(samples: int, info: AudioInfo, sample_rate: int) -> int:
 
 
 def _length(path: Path, info: AudioInfo) -> int:
-    """Samples that decode: those of the header, but for formats whose header may be wrong or silent."""
+    """Samples that decode: from the header, or counted for formats whose header may be wrong or missing."""
     is_stated = not info.format.startswith(("MP3", "OGG")) and info.samples != UNKNOWN_SAMPLES
     return info.samples if is_stated else sum(len(block) for block in _decoded(path, info))
 
@@ -142,13 +145,13 @@ def _decoded(path: Path, info: AudioInfo) -> Iterator[np.ndarray]:
     except RejectedError:
         raise
     except AudioError as error:
-        # The positions in an Ogg file, whose pages were found whole, can be ahead of its audio; other formats are cut.
+        # Positions in an intact Ogg file can be ahead of its audio; in other formats the file is truncated.
         if not (info.format.startswith("OGG") and isinstance(error, TruncatedAudioError)):
             raise _rejected(path, error, Reason.TRUNCATED) from error
 
 
 def _rejected(path: Path, error: AudioError, otherwise: Reason) -> RejectedError:
-    """The reason of a failure: of the system, of the format, or else of the file."""
+    """Classify a failure: system error, unsupported format, or damaged file."""
     detail = getattr(error.__cause__, "error_string", "") or str(error).removeprefix(f"{path}: ")
     if getattr(error.__cause__, "code", 0) == SYSTEM_ERROR:
         return RejectedError(path, Reason.UNREADABLE, detail)
@@ -157,3 +160,40 @@ def _rejected(path: Path, error: AudioError, otherwise: Reason) -> RejectedError
             if content_of(stream) in UNDECODABLE:
                 return RejectedError(path, Reason.NO_DECODER, detail)
     return RejectedError(path, otherwise, detail)
+
+
+class Inputs(NamedTuple):
+    """Audio files by their paths relative to ``root``, and rejects: files named like audio that are not audio."""
+
+    root: Path
+    sources: list[Source]
+    rejects: list[Reject]
+
+
+def find_inputs(paths: Sequence[Path]) -> Inputs:
+    """List the audio of files and folders; names are relative to the one folder given, or to the common parent.
+
+    Raises:
+        FileNotFoundError: if a path does not exist, or a folder holds no audio.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder. Correct its name.")
+    resolved = [path.resolve() for path in paths]
+    parents = [path if path.is_dir() else path.parent for path in resolved]
+    root = Path(os.path.commonpath(parents))
+    sources: dict[str, Source] = {}
+    rejects: set[Reject] = set()
+    for path, given in zip(resolved, paths, strict=True):
+        if path.is_dir():
+            scan = scan_folder(path)
+            if not scan.sources:
+                raise FileNotFoundError(f"{given}: no audio file in it. Give files, or a folder of music.")
+            prefix = path.relative_to(root)
+            found = [replace(source, path=(prefix / source.path).as_posix()) for source in scan.sources]
+            rejects |= {reject._replace(path=(prefix / reject.path).as_posix()) for reject in scan.rejects}
+        else:
+            status = path.stat()
+            found = [Source(path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns)]
+        sources |= {source.path: source for source in found}
+    return Inputs(root, sorted(sources.values()), sorted(rejects))

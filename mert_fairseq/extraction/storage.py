@@ -1,4 +1,4 @@
-"""Features of one file on their way to the disk, as frames or as means over time; a .npy file appears when whole."""
+"""Writes the features of one file, as frames or as means over time; the .npy file appears when complete."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,7 +8,7 @@ import numpy as np
 
 # Shape letters: N layers, F frames, S means over time, D width.
 
-PARTIAL = ".{}.partial"  # what a file under way is called
+PARTIAL = ".{}.partial"  # name of an incomplete file
 
 
 class FileFeatures(ABC):
@@ -25,21 +25,21 @@ class FileFeatures(ABC):
         self._missing = frames
 
     def add(self, first: int, states: np.ndarray) -> bool:
-        """Take the states of frames from ``first`` on, (N, f, D) float32; returns whether the file is complete."""
+        """Store states (N, f, D) float32 that begin at frame ``first``; returns whether the file is complete."""
         self._store(first, states)
         self._missing -= states.shape[1]
         return self._missing == 0
 
     @abstractmethod
     def _store(self, first: int, states: np.ndarray) -> None:
-        """Keep the states of some frames."""
+        """Store the states of some frames."""
 
     @abstractmethod
     def finish(self) -> int:
-        """Write what is left to write and give the file its name; returns its rows per layer."""
+        """Write the rest and rename the file to its final name; returns its rows per layer."""
 
     def discard(self) -> None:
-        """Leave nothing on the disk."""
+        """Delete the incomplete file."""
         self._partial.unlink(missing_ok=True)
 
     @property
@@ -66,12 +66,12 @@ class Frames(FileFeatures):
 
 
 class Means(FileFeatures):
-    """Means over time: (N, D) of a file, or (N, S, D) of every so many frames, the last of what is left.
+    """Means over time: (N, D) for a whole file, or (N, S, D), one per ``frames_per_mean``; the last may cover fewer.
 
     Args:
         path: of the .npy file.
         frames: F, of the whole file.
-        frames_per_mean: that a mean is taken over; None for all.
+        frames_per_mean: frames per mean; None for one mean of the whole file.
     """
 
     def __init__(self, path: Path, frames: int, frames_per_mean: int | None = None) -> None:

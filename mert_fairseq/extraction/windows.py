@@ -1,9 +1,9 @@
-"""How audio of any length is cut into windows for a model that looks both ways, in bounded memory.
+"""Cuts audio of any length into windows, in bounded memory.
 
-A file of at most one window goes through the model whole. A longer one is cut into windows of equal length. Each keeps
-the frames in its middle; the ``context_frames`` at either side were only seen by attention, except at the ends of the
-file, where they are kept too. The last window starts earlier so that it is as long as the others. Where windows lie
-depends on the file alone, so the features do not depend on batches or on the number of processes.
+A file of at most one window goes through the model whole. A longer one is cut into windows of equal length. The
+frames in the middle of each window are kept. The ``context_frames`` at both sides serve as context for attention; they
+are kept only at the ends of the file. The last window starts earlier so that it is as long as the others. The position
+of windows depends on the file alone, so features do not depend on batches or on the number of processes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mert_fairseq.extraction.encoder import Encoder
+from mert_fairseq.extraction.frozen_encoder import Encoder
 
-WINDOW_SECONDS = 32.0  # so that the 30 s clips of the usual data sets are one window, also a little longer ones
+WINDOW_SECONDS = 32.0  # the 30 s clips of the usual data sets, or slightly longer ones, are one window
 CONTEXT_SECONDS = 2.0
 
 
 class Window(NamedTuple):
-    """A stretch of audio for the model, and which of its frames are kept.
+    """A piece of audio for the model, and which of its frames are kept.
 
     Attributes:
         wave: (T,) float32.
         skipped: frames of the window before the first kept one.
         first: the first kept frame, counted in the file.
-        frames: that are kept.
+        frames: number of kept frames.
         is_last: whether the file ends with them.
     """
 
@@ -43,8 +43,8 @@ class Windowing:
     Args:
         hop_samples: from one frame to the next.
         receptive_samples: that one frame sees.
-        window_frames: of every window of a file that is longer than one.
-        context_frames: at either side of a window that are not kept.
+        window_frames: frames of a window, for files longer than one window.
+        context_frames: frames at each side of a window that are not kept.
 
     Raises:
         ValueError: if the window is not longer than its two contexts.
@@ -58,7 +58,7 @@ class Windowing:
     def __post_init__(self) -> None:
         if not 0 <= 2 * self.context_frames < self.window_frames:
             raise ValueError(
-                f"the window has {self.window_frames} frames and {self.context_frames} of context at either side, "
+                f"the window has {self.window_frames} frames and {self.context_frames} of context at each side, "
                 f"expected a window longer than twice the context. Give a longer window or a shorter context."
             )
 
@@ -66,7 +66,7 @@ class Windowing:
     def of(
         cls, encoder: Encoder, window_seconds: float = WINDOW_SECONDS, context_seconds: float = CONTEXT_SECONDS
     ) -> "Windowing":
-        """Of an encoder, from seconds rounded to frames."""
+        """The windowing for an encoder; seconds are rounded to frames."""
         frames = (round(seconds * encoder.frame_rate_hz) for seconds in (window_seconds, context_seconds))
         return cls(encoder.hop_samples, encoder.receptive_samples, *frames)
 

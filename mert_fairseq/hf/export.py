@@ -10,12 +10,11 @@ from omegaconf import OmegaConf
 from mert_fairseq.extraction.hugging_face_encoder import quiet_transformers
 from mert_fairseq.files import new_folder
 from mert_fairseq.hf import folder as files
-from mert_fairseq.hf.card import Statement, model_card
-from mert_fairseq.hf.compare import compare
+from mert_fairseq.hf.compare_states import compare
 from mert_fairseq.hf.config import hf_config, refuse_obstacles
-from mert_fairseq.hf.names import to_hf
-from mert_fairseq.hf.pretraining import Pretraining, read_pretraining
-from mert_fairseq.hf.training_file import training_content
+from mert_fairseq.hf.model_card import Statement, model_card
+from mert_fairseq.hf.pretraining import Pretraining, read_pretraining, training_content
+from mert_fairseq.hf.weight_names import to_hf
 from mert_fairseq.models.mert_config import MERTConfig
 
 REMOTE = Path(__file__).parent / "remote"
@@ -23,7 +22,7 @@ REMOTE_FILES = ("configuration_mert.py", "constant_q_mert.py", "modeling_mert.py
 
 
 class Exported(NamedTuple):
-    """What an export cost and how exact it is."""
+    """Result of an export."""
 
     folder: Path
     megabytes: float
@@ -32,17 +31,17 @@ class Exported(NamedTuple):
 
 
 def export_hf(checkpoint: str | Path, out: str | Path, layout: str, statement: Statement, heads: bool) -> Exported:
-    """Write a folder, after all layers were compared with the checkpoint's.
+    """Write a folder; all layers are compared with the checkpoint before it gets its name.
 
     Args:
         checkpoint: of the task mert_pretraining.
         out: the new folder.
         layout: hubert (no remote code) or mert (with our model file).
-        statement: what the model card should say that the checkpoint does not know.
+        statement: what the model card needs and the checkpoint does not hold.
         heads: whether to write the heads of the pretraining too.
 
     Raises:
-        FileNotFoundError, FileExistsError: if the checkpoint is missing or the folder is there.
+        FileNotFoundError, FileExistsError: if the checkpoint is missing or the folder exists.
         ValueError: if the layout cannot hold the model, or the export differs from it.
     """
     started = time.monotonic()
@@ -51,7 +50,7 @@ def export_hf(checkpoint: str | Path, out: str | Path, layout: str, statement: S
     refuse_obstacles(cfg, layout, str(checkpoint))
     if heads and source.heads and not source.codebooks:
         raise ValueError(
-            f"{checkpoint}: found heads, but no dictionaries that say which codes they predict. Leave the heads out "
+            f"{checkpoint}: found heads, but no dictionaries that say which codes they predict. Export without heads "
             f"(--no-heads)."
         )
     with new_folder(out) as partial:
@@ -74,7 +73,7 @@ def model_config(source: Pretraining) -> MERTConfig:
 
 
 def _do_normalize(source: Pretraining, cfg: MERTConfig, layout: str) -> bool:
-    """Whether the feature extractor normalises waves; a model file of ours does the model's own normalisation."""
+    """Whether the feature extractor normalises waves; layout ``mert`` does ``wav_normalize`` in its model file."""
     return source.encoder.normalize or (cfg.wav_normalize and layout == "hubert")
 
 
@@ -109,7 +108,7 @@ def load_hf(folder: str | Path, layout: str) -> Any:
     """The folder as transformers loads it, in float32 and evaluation mode.
 
     Raises:
-        ValueError: if weights are missing or have no place.
+        ValueError: if weights are missing or unexpected.
     """
     import transformers
 
@@ -120,5 +119,5 @@ def load_hf(folder: str | Path, layout: str) -> Any:
         model, report = model_class.from_pretrained(folder, output_loading_info=True)
     wrong = {kind: names for kind, names in report.items() if names}
     if wrong:
-        raise ValueError(f"{folder}: transformers does not load it whole: {wrong}.")
+        raise ValueError(f"{folder}: transformers does not load all of it: {wrong}.")
     return model.float().eval()

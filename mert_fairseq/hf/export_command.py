@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float
-from mert_fairseq.hf.quiet import quiet_libraries
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import STARTS_ANEW, quiet_libraries, run_command
 
 DESCRIPTION = """Export a pretraining checkpoint as a Hugging Face folder.
 
@@ -47,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> str:
-    from mert_fairseq.hf.card import Statement
     from mert_fairseq.hf.export import export_hf
+    from mert_fairseq.hf.model_card import Statement
 
     statement = Statement(chosen.name or Path(chosen.out).name, chosen.licence, chosen.data, chosen.hours)
     done = export_hf(chosen.checkpoint, chosen.out, chosen.layout, statement, heads=not chosen.no_heads)

@@ -10,9 +10,8 @@ from omegaconf import OmegaConf
 
 from mert_fairseq.hf import folder as files
 from mert_fairseq.hf.config import frame_rate_hz, hf_config, options_from_hubert
-from mert_fairseq.hf.pretraining import Codebook
+from mert_fairseq.hf.pretraining import DTYPES, Codebook, codebooks_of, read_training
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
-from mert_fairseq.hf.training_file import DTYPES, codebooks_of, read_training
 from mert_fairseq.models.mert_config import MERTConfig
 
 PUBLISHED = "mert_model"  # model_type of m-a-p's MERT-v1

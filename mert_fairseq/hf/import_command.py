@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.hf.quiet import quiet_libraries
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import STARTS_ANEW, quiet_libraries, run_command
 
 DESCRIPTION = """Turn a Hugging Face folder into a checkpoint for fairseq.
 

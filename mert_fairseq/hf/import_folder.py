@@ -11,11 +11,11 @@ from torch import Tensor
 from mert_fairseq.checkpointing.warm_start import is_head
 from mert_fairseq.files import replacing
 from mert_fairseq.hf import folder as files
-from mert_fairseq.hf.compare import compare
+from mert_fairseq.hf.compare_states import compare
 from mert_fairseq.hf.export import load_hf
 from mert_fairseq.hf.folder_content import Folder, NewHeads, read_folder
-from mert_fairseq.hf.names import from_hf
 from mert_fairseq.hf.pretraining import Codebook
+from mert_fairseq.hf.weight_names import from_hf
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.models.pretrained import Pretrained, build_encoder
@@ -37,7 +37,7 @@ class Imported(NamedTuple):
 
 
 def import_hf(folder: str | Path, out: str | Path, new_heads: NewHeads) -> Imported:
-    """Write a checkpoint, after all layers were compared with those that transformers computes from the folder.
+    """Write a checkpoint; all layers are compared with those that transformers computes from the folder.
 
     Args:
         folder: an export of ours, or a model with HubertModel's weights and configuration.
@@ -113,7 +113,7 @@ def _head_names(model: MERTModel, new_heads: NewHeads) -> tuple[str, ...]:
 
 
 def _checkpoint(found: Folder, model: MERTModel, codebooks: Sequence[Codebook]) -> dict[str, Any]:
-    """As fairseq's trainer saves one, at the start of an epoch and without an optimizer's state."""
+    """The checkpoint as fairseq's trainer saves it, at the start of an epoch, without optimizer state."""
     cfg: Any = OmegaConf.merge(OmegaConf.structured(MERTConfig), found.model)
     task: Any = OmegaConf.merge(OmegaConf.structured(MERTPretrainingConfig), found.task)
     return {

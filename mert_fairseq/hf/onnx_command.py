@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.hf.quiet import quiet_libraries
-from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
+from mert_fairseq.jobs.command import STARTS_ANEW, JobError, quiet_libraries, run_command
 
 DESCRIPTION = """Export layers of a pretraining checkpoint as an ONNX file, for onnxruntime without torch.
 

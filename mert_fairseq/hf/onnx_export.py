@@ -11,13 +11,13 @@ from torch.nn.utils import parametrize
 
 from mert_fairseq.files import replacing
 from mert_fairseq.frames import parse_conv_layers, receptive_field
-from mert_fairseq.hf.compare import check_differences, comparison_waves, differences, fairseq_states
+from mert_fairseq.hf.compare_states import check_differences, comparison_waves, differences, fairseq_states
 from mert_fairseq.hf.config import frame_rate_hz, hf_config, obstacles
 from mert_fairseq.hf.export import model_config
-from mert_fairseq.hf.names import to_hf
 from mert_fairseq.hf.pretraining import Pretraining, read_pretraining
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.hf.remote.modeling_mert import MERTEncoderModel
+from mert_fairseq.hf.weight_names import to_hf
 from mert_fairseq.models.mert_config import MERTConfig
 
 INPUT = "wave"
@@ -27,7 +27,7 @@ EXAMPLE_SECONDS = 1
 
 
 class ExportedONNX(NamedTuple):
-    """What an export cost and how exact it is."""
+    """Result of an export."""
 
     file: Path
     layers: list[int]
@@ -64,7 +64,7 @@ class LayerGraph(nn.Module):
 
 
 def export_onnx(checkpoint: str | Path, out: str | Path, layers: Sequence[int] | None) -> ExportedONNX:
-    """Write an ONNX file, after onnxruntime's layers were compared with the checkpoint's.
+    """Write an ONNX file; its layers in onnxruntime are compared with the checkpoint before it gets its name.
 
     Args:
         checkpoint: of the task mert_pretraining.
@@ -72,8 +72,8 @@ def export_onnx(checkpoint: str | Path, out: str | Path, layers: Sequence[int] |
         layers: 0 to the number of layers; None for all.
 
     Raises:
-        FileNotFoundError, FileExistsError: if the checkpoint is missing or the file is there.
-        ValueError: if there is no such layer, the graph cannot hold the model, or its values differ.
+        FileNotFoundError, FileExistsError: if the checkpoint is missing or the file exists.
+        ValueError: if a layer does not exist, the graph cannot hold the model, or values differ.
     """
     started, out = time.monotonic(), Path(out)
     if out.exists():
@@ -123,7 +123,7 @@ def _graph(source: Pretraining, cfg: MERTConfig, layers: Sequence[int]) -> Layer
 
 
 def _write(graph: LayerGraph, path: Path, source: Pretraining, cfg: MERTConfig) -> None:
-    """Export with free batch and length, and say in the file's metadata what a user needs to know."""
+    """Export with free batch size and length; sample rate, frame rate and shortest wave go into the file's metadata."""
     shortest = receptive_field(parse_conv_layers(cfg.conv_feature_layers))
     example = torch.zeros(2, EXAMPLE_SECONDS * source.encoder.sample_rate)
     program: Any = torch.onnx.export(
@@ -149,7 +149,7 @@ def _write(graph: LayerGraph, path: Path, source: Pretraining, cfg: MERTConfig) 
 
 
 def _check(path: Path, waves: Sequence[Tensor], expected: list[list[Tensor]], layers: list[int], what: str) -> float:
-    """The largest difference; the graph gets batches and lengths that it was not traced with."""
+    """The largest difference; the graph is run with batch sizes and lengths that differ from those of the export."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

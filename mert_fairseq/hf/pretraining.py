@@ -1,4 +1,4 @@
-"""A pretraining checkpoint taken apart: the encoder, the heads, and what the training says about itself."""
+"""The parts of a pretraining checkpoint, and ``fairseq.json``, which carries its options in an export."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +9,15 @@ from torch import Tensor
 
 from mert_fairseq.checkpointing.safe_loading import drop_stored_cqt_kernels, read_checkpoint
 from mert_fairseq.checkpointing.warm_start import is_head
+from mert_fairseq.hf.folder import TRAINING, read_json
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, parse_pretrained
 
-# A codebook's symbols and their counts, first to last, without fairseq's special symbols.
+# A codebook's symbols and their counts, in order, without fairseq's special symbols.
 Codebook = tuple[list[str], list[int]]
-PATHS = ("data", "label_dir", "pretrained_weights")  # options that mean something on one machine only
+PATHS = ("data", "label_dir", "pretrained_weights")  # options with local paths
+FORMAT = 1  # of fairseq.json
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass
@@ -60,7 +63,7 @@ def read_pretraining(path: str | Path) -> Pretraining:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a whole checkpoint of a pretrained MERT.
+        ValueError: if it is not a complete checkpoint of a pretrained MERT.
     """
     state = read_checkpoint(path)
     encoder, weights = parse_pretrained(state, path)
@@ -79,7 +82,7 @@ def read_pretraining(path: str | Path) -> Pretraining:
 
 
 def _codebooks(task_state: dict[str, Any]) -> list[Codebook]:
-    """As our task stores them; or fairseq's Dictionary objects, of published checkpoints."""
+    """Read from our task's state, or from fairseq's Dictionary objects in published checkpoints."""
     if "label_symbols" in task_state:
         return [(list(symbols), list(counts)) for symbols, counts in task_state["label_symbols"]]
     return [
@@ -99,3 +102,49 @@ def _metrics(groups: dict[str, Any]) -> dict[str, float]:
         if found:
             return {f"{group}_{name}": value for name, value in found.items()}
     return {}
+
+
+def training_content(source: Pretraining) -> dict[str, Any]:
+    """Content of ``fairseq.json``, which fairseq needs to continue the pretraining; local folders are omitted."""
+    return {
+        "format": FORMAT,
+        "dtype": str(source.dtype).removeprefix("torch."),
+        "model": _without_paths(source.encoder.options),
+        "task": _without_paths(source.task),
+        # symbols hold no blanks: a dictionary file separates symbol and count by one
+        "codebooks": [
+            {"symbols": " ".join(symbols), "counts": " ".join(map(str, counts))} for symbols, counts in source.codebooks
+        ],
+        "num_updates": source.num_updates,
+        "metrics": source.metrics,
+    }
+
+
+def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: "" if name in PATHS and value else value for name, value in options.items()}
+
+
+def read_training(folder: Path) -> dict[str, Any] | None:
+    """The content of a folder's ``fairseq.json``, or None if it has no such file.
+
+    Raises:
+        ValueError: if it is damaged or of another format.
+    """
+    if not (folder / TRAINING).is_file():
+        return None
+    content = read_json(folder / TRAINING, "Export the folder again.")
+    missing = {"dtype", "model", "task", "codebooks"} - content.keys()
+    if content.get("format") != FORMAT or missing or content["dtype"] not in DTYPES:
+        raise ValueError(
+            f"{folder / TRAINING}: found format {content.get('format')!r}, expected {FORMAT} with dtype, model, task "
+            f"and codebooks. Export the folder again with this version."
+        )
+    return content
+
+
+def codebooks_of(content: dict[str, Any]) -> list[Codebook]:
+    """The codebooks, one per label."""
+    return [
+        (codebook["symbols"].split(), [int(count) for count in codebook["counts"].split()])
+        for codebook in content["codebooks"]
+    ]

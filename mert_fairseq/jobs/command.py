@@ -1,14 +1,29 @@
 """How every command runs: it prints its result, or one line with the error, and returns an exit status."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Callable
 
 RESUMABLE = "the same command continues where it stopped"
+<<<<<<< HEAD
 STARTS_ANEW = "the same command starts again from the beginning"
+=======
+STARTS_ANEW = "the same command starts anew"
+# Beginnings of warnings about the code of fairseq and torch, of no use to users.
+NOISES = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
+>>>>>>> main
 
 
 class JobError(RuntimeError):
     """A job cannot continue; the message says where, why, and what to do."""
+
+
+def quiet_libraries() -> None:
+    """Show only warnings that users can act on; call it before fairseq is imported, which configures logging itself."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    for noise in NOISES:
+        warnings.filterwarnings("ignore", message=noise)
 
 
 def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMABLE) -> int:

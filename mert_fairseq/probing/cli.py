@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float, positive_int
+from mert_fairseq.jobs.command import quiet_libraries
 
 EXAMPLE = """Probe the frozen features of a model: layer and learning rate are searched, five seeds, one report.
 
@@ -20,7 +19,6 @@ EXAMPLE = """Probe the frozen features of a model: layer and learning rate are s
 MODEL is a checkpoint, a Hugging Face folder, mfcc, logmel, chroma, cqt, random:MODEL or raw-conv:MODEL.
 With "all", --data holds a folder per data set, named as mert-probe list says; missing ones are reported and skipped.
 A run that was stopped continues when the same command is given again."""
-NOISES = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--head", default="mlp", choices=("mlp", "linear"), help="one hidden layer, or none")
     options.add_argument("--layers", nargs="+", help="to search: numbers and all, for the weighted sum (default: each)")
     options.add_argument("--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE)")
-    options.add_argument("--seeds", type=positive_int, default=5, help="how many")
+    options.add_argument("--seeds", type=positive_int, default=5, help="number of seeds")
     options.add_argument(
         "--precision", default="float32", choices=("float32", "bfloat16"), help="of the heads' matrix products"
     )
@@ -65,9 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit status: 0, 1 for wrong data or models, 2 for wrong options."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
-    for noise in NOISES:
-        warnings.filterwarnings("ignore", message=noise)
+    quiet_libraries()
     chosen = parser().parse_args(arguments)
     from mert_fairseq.probing import verbs  # takes seconds to import
 

@@ -1,4 +1,4 @@
-"""Published results of frozen probes, to stand beside results on the same data under the same protocol."""
+"""Published results of frozen probes, shown beside results on the same data under the same protocol."""
 
 # MARBLE's constrained track (arXiv:2306.10548), MuQ's and MERT-v2's own tables; shares of 1.
 MERT_95M, MERT_330M, MUQ, MERT2 = "MERT-v1-95M", "MERT-v1-330M", "MuQ-iter", "MERT-v2-30s"

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 
 # Shape letters: S states of the encoder, W rows, D width, N clips, U scored units.
 
@@ -17,11 +17,11 @@ class Rows:
     """Features and labels of a split.
 
     Attributes:
-        states: S tensors of (W, D), float32 or float16; they may be mapped from files.
+        states: S tensors of (W, D), float32 or float16; possibly memory-mapped.
         counts: (N,) rows of each clip, in the order of ``clips``.
         clips: the N clips.
-        targets: what the objective made of the clips' targets: (N, ...), or (W, ...) for frames.
-        per_row: whether ``targets`` are of rows.
+        targets: targets as encoded by the objective: (N, ...), or (W, ...) for frames.
+        per_row: whether ``targets`` has one entry per row, not per clip.
     """
 
     states: Sequence[Tensor]
@@ -37,7 +37,7 @@ class Rows:
 
     @cached_property
     def clip_of_row(self) -> Tensor:
-        """(W,) the clip that a row is of."""
+        """(W,) the clip of each row."""
         return torch.arange(len(self.clips)).repeat_interleave(self.counts)
 
     @cached_property
@@ -47,7 +47,7 @@ class Rows:
 
     @cached_property
     def unit_of_row(self) -> Tensor:
-        """(W,) the scored unit that a row is of."""
+        """(W,) the scored unit of each row."""
         place = {unit: index for index, unit in enumerate(self.units)}
         return torch.tensor([place[clip.unit] for clip in self.clips])[self.clip_of_row]
 

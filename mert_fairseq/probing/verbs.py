@@ -1,4 +1,4 @@
-"""What mert-probe does: list, check, splits, run, report."""
+"""The actions of mert-probe: list, check, splits, run, report."""
 
 import argparse
 import json
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mert_fairseq.probing.check import check_task
+from mert_fairseq.probing.check_data import check_task
 from mert_fairseq.probing.features.source import Source, load_source
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.report import write_reports
-from mert_fairseq.probing.report.tables import score_rows
-from mert_fairseq.probing.run import default_device, for_task, read_data, run_task
+from mert_fairseq.probing.report.score_tables import score_rows
+from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, LEARNING_RATES, Protocol
-from mert_fairseq.probing.separation.run import run_separation
-from mert_fairseq.probing.task import ProbeTask
+from mert_fairseq.probing.separation.run_separation import run_separation
 from mert_fairseq.probing.tasks import TASKS, find_task
 from mert_fairseq.probing.tasks.musdb18 import MUSDB18
 from mert_fairseq.reporting.page import text_table
@@ -32,7 +32,7 @@ def list_tasks(names: Sequence[str], as_json: bool) -> int:
 
 
 def check(names: Sequence[str], options: argparse.Namespace) -> int:
-    """Print the findings on the data of some tasks, or of all that are there."""
+    """Print the findings on the data of some tasks, or of all tasks whose data exist."""
     status, printed = 0, {}
     for task, data in _chosen(names, options.data):
         found = check_task(task, data, options.out and options.out / "work", options.decode)
@@ -50,7 +50,7 @@ def check(names: Sequence[str], options: argparse.Namespace) -> int:
 
 
 def splits(name: str, options: argparse.Namespace) -> int:
-    """Write the lists of a task's split."""
+    """Write the split lists of a task."""
     if options.out is None:
         raise ValueError("splits needs --out, a folder for train.txt, valid.txt and test.txt.")
     data = find_task(name).read(options.data, options.out)
@@ -97,7 +97,7 @@ def _run_one(
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write the reports of finished results again."""
+    """Write the reports again, from finished results."""
     if options.out is None:
         raise ValueError("report needs --out, the folder of the results.")
     data = {task.name: folder for task, folder in _chosen(["all"], options.data)} if options.data else None
@@ -125,7 +125,7 @@ def _layer(text: str) -> int:
     if text == "all":
         return ALL_LAYERS
     if not text.isdecimal():
-        raise ValueError(f"--layers: found {text!r}, expected numbers from 0 on, or all for the weighted sum.")
+        raise ValueError(f"--layers: found {text!r}, expected numbers of at least 0, or all for the weighted sum.")
     return int(text)
 
 

@@ -17,7 +17,7 @@ from tiny_checkpoint import write_checkpoint
 from tiny_mert import save_tiny_mert
 
 from mert_fairseq import load_mert
-from mert_fairseq.extraction import run
+from mert_fairseq.extraction import extract_files
 from mert_fairseq.extraction.cli import main
 
 LONG = ("--window", "2", "--context", "0.2")
@@ -144,13 +144,13 @@ def read_collection(folder, form):
 def test_a_killed_run_continues_where_it_stopped(checkpoint, music, frames, tmp_path, repo_root):
     slow = (
         "import sys, time\n"
-        "from mert_fairseq.extraction import run\n"
-        "read = run.file_windows\n"
+        "from mert_fairseq.extraction import extract_files\n"
+        "read = extract_files.file_windows\n"
         "def slowly(path, *rest):\n"
         "    for window in read(path, *rest):\n"
         "        yield window\n"
         "        time.sleep(0.5)\n"
-        "run.file_windows = slowly\n"
+        "extract_files.file_windows = slowly\n"
         "from mert_fairseq.extraction.cli import main\n"
         "main(sys.argv[1:])\n"
     )
@@ -215,7 +215,7 @@ def test_files_without_features_are_listed_with_their_reason(checkpoint, tmp_pat
 def test_a_file_that_kills_its_decoder_costs_itself_only(checkpoint, tmp_path, monkeypatch):
     for name in ("a.wav", "bomb.wav", "c.wav"):
         make_music(tmp_path / "music" / name, 5.0)
-    read = run.file_windows
+    read = extract_files.file_windows
 
     def deadly(path, *rest):
         for window in read(path, *rest):
@@ -223,7 +223,7 @@ def test_a_file_that_kills_its_decoder_costs_itself_only(checkpoint, tmp_path, m
             if path.name == "bomb.wav":
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(run, "file_windows", deadly)
+    monkeypatch.setattr(extract_files, "file_windows", deadly)
     assert extract(checkpoint, tmp_path / "music", "--out", tmp_path / "out", *LONG, "--batch", "4") == 1
     (reject,) = table(tmp_path / "out/rejects.tsv")
     assert (reject["path"], reject["reason"]) == ("bomb.wav", "decoder_died")
@@ -263,7 +263,7 @@ def test_bfloat16_states_its_error(checkpoint, music, frames, tmp_path, capsys):
     assert "% on the first window (relative norm, layer 2, the largest)" in capsys.readouterr().out
 
 
-def test_wrong_models_layers_and_audio_are_told(checkpoint, music, tmp_path, capsys):
+def test_wrong_models_layers_and_audio_are_reported(checkpoint, music, tmp_path, capsys):
     save_twins(tmp_path)
     config = tmp_path / "hubert/config.json"
     config.write_text(config.read_text().replace('"hubert"', '"bert"'))

@@ -73,5 +73,5 @@ def test_few_samples_are_held_at_a_time():
 
 
 def test_a_context_that_fills_the_window_is_refused():
-    with pytest.raises(ValueError, match="the window has 6 frames and 3 of context at either side, expected a window"):
+    with pytest.raises(ValueError, match="the window has 6 frames and 3 of context at each side, expected a window"):
         Windowing(10, 15, 6, 3)

@@ -9,10 +9,10 @@ from transformers import AutoFeatureExtractor, AutoModel, pipeline
 
 from mert_fairseq.extraction import load_encoder
 from mert_fairseq.hf import export as export_module
-from mert_fairseq.hf.card import Statement
 from mert_fairseq.hf.export import export_hf
 from mert_fairseq.hf.export_command import main
 from mert_fairseq.hf.folder import read_safetensors
+from mert_fairseq.hf.model_card import Statement
 
 LAYERS = 3
 

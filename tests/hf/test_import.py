@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 from mert_fairseq.extraction import load_encoder
-from mert_fairseq.hf.card import Statement
 from mert_fairseq.hf.export import export_hf
 from mert_fairseq.hf.folder_content import NewHeads
 from mert_fairseq.hf.import_command import main
 from mert_fairseq.hf.import_folder import import_hf
+from mert_fairseq.hf.model_card import Statement
 from mert_fairseq.models.pretrained import build_encoder, read_pretrained
 from mert_fairseq.models.pretrained import load_encoder as load_weights
 

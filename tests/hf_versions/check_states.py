@@ -36,16 +36,16 @@ def check(folder: Path) -> dict:
     states = [state.numpy() for state in outputs.hidden_states]
     last = outputs.last_hidden_state.numpy()
     found = [difference(want, got) for want, got in zip(stored["states"][:-1], states[:-1], strict=True)]
-    last_as_it_stands, last_normed = (difference(want, states[-1]) for want in (stored["states"][-1], stored["output"]))
+    last_not_normed, last_normed = (difference(want, states[-1]) for want in (stored["states"][-1], stored["output"]))
     features = pipeline("feature-extraction", model=str(folder), tokenizer=extractor, trust_remote_code=is_remote)
     piped = np.array(features(wave[0]), dtype=np.float32)
     return {
         "states": len(states),
         "difference": max(
-            [*found, min(last_as_it_stands, last_normed), difference(stored["output"], last),
+            [*found, min(last_not_normed, last_normed), difference(stored["output"], last),
              difference(stored["output"][:1], piped)]
         ),
-        "last_state": "normed" if last_normed < last_as_it_stands else "as it stands",
+        "last_state": "normed" if last_normed < last_not_normed else "not normed",
         "whole": not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")),
     }  # fmt: skip
 

@@ -35,9 +35,9 @@ def make_exports(root: Path) -> None:
     import numpy as np
     from hf.tiny_pretraining import random_wave, save_pretraining
 
-    from mert_fairseq.hf.card import Statement
-    from mert_fairseq.hf.compare import fairseq_states
+    from mert_fairseq.hf.compare_states import fairseq_states
     from mert_fairseq.hf.export import export_hf
+    from mert_fairseq.hf.model_card import Statement
     from mert_fairseq.hf.pretraining import read_pretraining
 
     for name, (layout, options) in LAYOUTS.items():

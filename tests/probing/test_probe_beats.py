@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from mert_fairseq.probing.beats.f_measure import summed_f_measure
-from mert_fairseq.probing.beats.labels import WIDENING, frame_targets
-from mert_fairseq.probing.beats.network import BeatNetwork
-from mert_fairseq.probing.beats.peaks import pick_peaks
+from mert_fairseq.probing.beats.beat_events import WIDENING, frame_targets, pick_peaks, summed_f_measure
+from mert_fairseq.probing.beats.beat_network import BeatNetwork
 
 
 def activations(seed: int, seconds: float = 20.0, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ from probe_doubles import BandSource
 from probe_trees import tone
 from tiny_mert import save_tiny_mert
 
-from mert_fairseq.probing.dataset import Clip, ProbeData
 from mert_fairseq.probing.features.extract import extract
 from mert_fairseq.probing.features.source import load_source
 from mert_fairseq.probing.features.waves import Windows, cut_windows, load_wave
+from mert_fairseq.probing.probe_data import Clip, ProbeData
 from mert_fairseq.teachers.features import FrameFeatures
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_cache_is_an_error_with_a_remedy(data, tmp_path):
 def test_features_that_are_not_finite_are_an_error_that_names_the_clip(data, tmp_path, monkeypatch):
     source = BandSource()
     monkeypatch.setattr(source, "frames", lambda waves: torch.full((len(waves), 3, 4, 2), torch.nan))
-    with pytest.raises(ValueError, match="train0: bands gave NaN or infinite features"):
+    with pytest.raises(ValueError, match="train0: bands returned NaN or infinite features"):
         extract(source, data, Windows(), False, tmp_path, quiet=True)
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from sklearn import metrics
 
-from mert_fairseq.probing.dataset import Clip
 from mert_fairseq.probing.objectives import ClassObjective, KeyObjective, TagObjective, ValueObjective
 from mert_fairseq.probing.objectives.base import ranking_auc
 from mert_fairseq.probing.objectives.keys import KEYS
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 

@@ -8,14 +8,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from test_probe_search import CLASSES, rows
 
-from mert_fairseq.probing.few_shot import few_shot_scores
-from mert_fairseq.probing.neighbours import neighbour_scores
+from mert_fairseq.probing.few_labels import few_shot_scores, neighbour_scores
 from mert_fairseq.probing.objectives import ClassObjective
 from mert_fairseq.probing.published import PUBLISHED
-from mert_fairseq.probing.report.tables import score_rows, spread
+from mert_fairseq.probing.report.score_tables import score_rows, spread
+from mert_fairseq.probing.results import over_seeds
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.statistics import over_seeds
 from mert_fairseq.probing.tasks import TASKS
 
 

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from mert_fairseq.probing.dataset import Clip
 from mert_fairseq.probing.objectives import ClassObjective
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
-from mert_fairseq.probing.search.adam import BatchedAdam
-from mert_fairseq.probing.search.batches import SeedStreams
-from mert_fairseq.probing.search.heads import apply_heads, start_heads
+from mert_fairseq.probing.search.batched_heads import BatchedAdam, apply_heads, start_heads
+from mert_fairseq.probing.search.early_stopping import Progress
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol, Run, layer_choices, plan_chunks
 from mert_fairseq.probing.search.search import search
-from mert_fairseq.probing.search.stopping import Progress
-from mert_fairseq.probing.search.train import Group, predict, train_runs
+from mert_fairseq.probing.search.seed_batches import SeedStreams
+from mert_fairseq.probing.search.train_heads import Group, predict, train_runs
 
 CLASSES = ("a", "b", "c")
 

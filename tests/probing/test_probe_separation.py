@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from mert_fairseq.probing.features.source import SpectralSource
-from mert_fairseq.probing.run import read_data
+from mert_fairseq.probing.run_probe import read_data
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.separation.network import FeatureUnmix
-from mert_fairseq.probing.separation.run import run_separation
-from mert_fairseq.probing.separation.sdr import challenge_sdr
+from mert_fairseq.probing.separation.run_separation import run_separation
 from mert_fairseq.probing.separation.songs import random_mixtures, whole_song
 from mert_fairseq.probing.separation.spectra import BINS, istft, stft, wiener
+from mert_fairseq.probing.separation.train_separation import challenge_sdr
+from mert_fairseq.probing.separation.unmix_network import FeatureUnmix
 from mert_fairseq.probing.tasks import find_task
 
 

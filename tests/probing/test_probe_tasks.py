@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from probe_doubles import BandSource
 
-from mert_fairseq.probing.artists import plain_name, sha1_number
-from mert_fairseq.probing.check import check_task
+from mert_fairseq.probing.check_data import check_task
+from mert_fairseq.probing.probe_data import plain_name, sha1_number
 from mert_fairseq.probing.report import write_reports
-from mert_fairseq.probing.run import for_task, read_data, run_task
+from mert_fairseq.probing.run_probe import for_task, read_data, run_task
 from mert_fairseq.probing.search.protocol import Protocol
 from mert_fairseq.probing.tasks import PAPER_TASKS, TASKS, find_task
 from mert_fairseq.probing.tasks.emomusic import is_training_artist

@@ -5,10 +5,10 @@ import torch
 from hf.tiny_pretraining import save_published
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
-from mert_fairseq.hf.card import Statement
 from mert_fairseq.hf.export import export_hf
 from mert_fairseq.hf.folder_content import NewHeads
 from mert_fairseq.hf.import_folder import import_hf
+from mert_fairseq.hf.model_card import Statement
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Features of all clips of a data set: decoded ahead in threads, fed in batches of equal length, kept in parts."""
+"""Features of all clips of a data set: decoded in threads, batched by equal length, stored in parts."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +10,10 @@ import torch
 from tqdm import tqdm
 
 from mert_fairseq.arguments import default_workers
-from mert_fairseq.probing.dataset import SPLITS, Clip, ProbeData
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.features.store import FeatureStore
 from mert_fairseq.probing.features.waves import Windows, cut_windows, load_wave
+from mert_fairseq.probing.probe_data import SPLITS, Clip, ProbeData
 
 PART_CLIPS = 64
 BATCH_SECONDS = 120.0  # of audio per call of the model
@@ -22,14 +22,14 @@ BATCH_SECONDS = 120.0  # of audio per call of the model
 def extract(
     source: Source, data: ProbeData, windows: Windows, normalize: bool, root: Path, *, quiet: bool = False
 ) -> FeatureStore:
-    """Features of the clips of train, valid and test, in this order; what is on the disk is not made again.
+    """Features of the clips of train, valid and test, in this order; stored features are reused.
 
     Args:
         source: model or baseline.
         data: the clips.
-        windows: how they are fed.
+        windows: how clips are cut.
         normalize: whether each clip is standardised as a whole.
-        root: of the cache.
+        root: folder of the cache.
         quiet: without progress bar.
 
     Raises:
@@ -92,7 +92,7 @@ def _features_of(
         for (clip, place, _), rows in zip(batch, _run(source, [wave for *_, wave in batch], windows), strict=True):
             if not np.isfinite(rows).all():
                 raise ValueError(
-                    f"{clips[clip].id}: {source.name} gave NaN or infinite features. The model is damaged or was "
+                    f"{clips[clip].id}: {source.name} returned NaN or infinite features. The model is damaged or was "
                     f"trained at another scale; look at its training log."
                 )
             found[clip][place] = rows

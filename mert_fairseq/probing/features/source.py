@@ -1,4 +1,4 @@
-"""What a probe reads: a pretrained model or a baseline, from waves to rows of features."""
+"""Feature sources of probes: a pretrained model or a baseline."""
 
 import hashlib
 import re
@@ -23,12 +23,12 @@ class Source(ABC):
 
     Attributes:
         name: for folders and tables.
-        digest: of everything that decides the numbers.
+        digest: of everything that the features depend on.
         sample_rate: of the waves, in Hz.
         rate_hz: frames per second.
         num_states: S.
         min_samples: the shortest wave.
-        normalized: whether clips are standardised before they are cut into windows, unless the protocol says else.
+        normalized: whether clips are standardised before they are cut into windows, unless the protocol overrides it.
         statistics: whether a window is described by mean and standard deviation over time, not by the mean alone.
         standardize: whether features are standardised by the training split before heads read them.
     """
@@ -96,7 +96,7 @@ class SpectralSource(Source):
 
 
 def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) -> Source:
-    """What ``--model`` names.
+    """Load the source that ``--model`` names.
 
     Args:
         model: a checkpoint, a Hugging Face folder or name, ``mfcc``, ``logmel``, ``chroma``, ``cqt``, or
@@ -105,13 +105,13 @@ def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) 
         seed: of random weights.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such model.
+        FileNotFoundError, ValueError: if the model does not exist.
     """
     if model in KINDS:
         return SpectralSource(model)
     kind, colon, path = model.partition(":")
     if model in BASELINES:
-        raise ValueError(f"{model} needs the model that it is compared with: give {model}:PATH.")
+        raise ValueError(f"{model} needs a model for comparison: give {model}:PATH.")
     if kind not in BASELINES or not colon:
         kind, path = "", model
     encoder = load_encoder(path, device)
@@ -125,7 +125,7 @@ def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) 
 
 
 def randomize(encoder: Encoder, seed: int) -> str:
-    """Give a model the weights of a new one.
+    """Replace the weights of a model by new random ones.
 
     Returns:
         SHA-256 of the weights.

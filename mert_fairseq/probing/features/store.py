@@ -1,4 +1,4 @@
-"""Features on the disk: one array per state, made in parts, so that a killed extraction continues."""
+"""Features on the disk: one array per state, written in parts, so that a killed extraction can continue."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class FeatureStore:
 
     Args:
         root: of all stores.
-        about: what decides the numbers, JSON values; its digest names the folder.
+        about: everything that the features depend on, as JSON values; its digest names the folder.
     """
 
     def __init__(self, root: Path, about: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ class FeatureStore:
 
     @property
     def complete(self) -> bool:
-        """Whether all clips are there."""
+        """Whether the features of all clips are stored."""
         return (self.folder / INDEX).is_file()
 
     def _part(self, number: int) -> Path:
@@ -42,7 +42,7 @@ class FeatureStore:
         return self._part(number).is_file()
 
     def write_part(self, number: int, features: np.ndarray, counts: Sequence[int]) -> None:
-        """Keep the features of some clips: (S, rows, D), and rows of each clip."""
+        """Store the features of some clips: (S, rows, D), and rows of each clip."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._part(number)) as partial, partial.open("wb") as file:
             np.savez(file, features=features, counts=np.asarray(counts))
@@ -80,14 +80,14 @@ class FeatureStore:
         return self.folder / f"state_{state:02d}.npy"
 
     def read(self) -> tuple[list[Tensor], Tensor]:
-        """The states, (W, D) each and mapped from their files, and (N,) rows of each clip.
+        """The states, (W, D) each, memory-mapped, and (N,) rows of each clip.
 
         Raises:
             ValueError: if a file is missing or damaged.
         """
         index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
         try:
-            # copy on write, because torch wants arrays that it may write to
+            # copy on write: torch expects writable arrays
             arrays = [np.load(self._state(state), mmap_mode="c") for state in range(index["states"])]
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(
@@ -96,5 +96,5 @@ class FeatureStore:
         return [torch.from_numpy(array) for array in arrays], torch.tensor(index["counts"])
 
     def remove(self) -> None:
-        """Free the disk."""
+        """Delete the features."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mert_fairseq.audio import AudioError, probe, read_span, resample_blocks, stream_blocks
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
 
@@ -17,10 +17,10 @@ class Windows:
     """How a clip is fed to a model.
 
     Attributes:
-        seconds: length of a window; None feeds the clip at once.
+        seconds: length of a window; None for the whole clip as one window.
         shortest_seconds: a last window below this is dropped.
-        first_seconds: only so much of the clip is used; None for all.
-        pad_seconds: shorter clips are filled with zeros, longer ones are cut; None leaves them.
+        first_seconds: use only this much of the clip; None for all of it.
+        pad_seconds: shorter clips are filled with zeros, longer ones are cut; None keeps the length.
         peak: whether the clip is scaled to a peak of 1 before it is standardised.
         frames: whether frames are kept instead of their means; one hop of zeros is added for the last frame.
     """

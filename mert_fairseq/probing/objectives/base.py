@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 # Shape letters: R heads trained side by side, W rows, K outputs, U scored units.
 
 
 class Objective(ABC):
-    """What the heads of a task learn.
+    """The training objective of a task's heads.
 
     Attributes:
         names: of the K outputs.
@@ -48,7 +48,7 @@ class Objective(ABC):
 
     @abstractmethod
     def check_training(self, targets: Tensor) -> None:
-        """Check that something can be learnt from these targets.
+        """Check that these targets can be learnt from.
 
         Raises:
             ValueError: if not.
@@ -67,7 +67,7 @@ class Objective(ABC):
         """The score to choose by, (R,), of (R, U, K) outputs and (U, ...) targets."""
 
     def tune(self, outputs: Tensor, rows: Rows) -> Any:
-        """What is chosen on validation besides epoch, layer and learning rate; nothing by default."""
+        """Tune what is chosen on validation besides epoch, layer and learning rate; by default nothing."""
         return None
 
     def unit_outputs(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> np.ndarray:

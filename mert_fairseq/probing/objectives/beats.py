@@ -8,12 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mert_fairseq.probing.beats.f_measure import summed_f_measure
-from mert_fairseq.probing.beats.labels import WIDENING, frame_targets
-from mert_fairseq.probing.beats.network import BeatNetwork
-from mert_fairseq.probing.beats.peaks import THRESHOLDS, pick_peaks
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.beats.beat_events import THRESHOLDS, WIDENING, frame_targets, pick_peaks, summed_f_measure
+from mert_fairseq.probing.beats.beat_network import BeatNetwork
 from mert_fairseq.probing.objectives.base import Objective
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 DOWNBEAT_BPM = (18.0, 72.0)  # of MARBLE's version 1

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from sklearn import metrics
 from torch import Tensor
 
-from mert_fairseq.probing.dataset import Clip
 from mert_fairseq.probing.objectives.base import Objective, ranking_auc
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 

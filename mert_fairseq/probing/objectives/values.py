@@ -8,8 +8,8 @@ import torch
 from sklearn import metrics
 from torch import Tensor
 
-from mert_fairseq.probing.dataset import Clip
 from mert_fairseq.probing.objectives.base import Objective
+from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
 
 
@@ -40,7 +40,7 @@ class ValueObjective(Objective):
         return (1 - residual / (targets - targets.mean(0)).square().sum(0)).mean(1)
 
     def score(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> dict[str, float]:
-        said, true = self.unit_outputs(outputs, rows), rows.unit_targets.double().numpy()
-        each = metrics.r2_score(true, said, multioutput="raw_values")
+        predicted, true = self.unit_outputs(outputs, rows), rows.unit_targets.double().numpy()
+        each = metrics.r2_score(true, predicted, multioutput="raw_values")
         named = {f"r2_{name}": float(r2) for name, r2 in zip(self.names, each, strict=True)}
         return {"r2": float(np.mean(each)), **named}

@@ -1,11 +1,11 @@
-"""The settings of a search, and the runs that it consists of."""
+"""The settings of a search, and its runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mert_fairseq.probing.beats.labels import WIDENING
+from mert_fairseq.probing.beats.beat_events import WIDENING
 
 ALL_LAYERS = -1  # as a choice of layer: the weighted sum of layers 1 to L
 LEARNING_RATES = (5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
@@ -20,21 +20,21 @@ class Protocol:
     """How heads are trained and chosen.
 
     Attributes:
-        name: "marble" for MARBLE's constrained track to the letter, "default" for what suits any model.
+        name: "marble" for exactly MARBLE's constrained track, "default" for settings that suit any model.
         head: "mlp" (one hidden layer with ReLU) or "linear".
         hidden: units of the hidden layer.
         dropout: on the hidden layer, or on the features of a linear head: share of zeros.
         learning_rates: of Adam, searched.
-        seeds: each gives its own start, order of clips and dropout.
-        layers: states to search, ALL_LAYERS among them for the weighted sum; None for all that the model has.
+        seeds: each determines initial weights, order of clips and dropout.
+        layers: states to search, with ALL_LAYERS for the weighted sum; None for all states of the model.
         batch_clips: clips per update.
         max_epochs: at most.
         lr_patience: epochs without a better validation score after which the learning rate is halved.
         stop_patience: epochs without a better validation score after which a run ends.
         precision: of the heads' matrix products: "float32", or "bfloat16" with parameters and sums in float32, several
-            times as fast where the processor has it.
+            times as fast on processors that support it.
         normalize: "model" (clips standardised if the model's training did so), "on" or "off".
-        beat_labels: how beat labels are widened in training, see :data:`mert_fairseq.probing.beats.labels.WIDENING`.
+        beat_labels: widening of beat labels in training: :data:`mert_fairseq.probing.beats.beat_events.WIDENING`.
     """
 
     name: str = "default"
@@ -68,7 +68,7 @@ class Protocol:
         return asdict(self)
 
     def is_published(self) -> bool:
-        """Whether results may stand beside published ones: the full constrained track of MARBLE."""
+        """Whether results compare with published ones: the full constrained track of MARBLE."""
         full = replace(Protocol("marble", normalize="on"), max_epochs=self.max_epochs, precision=self.precision)
         full = replace(full, lr_patience=self.lr_patience, stop_patience=self.stop_patience)
         return self == full
@@ -105,14 +105,14 @@ def layer_name(layer: int) -> str:
 
 
 def plan_chunks(protocol: Protocol, num_states: int, runs_at_once: int) -> list[list[Run]]:
-    """All runs, in groups that are trained side by side.
+    """All runs, in groups that are trained together.
 
     A group holds all seeds of its learning rates, and either single layers or the weighted sum.
 
     Args:
         protocol: what to search.
         num_states: of the encoder.
-        runs_at_once: largest group, at least one learning rate with all its seeds.
+        runs_at_once: the largest group; at least one learning rate with all its seeds.
     """
     chunks: list[list[Run]] = []
     choices = layer_choices(protocol, num_states)

@@ -1,4 +1,4 @@
-"""The whole search: groups of runs one after the other, each kept on the disk, then the choice on validation."""
+"""The whole search: groups of runs one after the other, each stored on disk, then the choice on validation."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from mert_fairseq.files import replacing
 from mert_fairseq.probing.objectives import Objective
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol, Run, plan_chunks
-from mert_fairseq.probing.search.train import Group, Trained, predict, train_runs
+from mert_fairseq.probing.search.train_heads import Group, Trained, predict, train_runs
 
 RUNS_AT_ONCE = {"cpu": 10, "cuda": 420}  # 10 heads of width 768 fill a CPU's cache; 420 take 4 GB of a GPU
 
@@ -23,7 +23,7 @@ FRAME_RUNS_AT_ONCE = {"cpu": 1, "cuda": 60}  # 64 crops of 750 frames: 0.1 GB of
 
 
 class RunScore(NamedTuple):
-    """How a run ended: validation score at its best epoch, and the same score on test."""
+    """Result of a run: validation score at its best epoch, and the test score of that epoch."""
 
     run: Run
     valid: float
@@ -67,10 +67,10 @@ def search(
         objective: of the task.
         protocol: what to search.
         folder: for the finished groups.
-        key: of features and settings; groups of another key are trained again.
+        key: digest of features and settings; groups with another key are trained again.
         crop_rows: rows of each clip per update; None for all.
         device: where heads are trained.
-        runs_at_once: runs in a group; None for what suits the device.
+        runs_at_once: runs in a group; None for the default of the device.
         report: called with the numbers of finished runs and all runs.
 
     Raises:
@@ -125,7 +125,7 @@ def _outputs(trained: Trained, rows: Rows, device: str, precision: str) -> Tenso
 
 
 def _best_cell(runs: list[Run], valid: np.ndarray) -> list[int]:
-    """Places of the runs whose layer and learning rate have the highest mean over the seeds."""
+    """Indices of the runs whose layer and learning rate have the highest mean over the seeds."""
     cells: dict[tuple[int, float], list[int]] = {}
     for place, run in enumerate(runs):
         cells.setdefault((run.layer, run.learning_rate), []).append(place)
@@ -133,7 +133,7 @@ def _best_cell(runs: list[Run], valid: np.ndarray) -> list[int]:
 
 
 def _read_group(path: Path, about: str) -> dict[str, Any] | None:
-    """A finished group, None if it is missing, damaged or of other settings."""
+    """A finished group; None if it is missing, damaged or was made with other settings."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored["about"]) == about:

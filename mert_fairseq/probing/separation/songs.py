@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mert_fairseq.audio import probe, read_span, resample_blocks, stream_blocks
-from mert_fairseq.probing.dataset import Clip
+from mert_fairseq.probing.probe_data import Clip
 
 TRAIN_SECONDS = 6.0
 GAINS = (0.25, 1.25)
@@ -48,10 +48,10 @@ def random_mixtures(
     Args:
         folder: of the data set.
         songs: of the training split.
-        target: the stem that is wanted.
+        target: the stem to separate.
         sample_rate: in Hz.
         count: mixtures in all.
-        batch: mixtures at a time.
+        batch: mixtures per batch.
         random: draws songs, places and gains.
 
     Yields:

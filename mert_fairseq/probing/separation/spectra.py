@@ -5,7 +5,7 @@ from torch import Tensor
 
 SAMPLE_RATE, FFT_SAMPLES, HOP_SAMPLES = 24_000, 2048, 320  # 75 frames per second
 BINS = FFT_SAMPLES // 2 + 1
-WIENER_FRAMES = 600  # the filter's statistics are taken over so many frames
+WIENER_FRAMES = 600  # frames per block of the filter's statistics
 EPSILON = 1e-10
 
 
@@ -22,7 +22,7 @@ def istft(spectra: Tensor, samples: int) -> Tensor:
 
 
 def wiener(magnitude: Tensor, mixture: Tensor) -> Tensor:
-    """One step of expectation maximisation of a source against all that remains of a mono mixture.
+    """One step of expectation maximisation of a source against the rest of a mono mixture.
 
     Args:
         magnitude: (F, bins) of the source, as estimated.

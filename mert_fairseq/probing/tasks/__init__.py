@@ -1,6 +1,6 @@
 """The tasks by name; each file of this folder is a family of data sets."""
 
-from mert_fairseq.probing.task import ProbeTask
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.tasks import (
     emomusic,
     fma,
@@ -33,7 +33,7 @@ def find_task(name: str) -> ProbeTask:
     """The task of a name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if it does not exist.
     """
     if name not in TASKS:
         raise ValueError(f"found the task {name!r}, expected one of {', '.join(TASKS)}, or all.")

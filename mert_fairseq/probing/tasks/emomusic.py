@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mert_fairseq.probing.artists import plain_name, sha1_number
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import ValueObjective
+from mert_fairseq.probing.probe_data import Clip, ProbeData, plain_name, sha1_number
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 VALUES = ("arousal", "valence")
 TRAIN_BELOW, MODULUS = 8, 10

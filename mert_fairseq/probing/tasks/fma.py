@@ -4,12 +4,12 @@ from pathlib import Path
 
 from mert_fairseq.fma import FMA, audio_path
 from mert_fairseq.fma.constants import CITATION, HOMEPAGE, MANIFEST_SPLITS, PUBLISHED_SPLITS
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import ClassObjective
+from mert_fairseq.probing.probe_data import Clip, ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 
 class FMAGenre(ProbeTask):

@@ -4,14 +4,13 @@ import csv
 import hashlib
 from pathlib import Path
 
-from mert_fairseq.probing.artists import sha1_number
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData, class_names
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import KeyObjective
 from mert_fairseq.probing.objectives.keys import ENHARMONIC, KEYS
+from mert_fairseq.probing.probe_data import Clip, ProbeData, class_names, sha1_number
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 CLIP_SECONDS = 30.0
 SURE = "2"  # the highest confidence of MTG-Key's annotators

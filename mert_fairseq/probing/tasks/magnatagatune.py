@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.objectives import TagObjective
+from mert_fairseq.probing.probe_data import Clip, ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 TOP = 50
 SPLIT_OF_FOLDER = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromkeys("def", "test")}

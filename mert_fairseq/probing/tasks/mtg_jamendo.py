@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import TagObjective
+from mert_fairseq.probing.probe_data import Clip, ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 FILES = {"train": "train", "valid": "validation", "test": "test"}
 HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import SPLITS, Clip, ProbeData, class_names
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import ClassObjective
+from mert_fairseq.probing.probe_data import SPLITS, Clip, ProbeData, class_names
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 FAMILIES = (
     "bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string", "synth_lead", "vocal"

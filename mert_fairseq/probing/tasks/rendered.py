@@ -1,19 +1,19 @@
 """Folders of labelled audio with one manifest.jsonl: a line per clip with path, split and labels.
 
-Such folders come from rendered scores, whose labels are known by construction, or from one's own data.
+Such folders come from rendered scores, whose labels are known by construction, or from your own data.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import SPLITS, Clip, ProbeData, class_names
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import BeatObjective, ClassObjective, KeyObjective, Objective
 from mert_fairseq.probing.objectives.keys import KEYS
+from mert_fairseq.probing.probe_data import SPLITS, Clip, ProbeData, class_names
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 
 class ManifestTask(ProbeTask):
@@ -38,7 +38,7 @@ class ManifestTask(ProbeTask):
         self.crop_seconds = 10.0 if kind == "beats" else None
         self.card = DataCard(
             title=self.title,
-            url="a folder of one's own",
+            url="a folder of your own",
             licence="as the music's",
             citation="none",
             layout={

@@ -9,11 +9,11 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from mert_fairseq.audio import probe, read_span
 from mert_fairseq.files import replacing
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import Clip, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.objectives import ClassObjective
+from mert_fairseq.probing.probe_data import Clip, ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
-from mert_fairseq.probing.task import ProbeTask
 
 TECHNIQUES = (
     "belt",

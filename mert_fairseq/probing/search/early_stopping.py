@@ -1,4 +1,4 @@
-"""When a run lowers its learning rate and when it ends: torch's ReduceLROnPlateau and early stopping, for R runs."""
+"""Early stopping and torch's ReduceLROnPlateau, for R runs at once."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ FACTOR = 0.5
 
 
 class Progress:
-    """The state of R runs, of which a higher score is better.
+    """The state of R runs; higher scores are better.
 
     Args:
         runs: R.
@@ -24,14 +24,14 @@ class Progress:
         self.since_gain = torch.zeros(runs, dtype=torch.int64)
 
     def update(self, scores: Tensor, rates: Tensor) -> Tensor:
-        """Enter the scores of an epoch, and halve learning rates in place.
+        """Record the scores of an epoch, and halve learning rates in place.
 
         Args:
             scores: (R,); NaN is worse than any number.
             rates: (R,) learning rates.
 
         Returns:
-            (R,) bool: which runs are better than ever.
+            (R,) bool: which runs reached a new best score.
         """
         scores = scores.double().cpu().nan_to_num(nan=-torch.inf)
         improved = scores > self.best
@@ -48,10 +48,10 @@ class Progress:
 
     @property
     def running(self) -> Tensor:
-        """(R,) bool: which runs go on."""
+        """(R,) bool: which runs continue."""
         return self.since_best < self.stop_patience
 
     def keep(self, runs: Tensor) -> None:
-        """Go on with some of the runs: indices."""
+        """Keep only these runs, given by index."""
         for name in ("best", "plateau_best", "since_best", "since_gain"):
             setattr(self, name, getattr(self, name)[runs])

@@ -1,4 +1,4 @@
-"""A task: a data set, its split, what is learnt and how it is scored. A new one is a file with a card and ``read``."""
+"""A probe task: data set, split, objective and scores. A new task is one file with a card and ``read``."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
-from mert_fairseq.probing.card import DataCard
-from mert_fairseq.probing.dataset import SPLITS, ProbeData
+from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.store import FeatureStore
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import Objective
+from mert_fairseq.probing.probe_data import SPLITS, ProbeData
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol
 
 
 class ProbeTask(ABC):
-    """What a data set's file states; everything else is the same for all tasks.
+    """What each task defines; everything else is shared by all tasks.
 
     Attributes:
         name: on the command line.
@@ -25,8 +25,8 @@ class ProbeTask(ABC):
         card: facts of the data set.
         windows: how clips are fed to a model.
         metrics: of the results, the first is the main one.
-        windows_are_clips: whether a batch counts windows, and not the clips that they are cut from.
-        crop_seconds: of frames per clip and update, at a random place; None for all.
+        windows_are_clips: whether a batch counts windows instead of clips.
+        crop_seconds: length of the random crop of each clip per update; None for the whole clip.
         max_epochs, lr_patience, stop_patience: of MARBLE's settings for this task.
     """
 
@@ -46,16 +46,16 @@ class ProbeTask(ABC):
 
         Args:
             data: the data set's folder.
-            work: a folder for what takes long to compute; None keeps nothing.
+            work: a cache folder for slow computations; None caches nothing.
 
         Raises:
             FileNotFoundError: if a list or label file is missing; says where to get it.
-            ValueError: if one is wrong; says where, what was found and expected.
+            ValueError: if one is wrong; says where, what was found and what was expected.
         """
 
     @abstractmethod
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> Objective:
-        """What the heads learn.
+        """The objective that the heads are trained for.
 
         Args:
             data: as read.
@@ -75,7 +75,7 @@ class ProbeTask(ABC):
         """A file of the data set.
 
         Raises:
-            FileNotFoundError: if it is not there.
+            FileNotFoundError: if it does not exist.
         """
         path = data / name
         if not path.exists():
@@ -110,7 +110,7 @@ class ProbeTask(ABC):
         return _standardized(found) if standardize else found
 
     def settings(self) -> dict[str, Any]:
-        """What of the task decides the numbers, for digests."""
+        """The task's settings that change results, for digests."""
         return {"task": self.name, "crop_seconds": self.crop_seconds, "windows_are_clips": self.windows_are_clips}
 
 

@@ -1,4 +1,4 @@
-"""One task with one model, from audio to results on the disk; what is done already is not done again."""
+"""One task with one model, from audio to results on the disk; finished work is not repeated."""
 
 import csv
 import hashlib
@@ -13,23 +13,22 @@ import torch
 from tqdm import tqdm
 
 from mert_fairseq.files import replacing
-from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.extract import extract
 from mert_fairseq.probing.features.source import Source
-from mert_fairseq.probing.few_shot import few_shot_scores
-from mert_fairseq.probing.neighbours import neighbour_scores
+from mert_fairseq.probing.few_labels import few_shot_scores, neighbour_scores
 from mert_fairseq.probing.objectives import ClassObjective, Objective, TagObjective
+from mert_fairseq.probing.probe_data import ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
+from mert_fairseq.probing.results import OUTPUTS, over_seeds, read_results, run_facts, write_results
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol, layer_name
 from mert_fairseq.probing.search.search import Found, RunScore, search
-from mert_fairseq.probing.statistics import over_seeds
-from mert_fairseq.probing.task import ProbeTask
 
-RESULTS, RUNS, OUTPUTS = "results.json", "runs.csv", "outputs.npz"
+RUNS = "runs.csv"
 
 
 def read_data(task: ProbeTask, data: Path, out: Path, splits: Path | None = None) -> ProbeData:
-    """Read a task's data, under one's own split lists if given, and write the split that is used.
+    """Read a task's data, with the user's split lists if given, and write the split that is used.
 
     Raises:
         FileNotFoundError, ValueError: as the task's ``read``, or if audio is missing.
@@ -101,23 +100,6 @@ def run_task(
     return write_results(folder, results)
 
 
-def write_results(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
-    """Write results.json; returns what :func:`read_results` will read."""
-    text = json.dumps(results, indent=1)
-    with replacing(folder / RESULTS) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
-    return json.loads(text)
-
-
-def read_results(folder: Path) -> dict[str, Any] | None:
-    """Finished results, None if there are none."""
-    try:
-        found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "key" in found else None
-
-
 def _labels(data: ProbeData) -> str:
     digest = hashlib.sha256()
     for split, clips in data.clips.items():
@@ -139,14 +121,7 @@ def _results(
     for valid, test in zip(found.valid_outputs, found.test_outputs, strict=True):
         tests.append(objective.score(test, rows["test"], objective.tune(valid, rows["valid"])))
     results = {
-        "task": task.name,
-        "title": task.title,
-        "model": source.name,
-        "digest": source.digest,
-        "protocol": protocol.settings,
-        "sizes": data.sizes,
-        "songs": data.songs,
-        "left_out": data.left_out,
+        **run_facts(task, data, source, protocol),
         "published": task.is_published(data) and protocol.is_published(),
         "names": list(data.names),
         "monitor": objective.monitor_name,
@@ -188,7 +163,7 @@ def _by_layer(scores: Sequence[RunScore]) -> dict[str, dict[str, Any]]:
 
 
 def best_single_layer(scores: Sequence[RunScore]) -> int:
-    """The layer with the highest mean validation score of any learning rate, the weighted sum left aside."""
+    """The layer with the highest mean validation score over all learning rates; the weighted sum is not considered."""
     single = [score for score in scores if score.run.layer != ALL_LAYERS]
     if not single:
         return 0
@@ -224,5 +199,5 @@ def _write_runs(path: Path, scores: Sequence[RunScore], monitor: str) -> None:
 
 
 def default_device() -> str:
-    """A GPU if there is one."""
+    """``cuda`` if there is a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"

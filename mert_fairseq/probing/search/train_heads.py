@@ -1,4 +1,4 @@
-"""Training a group of runs side by side, each with its own learning rate, early stopping and best epoch."""
+"""Trains a group of runs together, each with its own learning rate, early stopping and best epoch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,17 @@ from torch import Tensor
 
 from mert_fairseq.probing.objectives import Objective
 from mert_fairseq.probing.rows import Rows
-from mert_fairseq.probing.search.adam import BatchedAdam
-from mert_fairseq.probing.search.batches import Batch, SeedStreams
-from mert_fairseq.probing.search.heads import Parameters, apply_heads, start_heads
+from mert_fairseq.probing.search.batched_heads import BatchedAdam, Parameters, apply_heads, start_heads
+from mert_fairseq.probing.search.early_stopping import Progress
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol, Run
-from mert_fairseq.probing.search.stopping import Progress
+from mert_fairseq.probing.search.seed_batches import Batch, SeedStreams
 
 PREDICTED_ELEMENTS = 1 << 25  # hidden units of all runs at once, 128 MB
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A group of runs at its best epochs.
+    """A group of runs, each at its best epoch.
 
     Attributes:
         runs: R.
@@ -44,7 +43,7 @@ class Group:
         self.seed_of_run = torch.tensor([self.seeds.index(run.seed) for run in runs])
 
     def keep(self, runs: Tensor) -> None:
-        """Go on with some of the runs."""
+        """Keep only these runs, given by index."""
         self.runs = [self.runs[run] for run in runs.tolist()]
         self.seed_of_run = self.seed_of_run[runs]
 
@@ -109,7 +108,7 @@ def train_runs(
     crop_rows: int | None = None,
     device: str = "cpu",
 ) -> Trained:
-    """Train runs side by side; each is equal to training it alone, to rounding.
+    """Train runs together; up to rounding, each equals training it alone.
 
     Args:
         runs: all of single layers, or all of the weighted sum.

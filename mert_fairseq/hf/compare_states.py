@@ -1,4 +1,4 @@
-"""All layers of an export compared with those of the checkpoint, before anything is kept."""
+"""Compares all layers of an export with the checkpoint, before the export is kept."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,14 +10,14 @@ from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.modules.waveform import standardised
 
 TOLERANCE = 1e-4  # of the largest absolute value of a layer
-SECONDS = (1.0, 0.473)  # the second length is no multiple of the hop
+SECONDS = (1.0, 0.473)  # the second length is not a multiple of the hop
 
 
 class States(NamedTuple):
     """What an encoder computes for a batch of waves.
 
     Attributes:
-        layers: L + 1 tensors (B, F, D): what enters the first layer, then each layer's output as it stands.
+        layers: L + 1 tensors (B, F, D): what enters the first layer, then each layer's output, before any final norm.
         output: (B, F, D), after the last norm of pre-norm models.
     """
 
@@ -83,7 +83,7 @@ def hf_states(model: Any, wave: Tensor) -> States:
 
 
 def differences(expected: Sequence[Tensor], found: Sequence[Tensor]) -> list[float]:
-    """The largest difference of each pair of tensors, relative to the largest absolute value that is expected."""
+    """The largest difference of each pair of tensors, relative to the largest expected absolute value."""
     return [
         float((want - got).abs().max() / want.abs().max().clamp_min(1e-12)) if want.shape == got.shape else float("inf")
         for want, got in zip(expected, found, strict=True)
@@ -94,13 +94,13 @@ def check_differences(found: Sequence[float], names: Sequence[str], what: str) -
     """The largest difference.
 
     Raises:
-        ValueError: naming the first state whose difference is above the tolerance, or not a number.
+        ValueError: names the first state whose difference exceeds the tolerance or is NaN.
     """
     for name, difference in zip(names, found, strict=True):
         if not difference <= TOLERANCE:
             raise ValueError(
                 f"{what}: {name} differs from the checkpoint by {difference:.1e} of its scale, at most {TOLERANCE:.0e} "
-                f"is allowed. Nothing was kept; please report this."
+                f"is allowed. Nothing was written; please report this."
             )
     return max(found)
 

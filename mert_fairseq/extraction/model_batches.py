@@ -1,11 +1,38 @@
-"""The model in float32, or in bfloat16 with its measured error."""
+"""Batches of windows of one length, and the model run on them: in float32, or in bfloat16 with its measured error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mert_fairseq.extraction.encoder import Encoder
+from mert_fairseq.extraction.frozen_encoder import Encoder
+from mert_fairseq.extraction.reading import FileWindow
+
+
+class Item(NamedTuple):
+    """A window and the name of its file."""
+
+    file: str
+    window: FileWindow
+
+
+def batches(items: Iterable[Item], batch_size: int, most_waiting: int) -> Iterator[list[Item]]:
+    """Group windows of equal length, which need no padding.
+
+    Args:
+        items: in any order.
+        batch_size: windows per batch at most.
+        most_waiting: windows that may wait for others of their length; beyond that the largest group is run.
+    """
+    waiting: dict[int, list[Item]] = {}
+    for item in items:
+        samples = len(item.window.window.wave)
+        group = waiting.setdefault(samples, [])
+        group.append(item)
+        if len(group) >= batch_size or sum(map(len, waiting.values())) > most_waiting:
+            yield waiting.pop(max(waiting, key=lambda length: len(waiting[length])))
+    yield from waiting.values()
 
 
 class Precision:

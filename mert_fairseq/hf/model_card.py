@@ -14,13 +14,13 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True)
 class Statement:
-    """What only the person who exports can say.
+    """Facts for the card that the checkpoint does not hold.
 
     Attributes:
         name: of the model.
         licence: an identifier that the Hugging Face hub knows, such as cc-by-4.0; empty if not stated.
         data: one sentence about the music it was trained on; empty if not stated.
-        hours: of that music; None to count them in the training's manifest, if it is still there.
+        hours: of that music; None to count them in the training's manifest, if it still exists.
     """
 
     name: str
@@ -36,8 +36,8 @@ def model_card(source: Pretraining, cfg: MERTConfig, layout: str, statement: Sta
         source: the checkpoint.
         cfg: its model options.
         layout: hubert or mert.
-        statement: what the checkpoint does not know.
-        largest: difference between export and checkpoint that was measured, relative to a layer's scale.
+        statement: facts that the checkpoint does not hold.
+        largest: measured difference between export and checkpoint, relative to a layer's scale.
     """
     parts = [
         _front_matter(statement),
@@ -143,7 +143,7 @@ def _layers(cfg: MERTConfig, layout: str) -> str:
     text = """## Layers
 
 State 0 enters the first Transformer layer (features of the convolutions and positions); state i is the output of
-layer i. Which layer suits a task has to be tried: compare them on a validation set, or learn a weighted sum of all.
+layer i. The best layer depends on the task: compare them on a validation set, or learn a weighted sum of all.
 """
     if not (cfg.layer_norm_first and layout == "hubert"):
         return text

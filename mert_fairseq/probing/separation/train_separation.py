@@ -1,4 +1,4 @@
-"""Training and testing the network of one source."""
+"""Trains and tests the separation network of one source; SDR as in the Music Demixing Challenge 2021."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mert_fairseq.probing.dataset import ProbeData
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.features.waves import NORM_EPSILON
+from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol
-from mert_fairseq.probing.separation.network import HIDDEN, FeatureUnmix
-from mert_fairseq.probing.separation.sdr import challenge_sdr
 from mert_fairseq.probing.separation.songs import random_mixtures, whole_song
 from mert_fairseq.probing.separation.spectra import HOP_SAMPLES, istft, stft, wiener
+from mert_fairseq.probing.separation.unmix_network import HIDDEN, FeatureUnmix
 
 PIECE_SECONDS = 90.0  # of a song, fed to the model at once
+EPSILON = 1e-7
 BATCH, SAMPLES_PER_SONG = 32, 64
 
 
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
 
 
 class SeparationProbe:
-    """The frozen model and one network on top of it."""
+    """The frozen model and a separation network on top."""
 
     def __init__(self, source: Source, settings: Settings, normalize: bool, device: str) -> None:
         self.source, self.settings, self.normalize, self.device = source, settings, normalize, device
@@ -82,7 +82,7 @@ def sdr_of(probe: SeparationProbe, data: ProbeData, split: str) -> float:
 
 
 def train_network(probe: SeparationProbe, data: ProbeData, protocol: Protocol, best: Path, quiet: bool) -> float:
-    """Train with random mixtures; the best epoch by validation SDR is kept in ``best`` and in the network.
+    """Train with random mixtures; the weights of the best epoch by validation SDR are stored in ``best`` and loaded.
 
     Returns:
         The best validation SDR.
@@ -116,3 +116,20 @@ def train_network(probe: SeparationProbe, data: ProbeData, protocol: Protocol, b
                 break
     probe.network.load_state_dict(torch.load(best, weights_only=True))
     return highest
+
+
+def challenge_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """10 log10 of the reference's energy over the error's, over all samples and channels of a song, in dB.
+
+    Args:
+        reference: of any shape.
+        estimate: of the same shape.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if reference.shape != estimate.shape:
+        raise ValueError(f"found an estimate of shape {estimate.shape}, expected {reference.shape} as the reference.")
+    reference, estimate = reference.astype(np.float64), estimate.astype(np.float64)
+    energy, error = np.square(reference).sum(), np.square(reference - estimate).sum()
+    return float(10 * np.log10((energy + EPSILON) / (error + EPSILON)))

@@ -36,7 +36,7 @@ class SeedStreams:
         Args:
             rows: the training split.
             batch_clips: clips per batch; all rows of a clip are in it.
-            crop_rows: if given, a random stretch of so many rows of each clip (all, if it has fewer).
+            crop_rows: if given, a random crop of this many rows of each clip (the whole clip if it has fewer).
         """
         orders = [torch.randperm(len(rows.clips), generator=generator) for generator in self.orders]
         for start in range(0, len(rows.clips), batch_clips):
@@ -62,7 +62,7 @@ class SeedStreams:
     def masks(self, batch: Batch, width: int, dropout: float) -> Tensor | None:
         """(G, B, width) of 0 and 1 / (1 - dropout), each seed's own; None without dropout.
 
-        A seed draws for its own rows only, so that its numbers do not depend on the seeds beside it.
+        Each seed draws for its own rows only, so that its numbers do not depend on the other seeds.
         """
         if not dropout:
             return None

@@ -1,4 +1,4 @@
-"""Extraction of many files: workers decode, the model runs on batches, features are on the disk when a file is done."""
+"""Extraction of many files: workers decode, the model runs on batches, features are written when a file is complete."""
 
 import functools
 import time
@@ -11,12 +11,10 @@ import numpy as np
 import torch
 
 from mert_fairseq.audio import AudioError
-from mert_fairseq.extraction.batches import Item, batches
-from mert_fairseq.extraction.encoder import Encoder
-from mert_fairseq.extraction.inputs import Inputs
-from mert_fairseq.extraction.output import Output
-from mert_fairseq.extraction.precision import Precision
-from mert_fairseq.extraction.reading import FileWindow, RejectedError, file_windows
+from mert_fairseq.extraction.feature_folder import Output
+from mert_fairseq.extraction.frozen_encoder import Encoder
+from mert_fairseq.extraction.model_batches import Item, Precision, batches
+from mert_fairseq.extraction.reading import FileWindow, Inputs, RejectedError, file_windows
 from mert_fairseq.extraction.storage import FileFeatures
 from mert_fairseq.extraction.windows import Windowing
 from mert_fairseq.jobs.progress import AudioBar
@@ -24,7 +22,7 @@ from mert_fairseq.jobs.worker_pool import Finished, WorkerCrashed, stream_tasks
 from mert_fairseq.preprocessing.reject_reasons import REMEDIES, Reason, Reject
 from mert_fairseq.preprocessing.scan import Source
 
-WAITING_BATCHES = 2  # windows of odd lengths that wait for others, in batches
+WAITING_BATCHES = 2  # in batches: how many windows may wait for others of their length
 
 
 @dataclass
@@ -59,9 +57,9 @@ def extract(
         encoder: the model.
         inputs: the audio.
         output: takes the features, in a folder that this run has locked.
-        windowing: how long audio is cut.
+        windowing: cuts long audio.
         precision: runs the model, in float32 or bfloat16.
-        batch_size: windows that go through the model side by side.
+        batch_size: windows per batch.
         workers: processes that decode.
 
     Raises:
@@ -81,7 +79,7 @@ def extract(
 
 
 def read_file(source: Source, root: Path, sample_rate: int, windowing: Windowing) -> Iterator[FileWindow | Reject]:
-    """In a worker: the windows of a file, or at some point why there are no more."""
+    """In a worker: the windows of a file; a reject ends them if the file cannot be read further."""
     try:
         yield from file_windows(root / source.path, sample_rate, windowing)
     except RejectedError as error:
@@ -91,7 +89,7 @@ def read_file(source: Source, root: Path, sample_rate: int, windowing: Windowing
 
 
 class _Run:
-    """The files under way."""
+    """The files in progress, and the counts for the progress bar."""
 
     def __init__(self, encoder: Encoder, inputs: Inputs, output: Output, bar: AudioBar) -> None:
         self.encoder, self.root, self.output, self.bar = encoder, inputs.root, output, bar
@@ -99,7 +97,7 @@ class _Run:
         self.sources = {source.path: source for source in inputs.sources}
         self.waiting = [source for source in inputs.sources if not output.has(source)]
         self.open: dict[str, FileFeatures] = {}
-        self.counted: dict[str, float] = {}  # bytes of the files under way that are in done_bytes
+        self.counted: dict[str, float] = {}  # bytes of each file that done_bytes includes
         self.total_bytes = sum(source.size_bytes for source in inputs.sources)
         self.done_bytes = float(self.total_bytes - sum(source.size_bytes for source in self.waiting))
         self.done_seconds = sum(output.seconds_of(source) for source in inputs.sources)
@@ -107,7 +105,7 @@ class _Run:
         self._show()
 
     def windows(self, windowing: Windowing, workers: int) -> Iterator[Item]:
-        """The windows of all files that are waiting; files without features are noted on the way."""
+        """The windows of all files that are waiting; rejects are recorded on the way."""
         read = functools.partial(read_file, root=self.root, sample_rate=self.encoder.sample_rate, windowing=windowing)
         for source, answer in stream_tasks(read, self.waiting, workers):
             match answer:
@@ -124,7 +122,7 @@ class _Run:
                     pass
 
     def take(self, item: Item, states: Any) -> None:
-        """Keep the states of a window, (N, f, D); those of a file that was rejected meanwhile are dropped."""
+        """Store the states of a window, (N, f, D); states of a file that was rejected since are dropped."""
         features = self.open.get(item.file)
         if features is None:
             return
@@ -141,7 +139,7 @@ class _Run:
         self._show()
 
     def reject(self, reject: Reject) -> None:
-        """Note a file without features."""
+        """Record a file without features."""
         if (features := self.open.pop(reject.path, None)) is not None:
             features.discard()
         self.tally.rejects.append(reject)
@@ -150,7 +148,7 @@ class _Run:
         self._show()
 
     def close(self) -> None:
-        """Leave no file half-written."""
+        """Discard incomplete files."""
         for features in self.open.values():
             features.discard()
         self.bar.close()

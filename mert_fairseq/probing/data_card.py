@@ -1,4 +1,4 @@
-"""Data cards: what a data set is, how it must lie on the disk, and where to get it."""
+"""Data cards: what a data set is, which files it has, and where to get it."""
 
 from dataclasses import dataclass, field
 
@@ -9,15 +9,15 @@ class DataCard:
 
     Attributes:
         title: its name.
-        url: its home.
+        url: its web page.
         licence: of the audio and of the labels, as its authors state it.
         citation: the paper to cite.
-        layout: what must lie in the data folder: path or pattern, and what it is.
+        layout: expected files in the data folder: path or pattern, and what it is.
         how: how to get it, in a few sentences.
         sizes: (train, valid, test) scored units of the published split, to recognise the real data.
         bad_files: clips of the published audio that are known to be corrupt, by id, with the reason.
         checksums: published MD5 or SHA-1 sums by path relative to the data folder.
-        may_copy: whether the licence lets a report hold short copies of the audio.
+        may_copy: whether the licence allows short copies of the audio in a report.
     """
 
     title: str

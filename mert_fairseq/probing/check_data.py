@@ -1,4 +1,4 @@
-"""mert-probe check: what is missing, wrong or corrupt in a data set's folder, before hours are spent."""
+"""mert-probe check: finds what is missing, wrong or corrupt in a data set's folder, before a long run."""
 
 import hashlib
 from collections import Counter
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mert_fairseq.audio import AudioError, count_samples, probe
-from mert_fairseq.probing.dataset import SHOWN, SPLITS, ProbeData
-from mert_fairseq.probing.task import ProbeTask
+from mert_fairseq.probing.probe_data import SHOWN, SPLITS, ProbeData
+from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.tasks.musdb18 import MUSDB18
 
 
@@ -26,18 +26,18 @@ class Checked(NamedTuple):
 
     @property
     def errors(self) -> int:
-        """Findings that would stop or spoil a run."""
+        """Number of findings that would stop a run or make its scores wrong."""
         return sum(finding.kind == "error" for finding in self.findings)
 
 
 def check_task(task: ProbeTask, data: Path, work: Path | None = None, decode: bool = False) -> Checked:
-    """Look for everything that would stop or spoil a run.
+    """Find everything that would stop a run or make its scores wrong.
 
     Args:
-        task: whose data it is.
+        task: the task to check.
         data: the data set's folder.
-        work: a folder for what takes long to compute; None keeps nothing.
-        decode: whether to decode all audio, and not to read the headers only.
+        work: a cache folder for slow computations; None caches nothing.
+        decode: decode all audio; otherwise read headers only.
     """
     if not data.is_dir():
         return Checked([Finding("error", f"{data}: no such folder. {task.card.title}: {task.card.how}")], None)

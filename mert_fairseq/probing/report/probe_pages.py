@@ -11,10 +11,10 @@ import numpy as np
 from sklearn import metrics
 
 from mert_fairseq.files import replacing
-from mert_fairseq.probing.report.figures import draw_few_shot, draw_layers
-from mert_fairseq.probing.report.tables import CSV_HEADER, csv_rows, number, score_rows, spread
-from mert_fairseq.probing.run import OUTPUTS, read_results
-from mert_fairseq.probing.task import ProbeTask
+from mert_fairseq.probing.probe_task import ProbeTask
+from mert_fairseq.probing.report.probe_plots import draw_few_shot, draw_layers
+from mert_fairseq.probing.report.score_tables import CSV_HEADER, csv_rows, number, score_rows, spread
+from mert_fairseq.probing.results import OUTPUTS, read_results
 from mert_fairseq.reporting.figures import draw_confusion, draw_scores
 from mert_fairseq.reporting.page import Page
 
@@ -168,7 +168,7 @@ def _worst(
     files: np.ndarray,
     data: Path | None,
 ) -> None:
-    """The clips whose true class is furthest below the one they are taken for; players where copies are allowed."""
+    """The clips with the largest gap between predicted and true class; with players if copies are allowed."""
     margins = outputs.max(1) - outputs[np.arange(len(targets)), targets]
     worst = [place for place in np.argsort(-margins)[:WORST] if margins[place] > 0]
     if not worst:

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from mert_fairseq.extraction.collection import FILES, names_in, write_collection
-from mert_fairseq.extraction.encoder import Encoder
-from mert_fairseq.extraction.inputs import Inputs
+from mert_fairseq.extraction.frozen_encoder import Encoder
 from mert_fairseq.extraction.journal import INDEX_FILE, JOURNAL_FILE, Entry, Journal, write_index
+from mert_fairseq.extraction.reading import Inputs
 from mert_fairseq.extraction.storage import PARTIAL, FileFeatures, Frames, Means
 from mert_fairseq.extraction.windows import Windowing
 from mert_fairseq.files import escape
@@ -31,7 +31,7 @@ class Form:
 
     Attributes:
         layers: along the first axis.
-        mean_seconds: means over so many seconds; infinity for one per file; None for all frames.
+        mean_seconds: seconds per mean; infinity for one mean per file; None for all frames.
         form: npy for one file each, or safetensors or hdf5 for all in one.
         bf16: whether the model ran in bfloat16.
     """
@@ -43,18 +43,18 @@ class Form:
 
 
 class Output:
-    """A folder of features; holds a lock, so that two runs cannot share it.
+    """A folder of features; a lock keeps two runs from writing to it.
 
     Args:
-        folder: made if it does not exist.
-        form: what is stored.
+        folder: created if it does not exist.
+        form: what to store.
         encoder: the model.
-        windowing: how long audio is cut.
-        root: that names of files are relative to.
+        windowing: cuts long audio.
+        root: file names are relative to it.
 
     Raises:
-        LockedError: if another run is at work there.
-        ValueError: if it holds features made otherwise.
+        LockedError: if another run is using the folder.
+        ValueError: if its features were made with other settings.
     """
 
     def __init__(self, folder: Path, form: Form, encoder: Encoder, windowing: Windowing, root: Path) -> None:
@@ -99,14 +99,14 @@ class Output:
         return max(1, round(seconds * self.encoder.frame_rate_hz))
 
     def has(self, source: Source) -> bool:
-        """Whether an earlier run left the features of this very file."""
+        """Whether the features of this file, unchanged since, exist from an earlier run."""
         entry = self._journal.entries.get(source.path)
         if entry is None or entry.source != source:
             return False
         return self._path(source.path).is_file() or escape(source.path) in self._collected
 
     def seconds_of(self, source: Source) -> float:
-        """Seconds of audio of a file whose features are here, else 0."""
+        """Seconds of audio of a file whose features exist, else 0."""
         return self._journal.entries[source.path].seconds if self.has(source) else 0.0
 
     def begin(self, source: Source, frames: int) -> FileFeatures:
@@ -122,12 +122,12 @@ class Output:
         return Means(path, frames, self._frames_per_mean())
 
     def finish(self, source: Source, features: FileFeatures, seconds: float) -> None:
-        """A file is complete."""
+        """Write the features of a complete file and record it in the journal."""
         self._journal.add(Entry(source, round(seconds, 3), features.finish()))
 
     def close(self, inputs: Inputs, rejects: Iterable[Reject]) -> None:
-        """Write the collection, if one was asked for, and the tables."""
-        current = {source.path: source for source in inputs.sources}  # beside what earlier runs found elsewhere
+        """Write the collection, if the format is one, and the tables."""
+        current = {source.path: source for source in inputs.sources}  # earlier runs may have had other inputs
         known = self._journal.entries.items()
         entries = [entry for name, entry in known if self.has(current.get(name, entry.source))]
         names = [entry.source.path for entry in entries]

@@ -37,7 +37,7 @@ class BeatNetwork:
 
     @cached_property
     def first_states(self) -> np.ndarray:
-        """(I,) the first state of each interval; the states of an interval lie side by side."""
+        """(I,) the first state of each interval; the states of an interval are consecutive."""
         return np.concatenate([[0], np.cumsum(self.intervals)[:-1]])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What extraction and probing need of a model, whichever library it was trained with: an ``Encoder``."""
+"""``Encoder``: a frozen model as extraction and probing use it, for any training library; and ``load_encoder``."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Shape letters: B batch, T samples, L Transformer layers, N states that are asked for, F frames, D width.
+# Shape letters: B batch, T samples, L Transformer layers, N requested states, F frames, D width.
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -26,13 +26,13 @@ class Encoder(ABC):
         name: where it was loaded from.
         sample_rate: of its waves, in Hz.
         hop_samples: from one frame to the next.
-        receptive_samples: that one frame of the conv stack sees; the shortest wave.
+        receptive_samples: samples that one frame of the conv stack sees; the shortest wave.
         num_layers: L + 1, the states.
         width: D.
         digest: SHA-256 of the weights, hexadecimal; of a single file it is what sha256sum prints.
         device: where it runs.
-        normalizes: whether ``layers`` gives each wave zero mean and unit variance first; set it to False where the
-            caller does that to whole files.
+        normalizes: whether ``layers`` first scales each wave to zero mean and unit variance; set it to False if the
+            caller does this for whole files.
         model: the torch module behind it.
     """
 
@@ -60,7 +60,7 @@ class Encoder(ABC):
         """The layers as a list.
 
         Raises:
-            ValueError: if the model does not have one of them, or there are none.
+            ValueError: if the list is empty, or the model does not have one of them.
         """
         chosen = list(layers)
         if not chosen:
@@ -93,7 +93,7 @@ class Encoder(ABC):
                 f"{self.receptive_samples} samples, which one frame sees."
             )
         chosen = self.check_layers(range(self.num_layers) if only is None else only)
-        with torch.no_grad():  # not inference_mode, whose tensors no probe could learn from
+        with torch.no_grad():  # not inference_mode: probes train on these tensors
             states = self._states(waves.to(self.device, torch.float32), max(chosen))
             return torch.stack([states[layer].float() for layer in chosen], dim=1)
 
@@ -108,11 +108,11 @@ def load_encoder(path_or_name: str | Path, device: str | torch.device | None = N
     Args:
         path_or_name: a checkpoint of fairseq (.pt), or a Hugging Face folder (our exports, the published MERT layout,
             any HubertModel or Wav2Vec2Model), or the name of one on the Hub, which is downloaded.
-        device: such as ``cpu`` or ``cuda:1``; None for a GPU if there is one.
+        device: such as ``cpu`` or ``cuda:1``; None for a GPU if available.
 
     Raises:
-        FileNotFoundError: if there is neither such a file nor such a folder.
-        ValueError: if it is damaged, or holds another kind of model, or there is no such device.
+        FileNotFoundError: if no such file or folder exists.
+        ValueError: if it is damaged or another kind of model, or the device does not exist.
         ImportError: if a Hugging Face folder is given and transformers is not installed.
     """
     target = _device(device)
@@ -138,7 +138,7 @@ def _device(device: str | torch.device | None) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"device {device}: unknown. Give cpu, cuda or cuda:1.") from error
     if found.type == "cuda" and not (has_gpu and (found.index or 0) < torch.cuda.device_count()):
-        raise ValueError(f"device {device}: found {torch.cuda.device_count()} GPUs. Give cpu, or leave it out.")
+        raise ValueError(f"device {device}: found {torch.cuda.device_count()} GPUs. Give cpu, or no device.")
     return found
 
 

@@ -1,5 +1,7 @@
-"""Labelled clips in three splits: what a task reads from a data set's folder."""
+"""Labelled clips in three splits: the data of a probe task."""
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,9 +22,9 @@ class Clip:
         id: unique in the data set.
         path: of the audio, relative to the data set's folder.
         target: what the task's objective encodes: a class name, tags, numbers or times.
-        song: clips of one song are scored together; the clip's own id if it is scored alone.
+        song: clips of one song are scored together; empty if the clip is scored alone.
         start_seconds: where the excerpt begins.
-        seconds: its length; None for all that follows.
+        seconds: its length; None for the rest of the file.
     """
 
     id: str
@@ -34,7 +36,7 @@ class Clip:
 
     @property
     def unit(self) -> str:
-        """What is scored as one: the song, or the clip."""
+        """The unit of scoring: the song, or the clip."""
         return self.song or self.id
 
 
@@ -43,10 +45,10 @@ class ProbeData:
     """A data set as a task reads it.
 
     Attributes:
-        folder: that clip paths are relative to.
+        folder: clip paths are relative to it.
         names: of the classes, tags or values, in the order of the head's outputs.
         clips: by split.
-        left_out: why a clip that the lists name is not used, by id.
+        left_out: by id, why a listed clip is not used.
 
     Raises:
         ValueError: if a split is empty, an id occurs twice, or a song or clip is in two splits.
@@ -94,10 +96,10 @@ class ProbeData:
         return list(dict.fromkeys(clip.path for split in SPLITS for clip in self.clips[split]))
 
     def check_files(self) -> None:
-        """Check that the audio is there.
+        """Check that the audio exists.
 
         Raises:
-            FileNotFoundError: naming the first that is missing, and how many are.
+            FileNotFoundError: names the first missing file and how many are missing.
         """
         files = self.files()
         if missing := [path for path in files if not (self.folder / path).exists()]:
@@ -113,7 +115,7 @@ class ProbeData:
             write_lines(folder / f"{split}.txt", (clip.id for clip in self.clips[split]))
 
     def resplit(self, folder: Path) -> "ProbeData":
-        """The same clips under split lists of one's own, as :meth:`write_splits` writes them.
+        """The same clips, split by the user's lists, in the format of :meth:`write_splits`.
 
         Raises:
             FileNotFoundError: if a list is missing.
@@ -139,9 +141,20 @@ def class_names(targets: Iterable[str], expected: tuple[str, ...], where: str) -
     """Check class labels against those that the data set has.
 
     Raises:
-        ValueError: naming the first label that is unknown.
+        ValueError: names the first unknown label.
     """
     for target in targets:
         if target not in expected:
             raise ValueError(f"{where}: found the label {target!r}, expected one of {', '.join(expected)}.")
     return expected
+
+
+def sha1_number(text: str) -> int:
+    """SHA-1 of UTF-8 text as a whole number."""
+    return int(hashlib.sha1(text.encode("utf-8"), usedforsecurity=False).hexdigest(), 16)
+
+
+def plain_name(artist: str) -> str:
+    """Lower case, ASCII letters and blanks only, blanks collapsed."""
+    letters = re.sub(r"[^a-z ]", "", artist.lower())
+    return re.sub(r" +", " ", letters).strip()

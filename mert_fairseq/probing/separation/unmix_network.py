@@ -19,7 +19,7 @@ class FeatureUnmix(nn.Module):
         states: S of the features; the weighted sum has a learnt scalar for each, a single state has none.
         width: D.
         hidden: of the LSTM, 512.
-        bidirectional: as the paper has it.
+        bidirectional: run the LSTM in both directions, as in the paper.
     """
 
     def __init__(self, states: int, width: int, hidden: int = HIDDEN, bidirectional: bool = False) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.audio import resample_blocks
-from mert_fairseq.extraction.encoder import Encoder, load_encoder
+from mert_fairseq.extraction.frozen_encoder import Encoder, load_encoder
 from mert_fairseq.extraction.reading import blocks_at
 from mert_fairseq.extraction.windows import CONTEXT_SECONDS, WINDOW_SECONDS, Window, Windowing
 
-# Shape letters: N states that are asked for, F frames, D width, T samples.
+# Shape letters: N requested states, F frames, D width, T samples.
 
 
 def extract_layers(
@@ -32,8 +32,8 @@ def extract_layers(
         wave: (T,) float in [-1, 1] or int16, mono, at the encoder's rate.
         layers: the states to return, in this order; None for all.
         window_seconds: longer waves are cut into windows of this length; see ``windows``.
-        context_seconds: at either side of a window that its frames see, and that other windows keep.
-        batch_size: windows that go through the model side by side.
+        context_seconds: at each side of a window: context only, these frames come from the neighbouring window.
+        batch_size: windows per batch.
 
     Returns:
         (N, F, D) float32 on the CPU; F is (T - 400) // 320 + 1 for MERT.
@@ -68,7 +68,7 @@ class FeatureModel:
 
     @property
     def num_layers(self) -> int:
-        """States that there are: one per Transformer layer, and state 0, which the first layer receives."""
+        """Number of states: state 0, which the first layer receives, and one per Transformer layer."""
         return self.encoder.num_layers
 
     @property
@@ -98,8 +98,8 @@ class FeatureModel:
                 these; None for all.
             sample_rate: of ``source`` if it is a wave, in Hz; it is resampled. None for the model's rate.
             window_seconds: longer audio is cut into windows of this length.
-            context_seconds: at either side of a window that is heard there, but kept from its neighbour.
-            batch_size: windows that go through the model side by side.
+            context_seconds: at each side of a window: context only, these frames come from the neighbouring window.
+            batch_size: windows per batch.
 
         Returns:
             float32 on the CPU. (F, D) of one layer, F frames at ``frame_rate_hz``; (N, F, D) of a list; (L + 1, F, D)
@@ -107,7 +107,7 @@ class FeatureModel:
 
         Raises:
             AudioError: if the file cannot be read.
-            ValueError: if the audio is shorter than one frame sees, a wave has another shape, or a layer is not there.
+            ValueError: if the audio is shorter than one frame sees, a wave has another shape, or a layer is unknown.
         """
         windowing = Windowing.of(self.encoder, window_seconds, context_seconds)
         layers = [layer] if isinstance(layer, int) else layer
@@ -176,7 +176,7 @@ def _features(
 
 
 def kept_frames(window: Window, states: Tensor) -> Tensor:
-    """Of the states of a window, (N, f, D), the frames that are kept, on the CPU."""
+    """The kept frames of a window's states (N, f, D), on the CPU."""
     return states[:, window.skipped : window.skipped + window.frames].cpu()
 
 
