@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, check_checkout, positive_float
-from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, JobError, run_command
 from mert_fairseq.labels.convert import FORMS, convert_labels, open_form, same_labels
 from mert_fairseq.labels.label_folder import expand_families, label_names
 
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         return "\n".join(lines)
 
-    return run_command("convert_labels", convert, STARTS_ANEW)
+    return run_command("convert_labels", convert, FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":

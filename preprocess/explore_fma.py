@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout
 from mert_fairseq.fma import FMA
-from mert_fairseq.jobs.command import STARTS_ANEW, JobError, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, JobError, run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             ) from error
         return f"open {explore(FMA(options.metadata_dir), options.out)}"
 
-    return run_command("explore_fma", write_report, STARTS_ANEW)
+    return run_command("explore_fma", write_report, FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":

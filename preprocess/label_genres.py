@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
 from mert_fairseq.preprocessing.genre_table import label_genres
 
 
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         summary = label_genres(options.data_dir, options.table, options.out)
         return json.dumps(asdict(summary)) if options.json else f"{options.out or options.data_dir}: {summary}"
 
-    return run_command("label_genres", label, STARTS_ANEW)
+    return run_command("label_genres", label, FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":

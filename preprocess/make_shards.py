@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, check_checkout, positive_int
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
 from mert_fairseq.labels.label_folder import expand_families, label_names
 from mert_fairseq.sharding import make_shards
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         )  # fmt: skip
         return f"{out_dir}: {options.split}, {len(tracks)} shards of {min(tracks)} to {max(tracks)} tracks"
 
-    return run_command("make_shards", split, STARTS_ANEW)
+    return run_command("make_shards", split, FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, check_checkout, positive_float, positive_int
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
 from mert_fairseq.label_extraction.code_usage import label_usage
 from mert_fairseq.label_extraction.report import write_report
 from mert_fairseq.labels.label_folder import expand_families, label_names
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             return json.dumps({"report": str(page), **{usage.split: usage.rows for usage in usages}})
         return f"open {page}"
 
-    return run_command("report_labels", report, STARTS_ANEW)
+    return run_command("report_labels", report, FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":

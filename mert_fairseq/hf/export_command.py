@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float
-from mert_fairseq.jobs.command import STARTS_ANEW, quiet_libraries, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, quiet_libraries, run_command
 
 DESCRIPTION = """Export a pretraining checkpoint as a Hugging Face folder.
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns 0, or 1 for a checkpoint that cannot be exported."""
     chosen = parser().parse_args(arguments)
     quiet_libraries()
-    return run_command("mert-export-hf", lambda: _export(chosen), STARTS_ANEW)
+    return run_command("mert-export-hf", lambda: _export(chosen), FROM_THE_BEGINNING)
 
 
 def _export(chosen: argparse.Namespace) -> str:

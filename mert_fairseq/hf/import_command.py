@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help, positive_int
-from mert_fairseq.jobs.command import STARTS_ANEW, quiet_libraries, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, quiet_libraries, run_command
 
 DESCRIPTION = """Turn a Hugging Face folder into a checkpoint for fairseq.
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Import; returns 0, or 1 for a folder that cannot be imported."""
     chosen = parser().parse_args(arguments)
     quiet_libraries()
-    return run_command("mert-import-hf", lambda: _import(chosen), STARTS_ANEW)
+    return run_command("mert-import-hf", lambda: _import(chosen), FROM_THE_BEGINNING)
 
 
 def _import(chosen: argparse.Namespace) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mert_fairseq.arguments import Help
-from mert_fairseq.jobs.command import STARTS_ANEW, JobError, quiet_libraries, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, JobError, quiet_libraries, run_command
 
 DESCRIPTION = """Export layers of a pretraining checkpoint as an ONNX file, for onnxruntime without torch.
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Export; returns 0, or 1 for a checkpoint that cannot be exported."""
     chosen = parser().parse_args(arguments)
     quiet_libraries()
-    return run_command("mert-export-onnx", lambda: _export(chosen), STARTS_ANEW)
+    return run_command("mert-export-onnx", lambda: _export(chosen), FROM_THE_BEGINNING)
 
 
 def _export(chosen: argparse.Namespace) -> str:

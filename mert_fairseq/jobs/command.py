@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable
 
 RESUMABLE = "the same command continues where it stopped"
-STARTS_ANEW = "the same command starts anew"
+FROM_THE_BEGINNING = "the same command starts again from the beginning"
 # Beginnings of warnings about the code of fairseq and torch, of no use to users.
-NOISES = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
+IGNORED_WARNINGS = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
 
 
 class JobError(RuntimeError):
@@ -18,8 +18,8 @@ class JobError(RuntimeError):
 def quiet_libraries() -> None:
     """Show only warnings that users can act on; call it before fairseq is imported, which configures logging itself."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for noise in NOISES:
-        warnings.filterwarnings("ignore", message=noise)
+    for beginning in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=beginning)
 
 
 def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMABLE) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
-from mert_fairseq.jobs.command import STARTS_ANEW, run_command
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
 from mert_fairseq.jobs.launcher import add_launch_options
 from mert_fairseq.label_extraction.fit import fit_teacher
 from mert_fairseq.label_extraction.label_job import ENCODEC, FORMATS, LabelJob, TeacherSource, rejects_error
@@ -95,7 +95,7 @@ def fit(prog: str, options: argparse.Namespace, features: Callable[[], Features]
     return run_command(
         prog,
         lambda: summary_text(_fit(options, features(), codebooks, codes), options.json, fit_line),
-        f"nothing was saved, and {STARTS_ANEW}",
+        f"nothing was saved, and {FROM_THE_BEGINNING}",
     )
 
 

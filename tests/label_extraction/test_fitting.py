@@ -60,4 +60,7 @@ def test_an_interrupted_fit_says_that_it_starts_anew(
 
     monkeypatch.setattr(cli, "fit_teacher", interrupt)
     assert run_command("extract_rvq_labels", "fit", tmp_path, "--teacher", tmp_path / "t.npz") == 130
-    assert "fit: interrupted; nothing was saved, and the same command starts anew" in capsys.readouterr().err
+    assert (
+        "fit: interrupted; nothing was saved, and the same command starts again from the beginning"
+        in capsys.readouterr().err
+    )
