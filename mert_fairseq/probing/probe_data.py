@@ -77,8 +77,8 @@ class ProbeData:
             for clip in self.clips[split]:
                 if seen_in.setdefault(clip.unit, split) != split:
                     raise ValueError(
-                        f"{self.folder}: found {clip.unit} in the splits {seen_in[clip.unit]} and {split}, expected all "
-                        f"clips of a song in one. Check the split lists."
+                        f"{self.folder}: found {clip.unit} in the splits {seen_in[clip.unit]} and {split}, expected "
+                        f"all clips of a song in one. Check the split lists."
                     )
 
     @property

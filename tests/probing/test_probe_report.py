@@ -74,7 +74,7 @@ def test_more_labelled_clips_are_never_beyond_the_largest_class_and_help():
     assert found[-1]["mean"] > max(0.8, found[0]["mean"])
 
 
-def test_a_class_without_training_clips_is_never_said():
+def test_a_class_without_training_clips_is_never_predicted():
     train, test = rows(30), rows(30, seed=2)
     kept = train.targets < 2
     two = Rows(
