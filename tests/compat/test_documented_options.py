@@ -14,6 +14,7 @@ OVERRIDES = {
         "task.sample_rate=8000",
         "task.label_dir=/labels",
         "task.normalize=true",
+        "task.picture_interval_updates=500",
         "task.sharding_data=4",
         "task.max_unreadable_share=0.1",
         "model.exact_padding=true",
@@ -91,9 +92,7 @@ def test_every_documented_option_can_be_overridden_without_a_plus(composed, reci
 
 def test_every_option_in_the_documentation_is_tested_here(repo_root):
     documents = [repo_root / "README.md", *repo_root.glob("docs/*.md"), *repo_root.glob("examples/*/README.md")]
-    documents.remove(
-        repo_root / "docs/compatibility.md"
-    )  # lists the published code's options, including unsupported ones
+    documents.remove(repo_root / "docs/compatibility.md")  # lists the published code's options, also unsupported ones
     named = {
         name
         for path in documents
