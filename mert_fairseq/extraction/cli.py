@@ -146,7 +146,7 @@ def _load(options: argparse.Namespace) -> "Encoder":
         JobError: if a library is not installed.
     """
     from mert_fairseq.extraction.collection import FILES, check_library
-    from mert_fairseq.extraction.frozen_encoder import load_encoder
+    from mert_fairseq.extraction.load_encoder import load_encoder
 
     try:
         if options.format in FILES:

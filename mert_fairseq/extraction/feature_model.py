@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.audio import resample_blocks
-from mert_fairseq.extraction.frozen_encoder import Encoder, load_encoder
+from mert_fairseq.extraction.frozen_encoder import Encoder
+from mert_fairseq.extraction.load_encoder import load_encoder
 from mert_fairseq.extraction.reading import blocks_at
 from mert_fairseq.extraction.windows import CONTEXT_SECONDS, WINDOW_SECONDS, Window, Windowing
 

@@ -1,7 +1,6 @@
-"""``Encoder``: a frozen model as extraction and probing use it, for any training library; and ``load_encoder``."""
+"""``Encoder``: a frozen model as extraction and probing use it, whichever library trained it."""
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +10,6 @@ import torch
 from torch import Tensor
 
 # Shape letters: B batch, T samples, L Transformer layers, N requested states, F frames, D width.
-
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Encoder(ABC):
@@ -100,46 +97,6 @@ class Encoder(ABC):
     @abstractmethod
     def _states(self, waves: Tensor, highest: int) -> Sequence[Tensor]:
         """States 0 to ``highest`` at least, each (B, F, D), of (B, T) float32 on the device."""
-
-
-def load_encoder(path_or_name: str | Path, device: str | torch.device | None = None) -> Encoder:
-    """Load a model for extraction, without running code or trusting pickles from it.
-
-    Args:
-        path_or_name: a checkpoint of fairseq (.pt), or a Hugging Face folder (our exports, the published MERT layout,
-            any HubertModel or Wav2Vec2Model), or the name of one on the Hub, which is downloaded.
-        device: such as ``cpu`` or ``cuda:1``; None for a GPU if available.
-
-    Raises:
-        FileNotFoundError: if no such file or folder exists.
-        ValueError: if it is damaged or another kind of model, or the device does not exist.
-        ImportError: if a Hugging Face folder is given and transformers is not installed.
-    """
-    target = _device(device)
-    path = Path(path_or_name)
-    if path.is_file():
-        from mert_fairseq.extraction.checkpoint_encoder import CheckpointEncoder
-
-        return CheckpointEncoder(path, target)
-    is_hub_name = HUB_NAME.fullmatch(str(path_or_name)) and path.suffix != ".pt" and not path.parent.is_dir()
-    if path.is_dir() or is_hub_name:
-        from mert_fairseq.extraction.hugging_face_encoder import HuggingFaceEncoder
-
-        return HuggingFaceEncoder(str(path_or_name), target)
-    raise FileNotFoundError(
-        f"{path_or_name}: no such checkpoint or folder. Give the .pt file that fairseq saved, or a Hugging Face folder."
-    )
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    has_gpu = torch.cuda.is_available()
-    try:
-        found = torch.device(device or ("cuda" if has_gpu else "cpu"))
-    except RuntimeError as error:
-        raise ValueError(f"device {device}: unknown. Give cpu, cuda or cuda:1.") from error
-    if found.type == "cuda" and not (has_gpu and (found.index or 0) < torch.cuda.device_count()):
-        raise ValueError(f"device {device}: found {torch.cuda.device_count()} GPUs. Give cpu, or no device.")
-    return found
 
 
 def digest_of(files: Sequence[Path]) -> str:
