@@ -1,13 +1,12 @@
 """The command mert-genre. Each subcommand is a module with ``add_parser``."""
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from mert_fairseq.arguments import Help
+from mert_fairseq.jobs.command import quiet_libraries
 
 SUBCOMMANDS = {  # name -> module
     "check": "mert_fairseq.genre.check",
@@ -15,13 +14,6 @@ SUBCOMMANDS = {  # name -> module
     "report": "mert_fairseq.genre.report",
     "predict": "mert_fairseq.genre.audio.predict",
 }
-# warnings about fairseq's own code, which users cannot act on; matched by their beginning
-IGNORED_WARNINGS = (
-    "`torch.jit.script` is deprecated",
-    "'pin_memory' argument",
-    "`torch.nn.utils.weight_norm` is deprecated",
-)
-
 
 DESCRIPTION = """Classify music by genre: predict, test, report.
 
@@ -40,9 +32,7 @@ def parser(names: Iterable[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit status: 0, 1 for invalid data, 2 for invalid options."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # before fairseq sets its own
-    for beginning in IGNORED_WARNINGS:
-        warnings.filterwarnings("ignore", message=beginning)
+    quiet_libraries()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     named = [name for name in SUBCOMMANDS if arguments[:1] == [name]]
     chosen = parser(named or SUBCOMMANDS).parse_args(arguments)

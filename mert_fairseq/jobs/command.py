@@ -8,7 +8,11 @@ from collections.abc import Callable
 RESUMABLE = "the same command continues where it stopped"
 FROM_THE_BEGINNING = "the same command starts again from the beginning"
 # Beginnings of warnings about the code of fairseq and torch, of no use to users.
-IGNORED_WARNINGS = ("`torch.jit.script` is deprecated", "`torch.nn.utils.weight_norm` is deprecated")
+IGNORED_WARNINGS = (
+    "`torch.jit.script` is deprecated",
+    "`torch.nn.utils.weight_norm` is deprecated",
+    "'pin_memory' argument",
+)
 
 
 class JobError(RuntimeError):

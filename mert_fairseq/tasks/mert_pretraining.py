@@ -149,7 +149,7 @@ class MERTPretrainingTask(ClipTask):
         return draw_cqt_picture(folder / f"cqt_{update:07d}.png", model, sample, self.cfg.sample_rate, title)
 
     def has_sharded_data(self, split: str) -> bool:
-        """Whether fairseq reloads the training split for each epoch. fairseq asks for "train", whatever its name is."""
+        """Whether fairseq reloads the training split for each epoch. fairseq always asks for it by the name "train"."""
         return self.cfg.sharding_data > 0 and split in ("train", self.cfg.train_subset)
 
     def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
