@@ -5,12 +5,15 @@ from typing import Any
 
 from torch import nn
 
+from mert_fairseq.frames import ConvLayer, conv_stride
+from mert_fairseq.models import mert_config
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
 from mert_fairseq.modules.heads import SpectrumHead
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
 from mert_fairseq.modules.masking import MaskReplacement, SpanMaskConfig, step_schedule
+from mert_fairseq.modules.spectral_front_end import SpectralFrontEnd
 from mert_fairseq.modules.waveform import Mixture
 from mert_fairseq.options import number_list
 from mert_fairseq.teachers.cqt import CQTTeacher
@@ -108,17 +111,51 @@ def _schedule(cfg: MERTConfig, name: str, default: float) -> tuple[Callable[[int
     return step_schedule(number_list(name, getattr(cfg, name)), steps, default, name), steps
 
 
+FrontEnd = ConvStack | SpectralFrontEnd
+
+
+def front_end(cfg: MERTConfig, sample_rate: int, conv_layers: list[ConvLayer]) -> FrontEnd:
+    """The conv stack, or the spectral frames that replace it.
+
+    Raises:
+        ValueError: if the bins or the window of the spectral frames do not fit the sample rate.
+    """
+    if mert_config.front_end(cfg) != "spectral":
+        return ConvStack(conv_layers, mode=str(cfg.extractor_mode), bias=cfg.conv_bias)
+    hop_samples, window_samples = conv_stride(conv_layers), round(cfg.front_end_window * sample_rate)
+    if window_samples < 2 * hop_samples:
+        raise ValueError(
+            f"model.front_end_window is {cfg.front_end_window:g} s, expected at least two frames, "
+            f"{2 * hop_samples / sample_rate:.4g} s, such as 0.1."
+        )
+    cqt = _cqt_teacher(cfg, "front_end_cqt_bins", -1, sample_rate, hop_samples, window_samples)
+    fft_samples = 1 << (window_samples.bit_length() - 1)  # the largest power of two within the window
+    try:
+        mel = LogMelTeacher(sample_rate, hop_samples, cfg.front_end_mel_bins, fft_samples)
+    except ValueError as error:
+        raise ValueError(
+            f"model.front_end_mel_bins {cfg.front_end_mel_bins} and model.front_end_window {cfg.front_end_window:g} do "
+            f"not fit: {error}"
+        ) from error
+    return SpectralFrontEnd(conv_layers, cqt, mel)
+
+
 def feature_cqt(cfg: MERTConfig, sample_rate: int, hop_samples: int) -> CQTTeacher | None:
     """The CQT that is appended to the conv features, or None."""
-    if not cfg.feature_extractor_cqt:
+    if mert_config.front_end(cfg) != "both":
         return None
     return _cqt_teacher(cfg, "feature_extractor_cqt_bins", -1, sample_rate, hop_samples)
 
 
 def _cqt_teacher(
-    cfg: MERTConfig, bins_option: str, bins_per_octave: int, sample_rate: int, hop_samples: int
+    cfg: MERTConfig,
+    bins_option: str,
+    bins_per_octave: int,
+    sample_rate: int,
+    hop_samples: int,
+    longest_samples: int | None = None,
 ) -> CQTTeacher:
-    """A CQT with the encoder's frame rate.
+    """A CQT with the encoder's frame rate, and windows of at most ``longest_samples``.
 
     Raises:
         ValueError: if the bins do not fit the octaves or the sample rate; the message names options that fit.
@@ -141,7 +178,7 @@ def _cqt_teacher(
             f"{top_hz:.1f} Hz, expected at most {sample_rate / 2:g} Hz, half of the sample rate. "
             + (f"Set {' '.join(wanted)}." if fitting > 0 else "Lower model.audio_cqt_fmin.")
         )
-    return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz)
+    return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz, longest_samples=longest_samples)
 
 
 def spectrum_heads(
@@ -168,7 +205,7 @@ def _pair(name: str, text: str) -> tuple[int, int]:
 COMPILE_CHOICES = ("off", "layers", "all")
 
 
-def compile_parts(conv_stack: ConvStack, encoder: TransformerEncoderExtend, which: str, **options: Any) -> None:
+def compile_parts(conv_stack: FrontEnd, encoder: TransformerEncoderExtend, which: str, **options: Any) -> None:
     """Compile parts of the model in place with ``torch.compile``; parameters keep their names.
 
     Masks and mixtures are sampled with numpy, and layer drop is decided in Python. Both stay outside the graphs, so
@@ -176,7 +213,7 @@ def compile_parts(conv_stack: ConvStack, encoder: TransformerEncoderExtend, whic
     share a graph.
 
     Args:
-        conv_stack: compiled with ``all``. ``ConvStack.without_padding`` runs uncompiled.
+        conv_stack: compiled with ``all``. ``ConvStack.without_padding`` and a spectral front end run uncompiled.
         encoder: its layers are compiled with ``layers`` and ``all``, its positional convolution with ``all``.
         which: off, layers or all.
         options: for ``torch.compile``.
@@ -189,6 +226,7 @@ def compile_parts(conv_stack: ConvStack, encoder: TransformerEncoderExtend, whic
         raise ValueError(f"model.compile is {which!r}, expected one of {COMPILE_CHOICES}.")
     parts: list[nn.Module] = [] if which == "off" else list(encoder.layers)
     if which == "all":
-        parts += [conv_stack, *([] if encoder.pos_conv is None else [encoder.pos_conv])]
+        parts += [conv_stack] if isinstance(conv_stack, ConvStack) else []
+        parts += [] if encoder.pos_conv is None else [encoder.pos_conv]
     for part in parts:
         part.compile(**options)

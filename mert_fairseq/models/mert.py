@@ -57,8 +57,10 @@ class MERTModel(MERTHeads):
         self.mixture = build.mixture(cfg)
         self.time_mask, self.channel_mask, self.mask_replacement = build.mask_configs(cfg)
 
-        width, channels = cfg.encoder_embed_dim, conv_layers[-1].channels
-        self.feature_extractor = ConvStack(conv_layers, mode=str(cfg.extractor_mode), bias=cfg.conv_bias)
+        width = cfg.encoder_embed_dim
+        self.feature_extractor = build.front_end(cfg, sample_rate, conv_layers)
+        self.learns_features = isinstance(self.feature_extractor, ConvStack)
+        channels = self.feature_extractor.channels
         self.feature_cqt = build.feature_cqt(cfg, sample_rate, self.hop_samples)
         if self.feature_cqt is not None:
             channels += cfg.feature_extractor_cqt_bins
@@ -196,16 +198,8 @@ class MERTModel(MERTHeads):
             wave = wave.masked_fill(padding_mask, 0.0)
         if self.wav_normalize:
             wave = standardised(wave, padding_mask)
-        with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
-            wave_in_precision = wave.to(self.mask_emb.dtype)
-            if lengths is None:
-                features = self.feature_extractor(wave_in_precision)
-            else:
-                features = self.feature_extractor.without_padding(wave_in_precision, lengths)
-        if self.feature_grad_mult not in (0.0, 1.0):
-            features = GradMultiply.apply(features, self.feature_grad_mult)
-        features, targets = self._pair_with_targets(features, target_list)
-        penalty = features.float().pow(2).mean()
+        features, targets = self._pair_with_targets(self._front_end_frames(wave, lengths), target_list)
+        penalty = features.float().pow(2).mean() if self.learns_features else features.new_zeros(())
         features = features.transpose(1, 2)
         if self.feature_cqt is not None:
             cqt = self.feature_cqt(wave)[:, : features.size(1)].to(features.dtype)
@@ -216,6 +210,21 @@ class MERTModel(MERTHeads):
         if self.post_extract_norm is not None:
             features = self.post_extract_norm(features)
         return self.dropout_input(features), penalty, targets
+
+    def _front_end_frames(self, wave: Tensor, lengths: np.ndarray | None) -> Tensor:
+        """Output of the front end for (B, T) float32, (B, C, F) in the precision of the parameters."""
+        precision = self.mask_emb.dtype
+        with torch.set_grad_enabled(self.feature_grad_mult > 0 and torch.is_grad_enabled()):
+            wave = wave.to(precision) if self.learns_features else wave
+            if lengths is None:
+                features = self.feature_extractor(wave)
+            else:
+                features = self.feature_extractor.without_padding(wave, lengths)
+        if not self.learns_features:
+            return features.to(precision)
+        if self.feature_grad_mult not in (0.0, 1.0):
+            features = GradMultiply.apply(features, self.feature_grad_mult)
+        return features
 
     def _pair_with_targets(
         self, features: Tensor, target_list: Sequence[Tensor] | Tensor | None

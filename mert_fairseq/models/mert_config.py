@@ -15,6 +15,9 @@ def _per_layer(what: str) -> Any:
     )
 
 
+FRONT_ENDS = ("wave", "spectral", "both")
+
+
 @dataclass
 class MERTConfig(HubertConfig):
     """HuBERT's fields keep their meaning and default. The published recipes parse unchanged."""
@@ -70,7 +73,23 @@ class MERTConfig(HubertConfig):
     do_cnn_feat_stable_layernorm: bool = option(
         False, "normalise the conv features without parameters, and once more after their projection"
     )
-    feature_extractor_cqt: bool = option(False, "append the input's CQT to the conv features")
+    front_end: str = option(
+        "wave",
+        "input of the encoder: wave (the conv stack, as published), spectral (log-compressed CQT and log-mel frames "
+        "instead) or both (conv stack and CQT, the published feature_extractor_cqt)",
+    )
+    front_end_cqt_bins: int = option(
+        168, "bins of the spectral front end's CQT; 168 in 7 octaves (audio_cqt_octaves) are 24 per octave"
+    )
+    front_end_mel_bins: int = option(64, "log-mel bands of the spectral front end")
+    front_end_window: float = option(
+        0.1,
+        "longest window of the spectral front end, in seconds; longer ones resolve low notes better, but show more of "
+        "the masked frames through their visible neighbours",
+    )
+    feature_extractor_cqt: bool = option(
+        False, "append the input's CQT to the conv features; the published name of front_end: both"
+    )
     feature_extractor_cqt_bins: int = option(84, "bins of that CQT")
     pretrained_weights: str = option(
         "", "checkpoint to initialise the conv stack, the Transformer and matching heads from; empty for random weights"
@@ -109,19 +128,37 @@ class MERTConfig(HubertConfig):
     chunk_nce_cal: int = option(-1, "ignored: the loss is one matrix product and needs no chunks")
 
 
+def front_end(cfg: MERTConfig) -> str:
+    """The front end: wave, spectral or both; ``feature_extractor_cqt`` means both.
+
+    Raises:
+        ValueError: if it is unknown, or contradicts ``feature_extractor_cqt``.
+    """
+    if cfg.front_end not in FRONT_ENDS:
+        raise ValueError(f"model.front_end is {cfg.front_end!r}, expected one of {', '.join(FRONT_ENDS)}.")
+    if not cfg.feature_extractor_cqt:
+        return cfg.front_end
+    if cfg.front_end == "spectral":
+        raise ValueError(
+            "model.feature_extractor_cqt appends a CQT to the conv stack, but model.front_end: spectral has no conv "
+            "stack. Set front_end: both, or feature_extractor_cqt: false."
+        )
+    return "both"
+
+
 def check_config(cfg: MERTConfig) -> None:
     """Check for published options that have no effect here, and for invalid values.
 
     Raises:
         ValueError: names the option, its value and the remedy.
     """
-    front_end = "Only the conv stack of wav2vec 2.0 is supported as front end: remove it."
+    other_input = "Only the conv stack of wav2vec 2.0 is supported here: remove it, or see model.front_end."
     dead = "It had no effect in the published code: remove it."
     require_defaults(
         [
-            ("audio_extract_type", str(cfg.audio_extract_type), "w2v_conv", front_end),
-            ("music_conv_nmel", cfg.music_conv_nmel, 80, front_end),
-            ("music_conv_hoplen", cfg.music_conv_hoplen, 40, front_end),
+            ("audio_extract_type", str(cfg.audio_extract_type), "w2v_conv", other_input),
+            ("music_conv_nmel", cfg.music_conv_nmel, 80, other_input),
+            ("music_conv_hoplen", cfg.music_conv_hoplen, 40, other_input),
             ("emb_grad_mult", cfg.emb_grad_mult, 1.0, dead),
             ("latent_temp", list(cfg.latent_temp), [2, 0.5, 0.999995], dead),
             ("pos_enc_type", cfg.pos_enc_type, "abs", "Positions come from the convolution (conv_pos): remove it."),

@@ -36,6 +36,7 @@ class ConvStack(nn.Module):
         if mode not in MODES:
             raise ValueError(f"extractor_mode is {mode!r}, expected one of {MODES}.")
         self.layers = list(layers)
+        self.channels = layers[-1].channels
         self.receptive_samples = receptive_field(self.layers)
         self.norm_over_time = mode == "default"
         inputs = [1, *(layer.channels for layer in layers[:-1])]

@@ -43,6 +43,8 @@ class CQTTeacher:
         fmin_hz: of bin 0; 32.7 Hz is C1.
         backend: "fft" uses the algorithm that suits the wave's device; "gather" uses the GPU algorithm on every device;
             "nnaudio" is the reference (50 times slower, with 176 MB of kernels).
+        longest_samples: longest kernel. Bins whose constant-Q kernel would be longer get this length: finer in time,
+            coarser in frequency. None keeps constant Q in all bins, as nnAudio does.
 
     Raises:
         ValueError: if a size is not positive, a bin lies above the Nyquist frequency, or the backend is unknown.
@@ -56,6 +58,7 @@ class CQTTeacher:
         bins_per_octave: int = 48,
         fmin_hz: float = 32.7,
         backend: str = "fft",
+        longest_samples: int | None = None,
     ):
         if min(sample_rate, hop_samples, bins, bins_per_octave, fmin_hz) <= 0:
             raise ValueError(
@@ -70,7 +73,7 @@ class CQTTeacher:
         self.bins_per_octave = bins_per_octave
         self.fmin_hz = fmin_hz
         self.backend = backend
-        self.geometry = cqt_geometry(sample_rate, hop_samples, bins, bins_per_octave, fmin_hz)
+        self.geometry = cqt_geometry(sample_rate, hop_samples, bins, bins_per_octave, fmin_hz, longest_samples)
         self._plans: OrderedDict[Any, Any] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -52,8 +52,15 @@ class CQTPlan(NamedTuple):
     bins: list[BinKernel]
 
 
-def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave: int, fmin_hz: float) -> CQTGeometry:
-    """Compute the frequencies and lengths of the kernels.
+def cqt_geometry(
+    sample_rate: int,
+    hop_samples: int,
+    bins: int,
+    bins_per_octave: int,
+    fmin_hz: float,
+    longest_samples: int | None = None,
+) -> CQTGeometry:
+    """Compute the frequencies and lengths of the kernels; ``longest_samples`` shortens those that are longer.
 
     Raises:
         ValueError: if a bin lies above the Nyquist frequency.
@@ -66,6 +73,8 @@ def cqt_geometry(sample_rate: int, hop_samples: int, bins: int, bins_per_octave:
         )
     quality = 1 / (2 ** (1 / bins_per_octave) - 1)
     lengths = np.ceil(quality * sample_rate / frequencies_hz).astype(np.int64)
+    if longest_samples is not None:
+        lengths = np.minimum(lengths, longest_samples)
     return CQTGeometry(sample_rate, hop_samples, frequencies_hz, lengths)
 
 

@@ -20,31 +20,36 @@ CLIPS_AT_ONCE = 8
 class LogMelTeacher:
     """Logarithms of mel power spectra, not yet standardised over the batch.
 
-    Equal to torchaudio's MelSpectrogram with a 2048-point Hann window, centred frames, zero padding, HTK's scale from
-    32.7 Hz to half the sample rate and ``normalized=True``; plus 1e-5, natural logarithm. A plain object like the CQT
-    teacher: no parameters or buffers, always float32, no gradients.
+    Equal to torchaudio's MelSpectrogram with a Hann window of ``fft_samples``, centred frames, zero padding, HTK's
+    scale from 32.7 Hz to half the sample rate and ``normalized=True``; plus 1e-5, natural logarithm. A plain object
+    like the CQT teacher: no parameters or buffers, always float32, no gradients.
 
     Args:
         sample_rate: of the wave, in Hz.
         hop_samples: from one frame to the next.
         bins: mel bands.
+        fft_samples: of the window and of the transform.
 
     Raises:
         ValueError: if a size is not positive, or there are so many bands that one is empty.
     """
 
-    def __init__(self, sample_rate: int = 24_000, hop_samples: int = 320, bins: int = 84):
-        if min(sample_rate, hop_samples, bins) <= 0:
+    def __init__(
+        self, sample_rate: int = 24_000, hop_samples: int = 320, bins: int = 84, fft_samples: int = FFT_SAMPLES
+    ):
+        if min(sample_rate, hop_samples, bins, fft_samples) <= 0:
             raise ValueError(
-                f"log-mel: sample_rate {sample_rate}, hop_samples {hop_samples} and bins {bins} must all be above 0."
+                f"log-mel: sample_rate {sample_rate}, hop_samples {hop_samples}, bins {bins} and fft_samples "
+                f"{fft_samples} must all be above 0."
             )
         self.sample_rate = sample_rate
         self.hop_samples = hop_samples
         self.bins = bins
+        self.fft_samples = fft_samples
         self._filters(torch.device("cpu"))
 
     def _filters(self, device: torch.device) -> Tensor:
-        return mel_filters(FFT_SAMPLES, self.sample_rate, self.bins, FMIN_HZ, self.sample_rate / 2, device)
+        return mel_filters(self.fft_samples, self.sample_rate, self.bins, FMIN_HZ, self.sample_rate / 2, device)
 
     def __call__(self, wave: Tensor) -> Tensor:
         """Transform a batch of clips.
@@ -62,7 +67,7 @@ class LogMelTeacher:
         return in_clips(wave, "log-mel", CLIPS_AT_ONCE, self._transform)
 
     def _transform(self, wave: Tensor) -> Tensor:
-        power = power_spectrum(wave, FFT_SAMPLES, self.hop_samples)
+        power = power_spectrum(wave, self.fft_samples, self.hop_samples)
         return (power @ self._filters(wave.device) + FLOOR).log()
 
 
