@@ -72,8 +72,8 @@ def _check(path: str | Path, found: Weights, expected: Weights, fitting: Weights
     if missing := sorted(conv_stack - fitting.keys()):
         raise ValueError(
             f"model.pretrained_weights {path}: its conv stack does not fit this model's: "
-            f"{_difference(missing[0], found, expected)}. Set model.conv_feature_layers, extractor_mode and conv_bias "
-            f"as it was trained with."
+            f"{_difference(missing[0], found, expected)}. Set model.front_end, conv_feature_layers, extractor_mode "
+            f"and conv_bias as it was trained with."
         )
     if missing := sorted(name for name in expected.keys() - fitting.keys() if name.startswith(FIRST_LAYER)):
         raise ValueError(

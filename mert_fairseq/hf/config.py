@@ -4,7 +4,7 @@ from typing import Any
 
 from mert_fairseq.frames import ConvLayer, conv_stride, parse_conv_layers
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
-from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.models.mert_config import MERTConfig, front_end
 
 LAYOUTS = ("hubert", "mert")
 # fairseq option -> HubertConfig field of the same meaning
@@ -27,6 +27,7 @@ ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "tanh": "tanh", "gelu_accurate": 
 CONV_NORMS = {"default": "group", "layer_norm": "layer"}
 LAYER_NORM_EPS = 1e-5  # torch's default, which fairseq uses
 REMOTE_CODE = "modeling_mert.MERTEncoderModel"
+BOTH_FRONT_ENDS = "feature_extractor_cqt: true (front_end: both)"  # as the messages name it
 
 
 def obstacles(cfg: MERTConfig, layout: str) -> list[str]:
@@ -37,11 +38,12 @@ def obstacles(cfg: MERTConfig, layout: str) -> list[str]:
         "layer_type or encoder_layer_types: conformer": "conformer" in types,
         "conv_pos_batch_norm: true": cfg.conv_pos_batch_norm,
         f"activation_fn: {cfg.activation_fn}": str(cfg.activation_fn) not in ACTIVATIONS,
+        "front_end: spectral": front_end(cfg) == "spectral",
     }
     hubert_only = {
         "deepnorm: true": cfg.deepnorm,
         "subln: true": cfg.subln,
-        "feature_extractor_cqt: true": cfg.feature_extractor_cqt,
+        BOTH_FRONT_ENDS: front_end(cfg) == "both",
         "do_cnn_feat_stable_layernorm: true": cfg.do_cnn_feat_stable_layernorm,
         "encoder_layer_ffn_dims (widths that change per layer)": len(set(cfg.encoder_layer_ffn_dims)) > 1,
         "encoder_layer_heads (heads that change per layer)": len(set(cfg.encoder_layer_heads)) > 1,
@@ -112,7 +114,7 @@ def hf_config(cfg: MERTConfig, sample_rate: int, layout: str) -> dict[str, Any]:
 
 def _mert_config(cfg: MERTConfig, conv_layers: int) -> dict[str, Any]:
     norm = "deepnorm" if cfg.deepnorm else "subln" if cfg.subln else "pre" if cfg.layer_norm_first else "post"
-    cqt_bins = cfg.feature_extractor_cqt_bins if cfg.feature_extractor_cqt else 0
+    cqt_bins = cfg.feature_extractor_cqt_bins if front_end(cfg) == "both" else 0
     channels = parse_conv_layers(cfg.conv_feature_layers)[conv_layers - 1].channels + cqt_bins
     ffn_dims, heads = _per_layer(cfg)
     return {

@@ -12,13 +12,13 @@ from torch.nn.utils import parametrize
 from mert_fairseq.files import replacing
 from mert_fairseq.frames import parse_conv_layers, receptive_field
 from mert_fairseq.hf.compare_states import check_differences, comparison_waves, differences, fairseq_states
-from mert_fairseq.hf.config import frame_rate_hz, hf_config, obstacles
+from mert_fairseq.hf.config import BOTH_FRONT_ENDS, frame_rate_hz, hf_config, obstacles
 from mert_fairseq.hf.export import model_config
 from mert_fairseq.hf.pretraining import Pretraining, read_pretraining
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.hf.remote.modeling_mert import MERTEncoderModel
 from mert_fairseq.hf.weight_names import to_hf
-from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.models.mert_config import MERTConfig, front_end
 
 INPUT = "wave"
 OPSET = 18
@@ -102,7 +102,7 @@ def _check_layers(layers: Sequence[int] | None, highest: int, checkpoint: str | 
 
 
 def _refuse(cfg: MERTConfig, checkpoint: str | Path) -> None:
-    found = obstacles(cfg, "mert") + (["feature_extractor_cqt: true"] if cfg.feature_extractor_cqt else [])
+    found = obstacles(cfg, "mert") + ([BOTH_FRONT_ENDS] if front_end(cfg) == "both" else [])
     if found:
         raise ValueError(f"{checkpoint}: the ONNX graph cannot hold {'; '.join(found)}. Use the checkpoint itself.")
 

@@ -191,3 +191,12 @@ def test_checkpoints_that_were_saved_by_a_training_load(tmp_path):
     with torch.no_grad():
         expected, _ = model.extract_features(noise(4_000), output_layer=2)
     torch.testing.assert_close(encoder.layers(noise(4_000), [2])[:, 0], expected)
+
+
+@pytest.mark.parametrize("front_end", ["spectral", "both"])
+def test_a_checkpoint_with_another_front_end_gives_the_models_own_states(front_end, tmp_path):
+    model = save_tiny_mert(tmp_path / "mert.pt", front_end=front_end).eval()
+    wave = noise(8_000)
+    found = load_encoder(tmp_path / "mert.pt", "cpu").layers(wave, [3])[:, 0]
+    with torch.inference_mode():
+        torch.testing.assert_close(found, model.extract_features(wave)[0])

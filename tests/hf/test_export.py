@@ -85,7 +85,7 @@ def test_the_mert_layout_holds_more(tmp_path, monkeypatch, options):
 
 
 def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
-    model = save_pretraining(tmp_path / "mert.pt", feature_extractor_cqt=True, feature_extractor_cqt_bins=84)
+    model = save_pretraining(tmp_path / "mert.pt", front_end="both", feature_extractor_cqt_bins=84)
     export_hf(tmp_path / "mert.pt", tmp_path / "out", "mert", Statement("tiny"), heads=False)
     remote = export_module.load_hf(tmp_path / "out", "mert")
     wave = random_wave(samples=50_000)
@@ -101,6 +101,7 @@ def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
         ({"deepnorm": True}, "deepnorm: true", "--layout mert"),
         ({"subln": True, "layer_norm_first": True}, "subln: true", "--layout mert"),
         ({"feature_extractor_cqt": True}, "feature_extractor_cqt: true", "--layout mert"),
+        ({"front_end": "both"}, r"feature_extractor_cqt: true \(front_end: both\)", "--layout mert"),
         ({"do_cnn_feat_stable_layernorm": True}, "do_cnn_feat_stable_layernorm: true", "--layout mert"),
         ({"encoder_layer_ffn_dims": [8, 16, 24]}, "encoder_layer_ffn_dims", "--layout mert"),
         ({"encoder_layer_heads": [1, 2, 2]}, "encoder_layer_heads", "--layout mert"),
@@ -109,6 +110,7 @@ def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
         ({"encoder_embed_dim": 8}, "as wide as encoder_embed_dim", "--layout mert"),
         ({"layer_type": "conformer"}, "conformer", "Neither layout can"),
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm: true", "Neither layout can"),
+        ({"front_end": "spectral"}, "front_end: spectral", "Neither layout can"),
     ],
 )
 def test_options_that_hubert_cannot_hold_are_refused_by_name(tmp_path, options, named, remedy):

@@ -1,4 +1,4 @@
-"""The option front_end: what each value builds, what contradicts, and that masked sound does not leak past the windows."""
+"""The option front_end: what each value builds, what contradicts, and how far masked sound reaches."""
 
 import pytest
 import torch
@@ -83,7 +83,7 @@ def encoder_input(model, wave, masked):
 
 
 def test_sound_under_a_mask_reaches_the_encoder_only_within_the_windows_of_visible_frames():
-    """Frames 40 to 59 are masked. The nearest visible ones see up to sample 39 x 320 + 1200 and from 60 x 320 - 1200."""
+    """Frames 40 to 59 are masked. Visible ones see up to sample 39 x 320 + 1200 and from 60 x 320 - 1200."""
     torch.manual_seed(0)
     model = tiny_mert(front_end="spectral").eval()
     masked = torch.zeros(1, 99, dtype=torch.bool)
