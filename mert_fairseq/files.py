@@ -1,10 +1,12 @@
-"""Write files and folders atomically, and escape text for table cells."""
+"""Write files and folders atomically, read JSON objects, and escape text for table cells."""
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -48,6 +50,28 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     """Write UTF-8 text with a line end after each line; replaces an existing file only when complete."""
     with replacing(path) as partial:
         partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        remedy: for messages.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a JSON object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file. {remedy}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not valid JSON ({error}). {remedy}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: found a {type(content).__name__}, expected a JSON object. {remedy}")
+    return content
 
 
 def escape(text: str) -> str:

@@ -1,7 +1,6 @@
 """A Hugging Face folder as an ``Encoder``: HubertModel, Wav2Vec2Model, MERT's layout without its remote code."""
 
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,15 @@ import torch
 from torch import Tensor
 
 from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
+from mert_fairseq.files import read_json_object
 from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
 
 MODEL_CLASSES = {"hubert": "HubertModel", "mert_model": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
 # Options of MERT's layout that a HubertModel cannot hold, with the value that changes nothing.
 BEYOND_HUBERT = {"feature_extractor_cqt": False, "deepnorm": False, "conv_pos_batch_norm": False}
-OWN_MODEL_FILE = "mert_encoder"  # model_type of mert-export-hf --layout mert
+OWN_LAYOUT = "mert_encoder"  # model_type of mert-export-hf --layout mert
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")  # the first that exist are loaded
+CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 NORM_EPSILON = 1e-7  # of transformers' Wav2Vec2FeatureExtractor
 
@@ -26,7 +27,8 @@ class HuggingFaceEncoder(Encoder):
     """A model that transformers loads.
 
     Args:
-        path_or_name: a folder with config.json and weights, or a name on the Hub, which is downloaded.
+        folder: with config.json and weights.
+        name: of the folder, for messages.
         device: where the model runs.
 
     Raises:
@@ -35,19 +37,18 @@ class HuggingFaceEncoder(Encoder):
         ImportError: if transformers is not installed.
     """
 
-    def __init__(self, path_or_name: str, device: torch.device) -> None:
-        transformers = _transformers(path_or_name)
-        folder = Path(path_or_name) if Path(path_or_name).is_dir() else download(path_or_name)
-        options = read_json(folder, "config.json")
+    def __init__(self, folder: Path, name: str, device: torch.device) -> None:
+        transformers = _transformers(name)
+        options = _read_json(folder / CONFIG)
         files = weight_files(folder)
         if options is None or not files:
             raise FileNotFoundError(
-                f"{path_or_name}: found no {'config.json' if options is None else 'weights'} in it. Expected a folder "
+                f"{name}: found no {CONFIG if options is None else 'weights'} in it. Expected a folder "
                 f"as save_pretrained writes it: config.json and model.safetensors."
             )
-        self.name = path_or_name
-        self.sample_rate, self.normalizes = preprocessing(path_or_name, options, read_json(folder, PREPROCESSOR))
-        self.model = load_model(transformers, path_or_name, folder, options).eval().to(device)
+        self.name = name
+        self.sample_rate, self.normalizes = preprocessing(name, options, _read_json(folder / PREPROCESSOR))
+        self.model = load_model(transformers, name, folder, options).eval().to(device)
         config = self.model.config
         conv = [
             ConvLayer(*layer) for layer in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)
@@ -89,7 +90,9 @@ def download(name: str) -> Path:
 
     Raises:
         FileNotFoundError: if it cannot be downloaded.
+        ImportError: if transformers is not installed.
     """
+    _transformers(name)
     from huggingface_hub import snapshot_download
 
     try:
@@ -130,11 +133,6 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
         ValueError: if it is of another architecture, or weights are missing or do not fit.
     """
     kind = options.get("model_type")
-    if kind == OWN_MODEL_FILE:
-        raise ValueError(
-            f"{name}: has its own model file, whose code is not run here. Import it first (mert-import-hf "
-            f"{name} model.pt), and give that checkpoint."
-        )
     if kind not in MODEL_CLASSES:
         raise ValueError(
             f"{name}: found a model of type {kind!r}, expected one of {', '.join(MODEL_CLASSES)}: models of raw audio "
@@ -165,22 +163,13 @@ def load_model(transformers: Any, name: str, folder: Path, options: dict[str, An
     return model
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any] | None:
-    """A JSON object, None if there is no such file.
+def model_type(folder: Path) -> str | None:
+    """The kind of model that a folder's config.json states; None without the file or the entry."""
+    return (_read_json(folder / CONFIG) or {}).get("model_type")
 
-    Raises:
-        ValueError: if it is no JSON object.
-    """
-    path = folder / name
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read as JSON ({error}). Fetch or export the folder again.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: found a {type(found).__name__}, expected a JSON object.")
-    return found
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return read_json_object(path, "Fetch or export the folder again.") if path.is_file() else None
 
 
 def _transformers(name: str) -> Any:

@@ -26,17 +26,27 @@ def load_encoder(path_or_name: str | Path, device: str | torch.device | None = N
     target = _device(device)
     path = Path(path_or_name)
     if path.is_file():
-        from mert_fairseq.extraction.checkpoint_encoder import CheckpointEncoder
+        from mert_fairseq.extraction.checkpoint_encoder import load_checkpoint
 
-        return CheckpointEncoder(path, target)
-    is_hub_name = HUB_NAME.fullmatch(str(path_or_name)) and path.suffix != ".pt" and not path.parent.is_dir()
+        return load_checkpoint(path, target)
+    name = str(path_or_name)
+    is_hub_name = HUB_NAME.fullmatch(name) and path.suffix != ".pt" and not path.parent.is_dir()
     if path.is_dir() or is_hub_name:
-        from mert_fairseq.extraction.hugging_face_encoder import HuggingFaceEncoder
-
-        return HuggingFaceEncoder(str(path_or_name), target)
+        return _load_folder(path if path.is_dir() else None, name, target)
     raise FileNotFoundError(
         f"{path_or_name}: no such checkpoint or folder. Give the .pt file that fairseq saved, or a Hugging Face folder."
     )
+
+
+def _load_folder(folder: Path | None, name: str, device: torch.device) -> Encoder:
+    from mert_fairseq.extraction.hugging_face_encoder import OWN_LAYOUT, HuggingFaceEncoder, download, model_type
+
+    folder = folder or download(name)
+    if model_type(folder) == OWN_LAYOUT:
+        from mert_fairseq.extraction.checkpoint_encoder import load_exported
+
+        return load_exported(folder, name, device)
+    return HuggingFaceEncoder(folder, name, device)
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from mert_fairseq.extraction import model_folder as files
 from mert_fairseq.extraction.hugging_face_encoder import quiet_transformers
+from mert_fairseq.extraction.weight_names import to_hf
 from mert_fairseq.files import new_folder
-from mert_fairseq.hf import folder as files
 from mert_fairseq.hf.compare_states import compare
 from mert_fairseq.hf.config import hf_config, refuse_obstacles
 from mert_fairseq.hf.model_card import Statement, model_card
 from mert_fairseq.hf.pretraining import Pretraining, read_pretraining, training_content
-from mert_fairseq.hf.weight_names import to_hf
 from mert_fairseq.models.mert_config import MERTConfig
 
 REMOTE = Path(__file__).parent / "remote"

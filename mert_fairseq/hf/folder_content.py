@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import OmegaConf
 
-from mert_fairseq.hf import folder as files
+from mert_fairseq.extraction import model_folder as files
+from mert_fairseq.files import read_json_object
 from mert_fairseq.hf.config import frame_rate_hz, hf_config, options_from_hubert
-from mert_fairseq.hf.pretraining import DTYPES, Codebook, codebooks_of, read_training
+from mert_fairseq.hf.pretraining import Codebook, codebooks_of
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.models.mert_config import MERTConfig
 
@@ -70,7 +71,7 @@ def read_folder(folder: Path, new_heads: NewHeads) -> Folder:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder. {WHAT_TO_GIVE}")
-    config = files.read_json(folder / files.CONFIG, WHAT_TO_GIVE)
+    config = read_json_object(folder / files.CONFIG, WHAT_TO_GIVE)
     model_type = config.get("model_type")
     if model_type not in LAYOUT_OF:
         raise ValueError(
@@ -78,7 +79,7 @@ def read_folder(folder: Path, new_heads: NewHeads) -> Folder:
             f"{WHAT_TO_GIVE}"
         )
     layout = LAYOUT_OF[model_type]
-    if (training := read_training(folder)) is not None:
+    if (training := files.read_training(folder)) is not None:
         return _ours(folder, config, layout, training, new_heads)
     if layout == "mert":
         raise ValueError(f"{folder}: found no {files.TRAINING}, without which this layout cannot be imported.")
@@ -100,14 +101,14 @@ def _ours(folder: Path, config: dict[str, Any], layout: str, training: dict[str,
         raise FileNotFoundError(
             f"{folder / files.HEADS}: no such file, but {files.TRAINING} describes heads. Export the model again."
         )
-    dtype = DTYPES[training["dtype"]]
+    dtype = files.DTYPES[training["dtype"]]
     task = training["task"] if codebooks else training["task"] | {"labels": list(new_heads.labels)}
     return Folder(layout, training["model"], task, codebooks, dtype, training.get("num_updates") or 0)
 
 
 def _foreign(folder: Path, config: dict[str, Any], new_heads: NewHeads) -> Folder:
     where = str(folder / files.CONFIG)
-    preprocessor = files.read_json(folder / files.PREPROCESSOR, "It holds the sample rate; fetch the folder again.")
+    preprocessor = read_json_object(folder / files.PREPROCESSOR, "It holds the sample rate; fetch the folder again.")
     if not isinstance(rate := preprocessor.get("sampling_rate"), int):
         raise ValueError(f"{folder / files.PREPROCESSOR}: sampling_rate is {rate!r}, expected a number of Hz.")
     options = options_from_hubert(config, where)

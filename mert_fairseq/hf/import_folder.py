@@ -9,13 +9,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mert_fairseq.checkpointing.warm_start import is_head
+from mert_fairseq.extraction import model_folder as files
+from mert_fairseq.extraction.weight_names import from_hf
 from mert_fairseq.files import replacing
-from mert_fairseq.hf import folder as files
 from mert_fairseq.hf.compare_states import compare
 from mert_fairseq.hf.export import load_hf
 from mert_fairseq.hf.folder_content import Folder, NewHeads, read_folder
 from mert_fairseq.hf.pretraining import Codebook
-from mert_fairseq.hf.weight_names import from_hf
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.models.pretrained import Pretrained, build_encoder

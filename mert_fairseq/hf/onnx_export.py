@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mert_fairseq.extraction.weight_names import to_hf
 from mert_fairseq.files import replacing
 from mert_fairseq.frames import parse_conv_layers, receptive_field
 from mert_fairseq.hf.compare_states import check_differences, comparison_waves, differences, fairseq_states
@@ -17,7 +18,6 @@ from mert_fairseq.hf.export import model_config
 from mert_fairseq.hf.pretraining import Pretraining, read_pretraining
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.hf.remote.modeling_mert import MERTEncoderModel
-from mert_fairseq.hf.weight_names import to_hf
 from mert_fairseq.models.mert_config import MERTConfig, front_end
 
 INPUT = "wave"

@@ -9,15 +9,13 @@ from torch import Tensor
 
 from mert_fairseq.checkpointing.safe_loading import drop_stored_cqt_kernels, read_checkpoint
 from mert_fairseq.checkpointing.warm_start import is_head
-from mert_fairseq.hf.folder import TRAINING, read_json
+from mert_fairseq.extraction.model_folder import FORMAT
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.pretrained import Pretrained, build_encoder, load_encoder, parse_pretrained
 
 # A codebook's symbols and their counts, in order, without fairseq's special symbols.
 Codebook = tuple[list[str], list[int]]
 PATHS = ("data", "label_dir", "pretrained_weights")  # options with local paths
-FORMAT = 1  # of fairseq.json
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass
@@ -122,24 +120,6 @@ def training_content(source: Pretraining) -> dict[str, Any]:
 
 def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
     return {name: "" if name in PATHS and value else value for name, value in options.items()}
-
-
-def read_training(folder: Path) -> dict[str, Any] | None:
-    """The content of a folder's ``fairseq.json``, or None if it has no such file.
-
-    Raises:
-        ValueError: if it is damaged or of another format.
-    """
-    if not (folder / TRAINING).is_file():
-        return None
-    content = read_json(folder / TRAINING, "Export the folder again.")
-    missing = {"dtype", "model", "task", "codebooks"} - content.keys()
-    if content.get("format") != FORMAT or missing or content["dtype"] not in DTYPES:
-        raise ValueError(
-            f"{folder / TRAINING}: found format {content.get('format')!r}, expected {FORMAT} with dtype, model, task "
-            f"and codebooks. Export the folder again with this version."
-        )
-    return content
 
 
 def codebooks_of(content: dict[str, Any]) -> list[Codebook]:

@@ -147,7 +147,7 @@ def test_files_that_are_not_mert_checkpoints_are_refused(tmp_path):
         ({"feature_extractor_cqt": True}, "config.json sets feature_extractor_cqt, which transformers' HubertModel"),
         ({"hidden_size": 32}, "its weights cannot be loaded"),
         ({"num_hidden_layers": 4}, r"lacks the weights encoder.layers.3.attention.\S+, .* and others. Expected all"),
-        (None, "cannot be read as JSON"),
+        (None, "config.json: is not valid JSON"),
     ],
 )
 def test_a_folder_of_another_model_is_refused(changed, message, tmp_path):

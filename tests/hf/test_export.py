@@ -1,17 +1,19 @@
 """Exports: every layer equals the checkpoint's, what a layout cannot hold is refused, and nothing is half written."""
 
+import hashlib
 import json
 
 import pytest
 import torch
 from hf.tiny_pretraining import random_wave, save_pretraining
+from safetensors.torch import load_file, save_file
 from transformers import AutoFeatureExtractor, AutoModel, pipeline
 
 from mert_fairseq.extraction import load_encoder
+from mert_fairseq.extraction.model_folder import read_safetensors
 from mert_fairseq.hf import export as export_module
 from mert_fairseq.hf.export import export_hf
 from mert_fairseq.hf.export_command import main
-from mert_fairseq.hf.folder import read_safetensors
 from mert_fairseq.hf.model_card import Statement
 
 LAYERS = 3
@@ -82,6 +84,36 @@ def test_the_mert_layout_holds_more(tmp_path, monkeypatch, options):
     for found, expected in zip(outputs.hidden_states[1:], layers, strict=True):
         assert_close(found, expected)
     assert_close(outputs.last_hidden_state, output)
+
+
+@pytest.mark.parametrize(
+    "options", [{"deepnorm": True}, {"subln": True, "layer_norm_first": True}, {"normalize": True, "half": True}]
+)
+def test_an_export_with_our_model_file_equals_its_checkpoint_and_its_code_is_not_run(options, tmp_path):
+    save_pretraining(tmp_path / "mert.pt", **options)
+    export_hf(tmp_path / "mert.pt", tmp_path / "out", "mert", Statement("tiny"), heads=False)
+    for file in (tmp_path / "out").glob("*.py"):
+        file.write_text("raise SystemExit('this code must not run')")
+    encoder, expected = load_encoder(tmp_path / "out", "cpu"), load_encoder(tmp_path / "mert.pt", "cpu")
+    torch.testing.assert_close(
+        encoder.layers(random_wave(1, 8_123)), expected.layers(random_wave(1, 8_123)), atol=0, rtol=0
+    )
+    assert encoder.normalizes is expected.normalizes
+    assert encoder.digest == hashlib.sha256((tmp_path / "out/model.safetensors").read_bytes()).hexdigest()
+
+
+def test_an_export_with_our_model_file_needs_its_options_and_all_its_weights(tmp_path):
+    save_pretraining(tmp_path / "mert.pt")
+    out = tmp_path / "out"
+    export_hf(tmp_path / "mert.pt", out, "mert", Statement("tiny"), heads=False)
+    weights = load_file(out / "model.safetensors")
+    del weights["encoder.layer_norm.bias"]
+    save_file(weights, out / "model.safetensors")
+    with pytest.raises(ValueError, match=r"out: its weights do not fit .*: 1 missing \(encoder.layer_norm.bias\)"):
+        load_encoder(out, "cpu")
+    (out / "fairseq.json").unlink()
+    with pytest.raises(FileNotFoundError, match="out: found no fairseq.json, which holds the options of this model"):
+        load_encoder(out, "cpu")
 
 
 def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
@@ -223,12 +255,6 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch, layer, name):
     with pytest.raises(ValueError, match=f"{name} differs from the checkpoint by .* of its scale"):
         exported(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mert.pt"]
-
-
-def test_extraction_runs_no_model_file_and_says_what_to_do(tmp_path):
-    _, folder = exported(tmp_path, layout="mert", deepnorm=True)
-    with pytest.raises(ValueError, match=r"code is not run here. Import it first \(mert-import-hf"):
-        load_encoder(folder, "cpu")
 
 
 def test_extraction_takes_the_hubert_layout(tmp_path):

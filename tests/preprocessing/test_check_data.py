@@ -551,13 +551,18 @@ def test_an_invalid_number_of_tracks_to_decode_is_an_error(data: Path, capsys: p
 
 
 def labelled_by(
-    data: Path, split: str, teacher: str, name: str = "rvq", columns: tuple[str, ...] = ("rvq_0", "rvq_1")
+    data: Path,
+    split: str,
+    teacher: str,
+    name: str = "rvq",
+    columns: tuple[str, ...] = ("rvq_0", "rvq_1"),
+    rate_hz: float = 75,
 ) -> None:
     """Write a sidecar as a label job does."""
     manifest = Manifest.read(data / f"{split}.tsv")
     job = {
-        "teacher": "k-means", "sha256": teacher, "sample_rate": RATE, "label_rate_hz": 75, "codebook_sizes": [CODES],
-        "tracks": len(manifest), "manifest_sha256": manifest.tracks_sha256,
+        "teacher": "k-means", "sha256": teacher, "sample_rate": RATE, "label_rate_hz": rate_hz,
+        "codebook_sizes": [CODES], "tracks": len(manifest), "manifest_sha256": manifest.tracks_sha256,
     }  # fmt: skip
     (data / f"{split}.{name}.json").write_text(json.dumps({"job": job, "columns": columns}))
 
@@ -574,6 +579,17 @@ def test_labels_of_one_teacher_and_this_manifest_pass(data: Path, name: str) -> 
     for split in TRACKS:
         labelled_by(data, split, "a" * 64, name, FORMS[name])
     assert check_data(data).findings == []
+
+
+def test_the_sidecar_states_the_rate_of_text_labels(data: Path) -> None:
+    for split in TRACKS:
+        lines = (data / f"{split}.rvq_0").read_text().splitlines()
+        (data / f"{split}.rvq_0").write_text("".join(" ".join(line.split()[::3]) + "\n" for line in lines))
+        labelled_by(data, split, "a" * 64, columns=("rvq_0",), rate_hz=25)
+    assert check_data(data, Options(labels=("rvq_0",))).findings == []
+    report = check_data(data, Options(labels=("rvq_0",), label_rate_hz=75))
+    assert {finding.check for finding in report.findings} == {"label_rate", "label_length"}
+    assert report.findings[0].found == "made at 25 labels per second, expected 75"
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -31,7 +31,10 @@ def parser() -> argparse.ArgumentParser:
         "--sample-rate", type=positive_int, metavar="HZ", help="of training; default: the sidecars', or 24000"
     )
     options.add_argument(
-        "--label-rate", type=positive_float, metavar="HZ", help="of labels; default: the label files', or 75"
+        "--label-rate",
+        type=positive_float,
+        metavar="HZ",
+        help="of labels; default: the label files' or sidecars', or 75",
     )
     options.add_argument(
         "--decode",

@@ -66,7 +66,7 @@ class Options:
         label_dir: folder of labels and dictionaries; None for the data folder.
         labels: names of the labels to check; None for all labels found.
         sample_rate: of training, in Hz; None for the rate in the sidecars, or else 24,000.
-        label_rate_hz: labels per second; None for the rate in the label files, or else 75.
+        label_rate_hz: labels per second; None for the rate in the label files or sidecars, or else 75.
         decode: number of tracks per split whose audio is decoded and whose codes are read in full; None for all.
         seed: of the draw of these tracks.
         workers: processes that read audio.

@@ -19,7 +19,7 @@ ENOUGH_CODES = 100  # per entry of a dictionary, before unused entries are repor
 
 @dataclass(frozen=True)
 class Clock:
-    """The rates that determine lengths, in Hz; ``label_rate_hz`` None means the rate stated by a label file."""
+    """The rates that determine lengths, in Hz; ``label_rate_hz`` None means as a file or sidecar states."""
 
     sample_rate: int
     label_rate_hz: float | None
@@ -102,8 +102,7 @@ class _FileCheck:
         names = {labels.columns[place] for place in wanted}
         if not names or not self._has_all_tracks(labels) or self._has_track_labels(labels):
             return names
-        origins.check(self.split, self.manifest, labels)
-        self._check_lengths(labels)
+        self._check_lengths(labels, origins.check(self.split, self.manifest, labels))
         read = self._check_codes(labels, [(place, dictionaries.of(labels.columns[place])) for place in wanted])
         what = f"{self.split}: {self.file.form} labels {first_few(sorted(names), 8)}"
         self.report.record(what, f"{len(labels)} tracks, codes of {read}")
@@ -131,8 +130,8 @@ class _FileCheck:
         )
         return True
 
-    def _check_lengths(self, labels: FrameLabels) -> None:
-        stated = getattr(labels, "label_rate_hz", None)
+    def _check_lengths(self, labels: FrameLabels, recorded_rate_hz: float | None) -> None:
+        stated = getattr(labels, "label_rate_hz", None) or recorded_rate_hz
         rate_hz = self.clock.label_rate_hz or stated or USUAL_LABEL_RATE_HZ
         if stated not in (None, rate_hz):
             found = f"made at {stated:g} labels per second, expected {rate_hz:g}"

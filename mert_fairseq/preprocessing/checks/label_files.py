@@ -96,12 +96,13 @@ class ProvenanceCheck:
         self.first: dict[str, Provenance] = {}
         self.reported: set[tuple[str, Path]] = set()  # a sidecar belongs to several files
 
-    def check(self, split: str, manifest: Manifest, labels: FrameLabels) -> None:
+    def check(self, split: str, manifest: Manifest, labels: FrameLabels) -> float | None:
+        """Compare the record of one label file; returns the labels per second that it states, None without a record."""
         try:
             found = provenance(labels, self.label_dir, split)
         except LabelError as error:
             self.report.error("label_sidecar", self.label_dir / f"{split}.*.json", str(error), LABEL_AGAIN)
-            return
+            return None
         tsv = self.report.folder / f"{split}.tsv"
         for column, origin in found.items():
             first = self.first.setdefault(column, origin)
@@ -112,3 +113,4 @@ class ProvenanceCheck:
                 if fault and (check, fault.where) not in self.reported:
                     self.reported.add((check, fault.where))
                     self.report.error(check, fault.where, fault.found, fault.remedy)
+        return next((float(origin.teacher["label_rate_hz"]) for origin in found.values()), None)

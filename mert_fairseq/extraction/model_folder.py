@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mert_fairseq.files import read_json_object
+
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
@@ -18,33 +20,13 @@ OLD_WEIGHTS = "pytorch_model.bin"
 HEADS = "heads.safetensors"
 TRAINING = "fairseq.json"
 CARD = "README.md"
+FORMAT = 1  # of fairseq.json
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Args:
-        path: the file.
-        remedy: for messages.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON object.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. {remedy}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not valid JSON ({error}). {remedy}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds no JSON object. {remedy}")
-    return content
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -75,7 +57,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS).is_file():
         return read_safetensors(folder / WEIGHTS)
     if (folder / WEIGHTS_INDEX).is_file():
-        index = read_json(folder / WEIGHTS_INDEX, "Fetch the folder again.")
+        index = read_json_object(folder / WEIGHTS_INDEX, "Fetch the folder again.")
         parts = sorted(set(index["weight_map"].values()))
         return {name: weight for part in parts for name, weight in read_safetensors(folder / part).items()}
     if (folder / OLD_WEIGHTS).is_file():
@@ -91,3 +73,21 @@ def _read_old(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict):
         raise ValueError(f"{path}: holds no weights by name.")
     return weights
+
+
+def read_training(folder: Path) -> dict[str, Any] | None:
+    """The content of a folder's ``fairseq.json``, or None if it has no such file.
+
+    Raises:
+        ValueError: if it is damaged or of another format.
+    """
+    if not (folder / TRAINING).is_file():
+        return None
+    content = read_json_object(folder / TRAINING, "Export the folder again.")
+    missing = {"dtype", "model", "task", "codebooks"} - content.keys()
+    if content.get("format") != FORMAT or missing or content["dtype"] not in DTYPES:
+        raise ValueError(
+            f"{folder / TRAINING}: found format {content.get('format')!r}, expected {FORMAT} with dtype, model, task "
+            f"and codebooks. Export the folder again with this version."
+        )
+    return content

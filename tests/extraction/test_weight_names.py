@@ -6,7 +6,7 @@ from hubert_twin import hubert_name
 from tiny_mert import tiny_mert
 
 from mert_fairseq.checkpointing.warm_start import is_head
-from mert_fairseq.hf.weight_names import from_hf, hf_names, to_hf
+from mert_fairseq.extraction.weight_names import from_hf, hf_names, to_hf
 
 
 def encoder_weights(**options):
