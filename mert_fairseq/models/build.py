@@ -8,12 +8,12 @@ from torch import nn
 from mert_fairseq.frames import ConvLayer, conv_stride
 from mert_fairseq.models import mert_config
 from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.models.spectral_front_end import SpectralFrontEnd
 from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
 from mert_fairseq.modules.heads import SpectrumHead
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
 from mert_fairseq.modules.masking import MaskReplacement, SpanMaskConfig, step_schedule
-from mert_fairseq.modules.spectral_front_end import SpectralFrontEnd
 from mert_fairseq.modules.waveform import Mixture
 from mert_fairseq.options import number_list
 from mert_fairseq.teachers.cqt import CQTTeacher

@@ -70,7 +70,7 @@ def test_a_deeper_model_starts_from_the_layers_of_the_checkpoint(donor, caplog):
         (
             {"conv_feature_layers": "[(4,10,5)] + [(4,3,2)] * 4 + [(4,2,2)] * 2"},
             r"its conv stack does not fit this model's: feature_extractor\.conv_layers\.0\.0\.weight \(found "
-            r"\(8, 1, 10\), expected \(4, 1, 10\)\)\. Set model\.conv_feature_layers",
+            r"\(8, 1, 10\), expected \(4, 1, 10\)\)\. Set model\.front_end, conv_feature_layers",
         ),
     ],
 )

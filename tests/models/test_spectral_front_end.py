@@ -6,7 +6,7 @@ import torch
 from tiny_mert import tiny_mert
 
 from mert_fairseq.frames import WAV2VEC2_LAYERS, num_conv_frames, parse_conv_layers
-from mert_fairseq.modules.spectral_front_end import CQT_GAIN, SpectralFrontEnd
+from mert_fairseq.models.spectral_front_end import CQT_GAIN, SpectralFrontEnd
 from mert_fairseq.teachers.cqt import CQTTeacher
 from mert_fairseq.teachers.logmel import LogMelTeacher
 
