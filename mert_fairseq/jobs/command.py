@@ -1,12 +1,14 @@
 """How every command runs: it prints its result, or one line with the error, and returns an exit status."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
 
 RESUMABLE = "the same command continues where it stopped"
 FROM_THE_BEGINNING = "the same command starts again from the beginning"
+PIPE_CLOSED = 128 + 13  # what the shell reports for a command that SIGPIPE ended
 # Beginnings of warnings about the code of fairseq and torch, of no use to users.
 IGNORED_WARNINGS = (
     "`torch.jit.script` is deprecated",
@@ -35,7 +37,7 @@ def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMAB
         interrupted: what happens to the work after Ctrl-C.
 
     Returns:
-        The exit status: 0 done, 1 wrong input or a failed job, 130 interrupted.
+        The exit status: 0 done, 1 wrong input or a failed job, 130 interrupted, 141 nobody reads the output any more.
     """
     try:
         text = action()
@@ -45,5 +47,10 @@ def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMAB
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
-    print(text)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough. Python flushes at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     return 0

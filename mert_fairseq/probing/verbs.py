@@ -20,15 +20,13 @@ from mert_fairseq.probing.tasks.musdb18 import MUSDB18
 from mert_fairseq.reporting.page import text_table
 
 
-def list_tasks(names: Sequence[str], as_json: bool) -> int:
-    """Print all tasks, or the cards of some."""
+def list_tasks(names: Sequence[str], as_json: bool) -> str:
+    """A table of all tasks, or the cards of some."""
     if names:
-        print("\n\n".join(find_task(name).card.describe() for name in names))
-        return 0
+        return "\n\n".join(find_task(name).card.describe() for name in names)
     rows = [[task.name, task.folder, task.title, ", ".join(task.metrics)] for task in TASKS.values()]
     header = ["task", "folder", "what", "scores"]
-    print(json.dumps([dict(zip(header, row, strict=True)) for row in rows]) if as_json else text_table(header, rows))
-    return 0
+    return json.dumps([dict(zip(header, row, strict=True)) for row in rows]) if as_json else text_table(header, rows)
 
 
 def check(names: Sequence[str], options: argparse.Namespace) -> int:

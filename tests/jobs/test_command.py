@@ -1,5 +1,8 @@
 """What every command prints and which exit status it returns."""
 
+import subprocess
+import sys
+
 import pytest
 
 from mert_fairseq.jobs.command import JobError, run_command
@@ -29,3 +32,12 @@ def test_ctrl_c_says_what_the_same_command_does_next(capsys):
 def test_programming_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run_command("count", lambda: str(1 // 0))
+
+
+def test_a_closed_pipe_ends_a_command_quietly():
+    script = "from mert_fairseq.jobs.command import run_command; exit(run_command('x', lambda: 'y\\n' * 100_000))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"y\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
