@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 RESUMABLE = "the same command continues where it stopped"
 FROM_THE_BEGINNING = "the same command starts again from the beginning"
@@ -47,10 +48,16 @@ def run_command(prog: str, action: Callable[[], str], interrupted: str = RESUMAB
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
+    return print_result(text)
+
+
+def print_result(text: str) -> int:
+    """Print the result of a command; returns the exit status: 0, or 141 if nobody reads the output any more."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
         # The reader, such as head, has seen enough. Python flushes at exit, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return PIPE_CLOSED
     return 0

@@ -220,11 +220,9 @@ class MERTModel(MERTHeads):
                 features = self.feature_extractor(wave)
             else:
                 features = self.feature_extractor.without_padding(wave, lengths)
-        if not self.learns_features:
-            return features.to(precision)
-        if self.feature_grad_mult not in (0.0, 1.0):
+        if self.learns_features and self.feature_grad_mult not in (0.0, 1.0):
             features = GradMultiply.apply(features, self.feature_grad_mult)
-        return features
+        return features.to(precision)
 
     def _pair_with_targets(
         self, features: Tensor, target_list: Sequence[Tensor] | Tensor | None

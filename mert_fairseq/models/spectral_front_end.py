@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from mert_fairseq.frames import ConvLayer, num_conv_frames, receptive_field
+from mert_fairseq.modules.conv_stack import check_length
 from mert_fairseq.teachers.cqt import CQTTeacher
 from mert_fairseq.teachers.logmel import LogMelTeacher
 
 # Shape letters: B batch, T samples, C channels, F frames.
 
-CQT_GAIN = 10.0  # of log(1 + gain x magnitude): over 40 recordings of music the mean is 1.0, the standard deviation 1.0
-MEL_MEAN, MEL_STD = -5.0, 3.5  # over the same recordings: all channels have about the same scale
+# Round figures that give both parts about the same spread on recorded music with a peak near full scale.
+CQT_GAIN = 10.0  # of log(1 + gain x magnitude)
+MEL_MEAN, MEL_STD = -5.0, 3.5
 
 
 class SpectralFrontEnd(nn.Module):
@@ -48,7 +50,7 @@ class SpectralFrontEnd(nn.Module):
         Raises:
             ValueError: if there are fewer samples than one frame of the conv stack needs.
         """
-        self._check_length(wave.size(1))
+        check_length(wave.size(1), self.receptive_samples)
         wave = wave.float()
         frames = num_conv_frames(wave.size(1), self.layers)
         cqt = (CQT_GAIN * self.cqt(wave)[:, :frames]).log1p()
@@ -68,12 +70,5 @@ class SpectralFrontEnd(nn.Module):
         Raises:
             ValueError: if a clip has fewer samples than one frame of the conv stack needs.
         """
-        self._check_length(int(lengths.min()))
+        check_length(int(lengths.min()), self.receptive_samples)
         return self(wave)
-
-    def _check_length(self, shortest: int) -> None:
-        if shortest < self.receptive_samples:
-            raise ValueError(
-                f"audio too short: found a clip of {shortest} samples, expected at least {self.receptive_samples}, the "
-                f"receptive field of one frame. Pad the audio with silence, or remove it."
-            )

@@ -51,7 +51,7 @@ class ConvStack(nn.Module):
         Raises:
             ValueError: if there are fewer samples than one frame needs.
         """
-        self._check_length(wave.size(1))
+        check_length(wave.size(1), self.receptive_samples)
         x = wave.unsqueeze(1)
         for block in self.conv_layers:
             x = block(x)
@@ -70,7 +70,7 @@ class ConvStack(nn.Module):
         Raises:
             ValueError: if a clip has fewer samples than one frame needs.
         """
-        self._check_length(int(lengths.min()))
+        check_length(int(lengths.min()), self.receptive_samples)
         if not self.norm_over_time:
             return self(wave)
         counts = [num_conv_frames(int(samples), self.layers[:1]) for samples in lengths]
@@ -80,12 +80,18 @@ class ConvStack(nn.Module):
             x = block(x)
         return x
 
-    def _check_length(self, shortest: int) -> None:
-        if shortest < self.receptive_samples:
-            raise ValueError(
-                f"audio too short: found a clip of {shortest} samples, expected at least {self.receptive_samples}, the "
-                f"receptive field of one frame. Pad the audio with silence, or remove it."
-            )
+
+def check_length(shortest: int, receptive_samples: int) -> None:
+    """Refuse a batch whose shortest clip has no frame.
+
+    Raises:
+        ValueError: if there are fewer samples than one frame needs.
+    """
+    if shortest < receptive_samples:
+        raise ValueError(
+            f"audio too short: found a clip of {shortest} samples, expected at least {receptive_samples}, the "
+            f"receptive field of one frame. Pad the audio with silence, or remove it."
+        )
 
 
 def _block(inputs: int, layer: ConvLayer, norm: nn.Module | None, bias: bool) -> nn.Sequential:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mert_fairseq.arguments import Help, positive_float, positive_int
-from mert_fairseq.jobs.command import quiet_libraries, run_command
+from mert_fairseq.jobs.command import quiet_libraries
 
 EXAMPLE = """Probe the frozen features of a model: layer and learning rate are searched, five seeds, one report.
 
@@ -70,8 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb, rest = chosen.task[0], chosen.task[1:]
     try:
         if verb == "list":
-            listed = verbs.list_tasks(rest, chosen.json)
-            return run_command("mert-probe", lambda: listed)
+            return verbs.list_tasks(rest, chosen.json)
         if verb in ("check", "splits"):
             if not rest or chosen.data is None:
                 parser().error(f"{verb} needs a task and --data")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mert_fairseq.jobs.command import print_result
 from mert_fairseq.probing.check_data import check_task
 from mert_fairseq.probing.features.source import Source, load_source
 from mert_fairseq.probing.probe_task import ProbeTask
@@ -20,13 +21,14 @@ from mert_fairseq.probing.tasks.musdb18 import MUSDB18
 from mert_fairseq.reporting.page import text_table
 
 
-def list_tasks(names: Sequence[str], as_json: bool) -> str:
-    """A table of all tasks, or the cards of some."""
+def list_tasks(names: Sequence[str], as_json: bool) -> int:
+    """Print all tasks, or the cards of some."""
     if names:
-        return "\n\n".join(find_task(name).card.describe() for name in names)
+        return print_result("\n\n".join(find_task(name).card.describe() for name in names))
     rows = [[task.name, task.folder, task.title, ", ".join(task.metrics)] for task in TASKS.values()]
     header = ["task", "folder", "what", "scores"]
-    return json.dumps([dict(zip(header, row, strict=True)) for row in rows]) if as_json else text_table(header, rows)
+    objects = [dict(zip(header, row, strict=True)) for row in rows]
+    return print_result(json.dumps(objects) if as_json else text_table(header, rows))
 
 
 def check(names: Sequence[str], options: argparse.Namespace) -> int:

@@ -44,9 +44,9 @@ def train_some_steps(model, steps=3):
         optimizer.step()
 
 
-@pytest.mark.parametrize("layer_norm_first", [False, True])
-def test_the_encoder_is_the_pretrained_one(tmp_path, layer_norm_first):
-    pretrained = save_tiny_mert(tmp_path / "mert.pt", layer_norm_first=layer_norm_first).eval()
+@pytest.mark.parametrize("options", [{}, {"layer_norm_first": True}, {"front_end": "spectral"}])
+def test_the_encoder_is_the_pretrained_one(tmp_path, options):
+    pretrained = save_tiny_mert(tmp_path / "mert.pt", **options).eval()
     model = build(tmp_path / "mert.pt").eval()
     with torch.no_grad():
         expected, _ = pretrained.extract_features(waves())

@@ -97,7 +97,7 @@ def test_sound_under_a_mask_reaches_the_encoder_only_within_the_windows_of_visib
     assert (encoder_input(model, shown, masked) - expected).abs().max() > 1e-2
 
 
-def test_targets_come_from_the_unmixed_wave_and_features_from_the_mixed_one():
+def test_the_front_end_hears_the_mixed_wave():
     model = tiny_mert(front_end="spectral", mixture_prob=1.0, encoder_layerdrop=0.0, dropout=0.0).train()
     wave, heard = 0.1 * torch.randn(2, 30_000), []
     model.feature_extractor.register_forward_pre_hook(lambda module, args: heard.append(args[0]))
