@@ -1,4 +1,4 @@
-"""The quickstart's composer: a style and a seed in, the notes of one short piece out.
+"""The quickstart's composer: a style and a seed in; the notes and chords of one short piece out.
 
 Pieces follow a chord progression in a key, at a steady tempo, on a grid of sixteenths: an accompaniment, a bass, a
 melody that walks along the scale, and drums. Styles differ in instruments, mode, tempo and density; the pieces of a
@@ -88,18 +88,32 @@ class Piece(NamedTuple):
         """Scale degree of the bar's chord."""
         return self.progression[bar % len(self.progression)]
 
+    @property
+    def bar_seconds(self) -> float:
+        """Length of a bar."""
+        return self.step_seconds * SIXTEENTHS_A_BAR
 
-def compose(style: Style, seconds: float, rng: np.random.Generator) -> list[Note]:
-    """The notes of a piece that fills ``seconds``, all parts, ordered by start; the last notes may reach past it."""
+    @property
+    def roots(self) -> list[int]:
+        """Pitch class of each bar's chord: 0 is C, 11 is B."""
+        return [scale_pitch(self.tonic, self.style.mode, self.chord(bar)) % 12 for bar in range(self.bars)]
+
+
+def draw_piece(style: Style, seconds: float, rng: np.random.Generator) -> Piece:
+    """Draw key, progression and tempo of a piece that fills ``seconds``."""
     tempo = int(rng.integers(style.tempo_bpm[0], style.tempo_bpm[1] + 1))
     step_seconds = 60 / tempo / 4
-    piece = Piece(
+    return Piece(
         style=style,
         tonic=48 + int(rng.integers(12)),
         progression=PROGRESSIONS[rng.integers(len(PROGRESSIONS))],
         step_seconds=step_seconds,
         bars=int(np.ceil(seconds / (step_seconds * SIXTEENTHS_A_BAR))),
     )
+
+
+def compose(piece: Piece, seconds: float, rng: np.random.Generator) -> list[Note]:
+    """The notes of all parts, ordered by start; the last ones may reach past ``seconds``."""
     notes = [*_chords(piece), *_bass(piece), *_melody(piece, rng), *_drums(piece)]
     return sorted(note for note in notes if note.start_seconds < seconds)
 

@@ -66,6 +66,18 @@ def results_table(page: Page, figures: Measurements) -> None:
     page.table(["CQT, mean squared error", ""], rows)
 
 
+def probe_table(page: Page, figures: Measurements) -> None:
+    """Accuracy of the linear probe on the model's features, and on features that need no training."""
+    rows = {**figures["accuracy"], "most frequent class": figures["most_frequent"]}
+    page.table(["features", *figures["labels"]], [[name, *map(percent, shares)] for name, shares in rows.items()])
+    page.paragraph(
+        f"A linear classifier reads one frame and tells the root of the sounding chord, or the tonic of the key: 12 "
+        f"classes, known from the synthesiser. It learns from {figures['learnt_from']:,} frames of the training discs "
+        f"and is tested on {figures['tested']:,} frames of the held-out discs. All features may be averaged over a "
+        f"second first. The root is in the sound of a frame. The tonic takes more than one chord."
+    )
+
+
 def curves_of(log: TrainingLog, key: str) -> dict[str, Curve]:
     """The quantity in training and, where it was logged, on held-out music."""
     found = {"training": log.curve(key)}
@@ -97,8 +109,20 @@ def _mean_level(figures: Measurements) -> dict[str, float]:
     return {"mean spectrum, held-out": figures["cqt_error_of_mean"]}
 
 
+def draw_prediction(page: Page, folder: Path, figures: Measurements) -> None:
+    """The CQT of a held-out clip beside the prediction."""
+    with np.load(folder / "measurements.npz") as arrays:
+        cqt = {name: log_magnitudes(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
+        notes = note_ticks(arrays["cqt_hz"])
+    seconds, value = figures["seconds_pictured"], "log10 of magnitude"
+    page.picture(
+        draw_spectrograms(folder / "cqt.png", cqt, seconds=seconds, ylabel="frequency", yticks=notes, value=value),
+        "CQT of a held-out clip, and the model's prediction: each frame predicted while it was masked.",
+    )
+
+
 def draw_held_out(page: Page, folder: Path, figures: Measurements) -> None:
-    """Accuracy bars, CQT beside prediction, features by layer."""
+    """Accuracy bars, features by layer."""
     bars = {
         "model": figures["accuracy"],
         "most frequent code": figures["most_frequent"],
@@ -108,15 +132,7 @@ def draw_held_out(page: Page, folder: Path, figures: Measurements) -> None:
     page.picture(draw_bars(folder / "bars.png", figures["labels"], bars, title=text, ylabel="share"), text)
     seconds = figures["seconds_pictured"]
     with np.load(folder / "measurements.npz") as arrays:
-        cqt = {name: log_magnitudes(arrays[key]) for name, key in (("CQT", "cqt"), ("predicted", "prediction"))}
-        notes = note_ticks(arrays["cqt_hz"])
         layers = {f"layer {number}": layer for number, layer in enumerate(arrays["features"], start=1)}
-    page.picture(
-        draw_spectrograms(
-            folder / "cqt.png", cqt, seconds=seconds, ylabel="frequency", yticks=notes, value="log10 of magnitude"
-        ),
-        "CQT of a held-out clip, and the model's prediction: each frame predicted while it was masked.",
-    )
     page.picture(
         draw_spectrograms(
             folder / "features.png", layers, seconds=seconds, ylabel="dimension", value="feature", shared_scale=False
@@ -150,9 +166,14 @@ def build(folder: Path, logs: list[Path], checked: bool) -> tuple[Path, list[str
         page.paragraph("The model beats guessing on held-out music, and the training resumed where it stopped.", "good")
     if not checked:
         page.paragraph("A short run: nothing was checked.", "")
+    page.heading("What the model predicts")
+    draw_prediction(page, folder, figures)
     page.heading("Results")
     results_table(page, figures)
     draw_held_out(page, folder, figures)
+    if (folder / "probe.json").is_file():
+        page.heading("What its features know")
+        probe_table(page, json.loads((folder / "probe.json").read_text()))
     page.heading("Training")
     draw_training(page, folder, whole, figures, resumed_at)
     return page.write(folder), found

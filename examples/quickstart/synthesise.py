@@ -1,14 +1,18 @@
 """Make the quickstart's music: discs with one short piece in each style, 24 kHz mono FLAC; a seed gives the same bytes.
 
-python examples/quickstart/synthesise.py demo/music --tracks 36 --seconds 10 --seed 0
+python examples/quickstart/synthesise.py demo/music --tracks 180 --seconds 10 --seed 0
+
+Writes ``chords.jsonl`` beside the discs: for each track the length of a bar, the tonic of its key and the root of each
+bar's chord; 0 is C.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from compose import STYLES, Note, Style, compose
+from compose import STYLES, Note, Piece, Style, compose, draw_piece
 from instruments import DRUMS, PITCHED, SAMPLE_RATE
 from tqdm import tqdm
 
@@ -37,35 +41,40 @@ def render(notes: list[Note], seconds: float, rng: np.random.Generator) -> np.nd
     return wave * (PEAK / peak) if peak > 0 else wave
 
 
-def track(style: Style, seconds: float, seed: int, number: int) -> np.ndarray:
-    """Piece ``number`` in a style: (T,) int16 at 24 kHz, drawn from the seed, the style and the number."""
+def track(style: Style, seconds: float, seed: int, number: int) -> tuple[Piece, np.ndarray]:
+    """Piece ``number`` in a style, drawn from the seed, the style and the number, and its (T,) int16 at 24 kHz."""
     rng = np.random.default_rng([seed, STYLES.index(style), number])
-    wave = render(compose(style, seconds, rng), seconds, rng)
-    return np.round(wave * 32767).astype(np.int16)
+    piece = draw_piece(style, seconds, rng)
+    wave = render(compose(piece, seconds, rng), seconds, rng)
+    return piece, np.round(wave * 32767).astype(np.int16)
 
 
 def write_discs(folder: Path, tracks: int, seconds: float, seed: int) -> list[Path]:
-    """Write ``tracks`` pieces as ``folder/disc_NN/STYLE.flac``, a disc with each style once after the other.
+    """Write ``tracks`` pieces as ``folder/disc_NN/STYLE.flac``, disc by disc, and their chords.
 
-    A disc held out is then music in known styles that was never heard: a fair split.
+    A disc has each style once. A disc held out is then music in known styles that was never heard: a fair split.
 
     Returns:
         the paths, in the order in which they were written.
     """
-    paths = []
+    paths, chords = [], []
     for index in tqdm(range(tracks), desc="synthesising", unit="track"):
         style, number = STYLES[index % len(STYLES)], index // len(STYLES)
         path = folder / f"disc_{number + 1:02d}" / f"{style.name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, track(style, seconds, seed, number), SAMPLE_RATE, subtype="PCM_16")
+        piece, wave = track(style, seconds, seed, number)
+        soundfile.write(path, wave, SAMPLE_RATE, subtype="PCM_16")
         paths.append(path)
+        name = path.relative_to(folder).as_posix()
+        chords.append({"path": name, "bar_seconds": piece.bar_seconds, "tonic": piece.tonic % 12, "roots": piece.roots})
+    (folder / "chords.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chords))
     return paths
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the discs go")
-    parser.add_argument("--tracks", type=int, default=36, help="how many tracks (default 36)")
+    parser.add_argument("--tracks", type=int, default=180, help="how many tracks (default 180)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each (default 10)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

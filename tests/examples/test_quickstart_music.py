@@ -1,5 +1,6 @@
 """The quickstart's synthesiser: seeded, in tune, not clipped, and varied."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ def strongest_hz(wave: np.ndarray) -> float:
     """Frequency of the largest bin of the Hann-windowed spectrum."""
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
     return float(spectrum.argmax() * instruments.SAMPLE_RATE / len(wave))
+
+
+def composed(style: compose.Style, seconds: float, seed: int) -> list[compose.Note]:
+    rng = np.random.default_rng(seed)
+    return compose.compose(compose.draw_piece(style, seconds, rng), seconds, rng)
 
 
 def fundamental_hz(wave: np.ndarray, lowest_hz: float, highest_hz: float) -> float:
@@ -53,7 +59,7 @@ def test_every_disc_has_each_style_once(tmp_path):
 
 @pytest.mark.parametrize("style", compose.STYLES, ids=lambda style: style.name)
 def test_no_track_clips_and_none_is_faint(style):
-    wave = synthesise.track(style, seconds=3.0, seed=0, number=0) / 32767
+    wave = synthesise.track(style, seconds=3.0, seed=0, number=0)[1] / 32767
     assert np.abs(wave).max() == pytest.approx(synthesise.PEAK, abs=1e-4)
     assert 0.05 < wave.std() < 0.5
 
@@ -79,7 +85,7 @@ def test_equal_temperament_and_scale_degrees():
 
 @pytest.mark.parametrize("style", compose.STYLES, ids=lambda style: style.name)
 def test_pitched_notes_stay_in_one_key_and_several_sound_at_once(style):
-    notes = compose.compose(style, 10.0, np.random.default_rng(1))
+    notes = composed(style, 10.0, seed=1)
     classes = {
         round(69 + 12 * np.log2(note.frequency_hz / 440)) % 12
         for note in notes
@@ -92,10 +98,25 @@ def test_pitched_notes_stay_in_one_key_and_several_sound_at_once(style):
 
 
 def test_styles_differ_in_instruments_and_their_pieces_in_key_or_tempo():
-    bands = {frozenset(n.instrument for n in compose.compose(s, 5.0, np.random.default_rng(0))) for s in compose.STYLES}
+    bands = {frozenset(n.instrument for n in composed(s, 5.0, seed=0)) for s in compose.STYLES}
     assert len(bands) == len(compose.STYLES)
-    steps = {tuple(compose.compose(compose.STYLES[2], 5.0, np.random.default_rng(seed))[:4]) for seed in range(6)}
+    steps = {tuple(composed(compose.STYLES[2], 5.0, seed)[:4]) for seed in range(6)}
     assert len(steps) == 6
+
+
+def test_the_chords_file_names_the_root_of_each_bar(tmp_path):
+    style = compose.STYLES[1]
+    piece = compose.Piece(style, tonic=50, progression=(0, 3, 4), step_seconds=0.125, bars=4)  # D minor
+    assert piece.bar_seconds == 2.0
+    assert piece.roots == [2, 7, 9, 2]  # D, G, A, D
+    bass = [note for note in compose.compose(piece, 8.0, np.random.default_rng(0)) if note.instrument == "bass"]
+    classes = [round(69 + 12 * np.log2(note.frequency_hz / 440)) % 12 for note in bass]
+    assert classes == [2, 2, 7, 7, 9, 9, 2, 2]
+    synthesise.write_discs(tmp_path, tracks=2, seconds=3.0, seed=0)
+    rows = [json.loads(line) for line in (tmp_path / "chords.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == ["disc_01/strings.flac", "disc_01/guitar.flac"]
+    assert all(0 <= row["tonic"] < 12 for row in rows)
+    assert all(row["bar_seconds"] * len(row["roots"]) >= 3.0 for row in rows)
 
 
 def test_silence_stays_silence():

@@ -76,6 +76,16 @@ def faults_of(folder: Path, **values: object) -> list[str]:
     return report.faults(figures, *(TrainingLog.read(folder / name) for name in ("first.log", "second.log")))
 
 
+def test_the_probe_of_chords_stands_in_the_report_if_there_was_one(folder):
+    assert "chord" not in build(folder)[0].read_text()
+    accuracy = {"model": [0.87, 0.66], "CQT": [0.55, 0.44]}
+    figures = {"labels": ["root", "tonic"], "accuracy": accuracy, "most_frequent": [0.12, 0.13]}
+    figures |= {"learnt_from": 2700, "tested": 900}
+    (folder / "probe.json").write_text(json.dumps(figures))
+    page = build(folder)[0].read_text()
+    assert all(text in page for text in ("87.0 %", "44.0 %", "12.0 %", "2,700 frames", "900 frames"))
+
+
 def test_a_model_that_learnt_and_resumed_passes(folder):
     page, faults = build(folder)
     assert faults == []

@@ -56,6 +56,17 @@ def _logits(model, source, targets, padding_mask, mask, **inputs) -> torch.Tenso
     return torch.stack([prediction.logits for prediction in output["masked"]])
 
 
+def test_padding_does_not_reach_a_spectral_model_in_training_with_exact_padding():
+    source, padding_mask = _batch()
+    targets = torch.randint(4, 20, (2, 3, 45))
+    mask = torch.rand(3, 44) < 0.5
+    mask[2, 15:] = False
+    model = _model(front_end="spectral", exact_padding=True).train()
+    together = _logits(model, source, targets, padding_mask, mask)
+    alone = _logits(model, source[2:, : LENGTHS[2]], targets[:, 2:, :15], None, mask[2:, :15])
+    torch.testing.assert_close(together[:, -alone.size(1) :], alone, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("mode", ["default", "layer_norm"])
 def test_padding_affects_training_as_published_unless_exact_padding_is_set(mode):
     source, padding_mask = _batch()
