@@ -1,6 +1,6 @@
 """Make the quickstart's music: discs with one short piece in each style, 24 kHz mono FLAC; a seed gives the same bytes.
 
-python examples/quickstart/synthesise.py demo/music --tracks 180 --seconds 10 --seed 0
+python examples/quickstart/synthesise.py demo/music --tracks 150 --seconds 10 --seed 0
 
 Writes ``chords.jsonl`` beside the discs: for each track the length of a bar, the tonic of its key and the root of each
 bar's chord; 0 is C.
@@ -8,6 +8,8 @@ bar's chord; 0 is C.
 
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,32 +51,44 @@ def track(style: Style, seconds: float, seed: int, number: int) -> tuple[Piece, 
     return piece, np.round(wave * 32767).astype(np.int16)
 
 
+def write_track(folder: Path, seconds: float, seed: int, index: int) -> tuple[Path, Piece]:
+    """Write track ``index`` of all: ``folder/disc_NN/STYLE.flac``."""
+    style, number = STYLES[index % len(STYLES)], index // len(STYLES)
+    piece, wave = track(style, seconds, seed, number)
+    path = folder / f"disc_{number + 1:02d}" / f"{style.name}.flac"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wave, SAMPLE_RATE, subtype="PCM_16")
+    return path, piece
+
+
 def write_discs(folder: Path, tracks: int, seconds: float, seed: int) -> list[Path]:
-    """Write ``tracks`` pieces as ``folder/disc_NN/STYLE.flac``, disc by disc, and their chords.
+    """Write ``tracks`` pieces, disc by disc, and their chords, on all processors.
 
     A disc has each style once. A disc held out is then music in known styles that was never heard: a fair split.
 
     Returns:
-        the paths, in the order in which they were written.
+        the paths, disc by disc.
     """
-    paths, chords = [], []
-    for index in tqdm(range(tracks), desc="synthesising", unit="track"):
-        style, number = STYLES[index % len(STYLES)], index // len(STYLES)
-        path = folder / f"disc_{number + 1:02d}" / f"{style.name}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        piece, wave = track(style, seconds, seed, number)
-        soundfile.write(path, wave, SAMPLE_RATE, subtype="PCM_16")
-        paths.append(path)
-        name = path.relative_to(folder).as_posix()
-        chords.append({"path": name, "bar_seconds": piece.bar_seconds, "tonic": piece.tonic % 12, "roots": piece.roots})
-    (folder / "chords.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chords))
-    return paths
+    write = partial(write_track, folder, seconds, seed)
+    with ProcessPoolExecutor() as pool:
+        written = list(tqdm(pool.map(write, range(tracks)), total=tracks, desc="synthesising", unit="track"))
+    rows = [
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "bar_seconds": piece.bar_seconds,
+            "tonic": piece.tonic % 12,
+            "roots": piece.roots,
+        }
+        for path, piece in written
+    ]
+    (folder / "chords.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [path for path, _ in written]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the discs go")
-    parser.add_argument("--tracks", type=int, default=180, help="how many tracks (default 180)")
+    parser.add_argument("--tracks", type=int, default=150, help="how many tracks (default 150)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each (default 10)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
