@@ -9,7 +9,7 @@ few of them run two or three kernels (such as the gradient of layer norm).
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parent))
-from launch_counter import LaunchCounter, gpu_kernels
+from launch_counter import LaunchCounter, PeakMemory, gpu_kernels
 
 from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.distributed import fairseq_patches
@@ -50,6 +50,8 @@ class Case(NamedTuple):
     padded: bool = False
     clips: int = 16
     seconds: float = 5.0
+    codebooks: int = CODEBOOKS
+    codes: int = CODES  # per codebook; fairseq's 4 special symbols come on top
 
     def __str__(self) -> str:
         return f"{self.size.upper()} {self.precision}{' padded' if self.padded else ''}"
@@ -67,30 +69,42 @@ def model_config(size: str) -> Any:
 def count(case: Case) -> LaunchCounter:
     """Run one update on fake tensors and count its operations."""
     counter = LaunchCounter()
+    _run(case, counter, counter.saving())
+    return counter
+
+
+def peak_bytes(case: Case) -> int:
+    """Peak memory of an update, in bytes: weights, optimizer state, activations and temporary tensors, as counted."""
+    memory = PeakMemory()
+    with memory:
+        _run(case, LaunchCounter(), nullcontext())
+    return memory.peak
+
+
+def _run(case: Case, counter: LaunchCounter, saving: AbstractContextManager[None]) -> None:
     teacher = CQTTeacher(backend="gather")  # the algorithm for GPUs
     teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan with real data
     with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
         model = _model(case)
-        criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
+        criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary(case.codes)] * case.codebooks))
         sample = _sample(case)
         model.encoder_cqt_model.teacher = teacher
         optimizer = _optimizer(case, model)
         counter.ignore(model.parameters())
         with _parts_named(model, counter), counter:
-            with counter.saving():
+            with saving:
                 loss = _forward(criterion, model, sample, counter)
             counter.phase = "backward"
             with counter.part("rest"):
                 optimizer.backward(loss)
             counter.phase = "optimizer"
             _update(optimizer)
-    return counter
 
 
 def _model(case: Case) -> MERTModel:
     torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be converted later
     try:
-        return MERTModel(model_config(case.size), RATE, [CODES + 4] * CODEBOOKS).train()
+        return MERTModel(model_config(case.size), RATE, [case.codes + 4] * case.codebooks).train()
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -162,9 +176,9 @@ def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
         yield
 
 
-def _dictionary() -> Dictionary:
+def _dictionary(codes: int) -> Dictionary:
     dictionary = Dictionary()
-    for code in range(CODES):
+    for code in range(codes):
         dictionary.add_symbol(str(code), 1 + (code == 3))
     return dictionary
 
@@ -178,7 +192,7 @@ def _sample(case: Case) -> dict[str, Any]:
         padding_mask = torch.zeros(case.clips, samples, dtype=torch.bool)
     return {
         "id": torch.arange(case.clips),
-        "target_list": torch.zeros(CODEBOOKS, case.clips, int(case.seconds * LABEL_RATE), dtype=torch.long),
+        "target_list": torch.zeros(case.codebooks, case.clips, int(case.seconds * LABEL_RATE), dtype=torch.long),
         "net_input": {
             "source": torch.zeros(case.clips, samples, dtype=torch.int16),
             "padding_mask": padding_mask,
