@@ -45,7 +45,7 @@ RECIPES = Path(__file__).parent.parent / "config" / "pretrain"
 class Case(NamedTuple):
     """One configuration to count."""
 
-    size: str = "95m"  # or 330m
+    size: str = "95m"  # 330m or tiny
     precision: str = "fp16"  # or bf16
     padded: bool = False
     clips: int = 16
@@ -60,8 +60,8 @@ class Case(NamedTuple):
 def model_config(size: str) -> Any:
     """The recipe's model options, without layer drop."""
     options = OmegaConf.load(RECIPES / "mert_95m.yaml")["model"]
-    if size == "330m":
-        options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / "330m.yaml")["model"])
+    if size != "95m":
+        options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / f"{size}.yaml")["model"])
     options = OmegaConf.merge(options, {"label_rate": LABEL_RATE, "encoder_layerdrop": 0.0})  # every layer counts
     return OmegaConf.merge(OmegaConf.structured(MERTConfig), options)
 

@@ -13,6 +13,7 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from fairseq.trainer import Trainer
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
 
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.labels import PackedWriter, write_dictionary
@@ -74,9 +75,11 @@ class RecipeTraining:
         self.trainer = Trainer(self.cfg, self.task, model, self.task.build_criterion(self.cfg.criterion))
         self.trainer.begin_epoch(1)
 
-    def batch(self, clips: int, first: int = 0) -> dict[str, Any]:
-        """A batch of ``clips`` clips, as a data worker makes it; repeats the corpus if it has fewer."""
-        return self.data.collater([self.data[index % len(self.data)] for index in range(first, first + clips)])
+    def batches(self, clips: int, count: int) -> list[dict[str, Any]]:
+        """``count`` batches of ``clips`` clips, in pinned memory if there is a GPU; the corpus repeats if it is smaller."""
+        numbers = [[index % len(self.data) for index in range(n * clips, (n + 1) * clips)] for n in range(count)]
+        pin = self.trainer.cuda
+        return list(DataLoader(self.data, batch_sampler=numbers, collate_fn=self.data.collater, pin_memory=pin))
 
     def update(self, batch: dict[str, Any]) -> None:
         """One update: the trainer's step, which copies the batch to the device and updates the weights."""
