@@ -1,4 +1,4 @@
-"""Measures extraction on a GPU or CPU: hours of audio per minute, and the error of bfloat16. Used by benchmarks/gpu.py."""
+"""Measures extraction on a GPU or CPU, for benchmarks/gpu.py: hours of audio per minute, and the error of bfloat16."""
 
 import json
 import subprocess

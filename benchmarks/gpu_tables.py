@@ -54,8 +54,8 @@ def tables(results: dict[str, Any]) -> str:
 
 def _updates(results: dict[str, Any]) -> str:
     rows = [
-        "| model | precision | compile | optimizer | clips | ms per update (range) | audio s per s | TFLOP/s | share of "
-        "peak | peak GB | counted GB | warm-up s |",
+        "| model | precision | compile | optimizer | clips | ms per update (range) | audio s per s | TFLOP/s | "
+        "share of peak | peak GB | counted GB | warm-up s |",
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in results["updates"]:
@@ -75,8 +75,9 @@ def _updates(results: dict[str, Any]) -> str:
 def _parts(row: dict[str, Any]) -> str:
     whole, kernels = sum(row["parts_ms"].values()), row["kernels"]
     rows = [
-        f"{row['size']}, compile {row['compile']}, {row['clips']} clips: an update of {whole:.1f} ms. Profiled, an update "
-        f"took {row['profiled_ms']:.1f} ms, with {kernels['busy_ms']:.1f} ms in {kernels['launches']:.0f} {kernels['kind']}s.",
+        f"{row['size']}, compile {row['compile']}, {row['clips']} clips: an update of {whole:.1f} ms. Profiled, it "
+        f"took {row['profiled_ms']:.1f} ms, of them {kernels['busy_ms']:.1f} in {kernels['launches']:.0f} "
+        f"{kernels['kind']}s.",
         "",
         "| part | ms | share | TFLOP counted | TFLOP/s |",
         "|---|--:|--:|--:|--:|",
@@ -105,7 +106,10 @@ def _extraction(results: dict[str, Any]) -> str:
 
 
 def _commands(results: dict[str, Any]) -> str:
-    rows = ["| mert-extract --bf16, WAV files | hours | hours per minute | seconds with the start |", "|---|--:|--:|--:|"]
+    rows = [
+        "| mert-extract --bf16, WAV files | hours | hours per minute | seconds with the start |",
+        "|---|--:|--:|--:|",
+    ]
     for row in results["command_runs"]:
         rows.append(
             f"| {row['size']} | {row['hours']:.3g} | {row['hours_per_minute']:.3g} | {row['seconds_with_start']:.0f} |"

@@ -1,6 +1,6 @@
 """Code logits, forward and backward: compares one matrix product with the expanded form of fairseq's HuBERT.
 
-    python benchmarks/logits.py [--codebooks 8] [--frames 800] [--runs 3]
+    python benchmarks/logits.py [--codebooks 8] [--frames 800] [--runs 3] [--json FILE]
 
 Each run has its own process, so that peak memory is measured separately; runs of the two forms alternate.
 """
@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from ratios import write_pairs
 from torch import Tensor
 
 CODES, WIDTH = 1028, 64
@@ -73,6 +75,7 @@ def main() -> None:
     parser.add_argument("--codebooks", type=int, default=8)
     parser.add_argument("--frames", type=int, default=800)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     parser.add_argument("--one", choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -90,9 +93,12 @@ def main() -> None:
     for form, runs in results.items():
         row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         print(f"| {form} | {row['seconds']:.3f} | {row['peak_mib']:.0f} | {row['loss']:.1f} | {row['gradient']:.3f} |")
-    for key in ("seconds", "peak_mib"):
+    pairs = {}
+    for key, what in (("seconds", "time"), ("peak_mib", "memory")):
         ratios = [a[key] / b[key] for a, b in zip(results["expanded"], results["product"], strict=True)]
         print(f"\nexpanded / product, {key}: {statistics.median(ratios):.0f} ({min(ratios):.0f} to {max(ratios):.0f})")
+        pairs[f"code logits against HuBERT's expanded form, {what}"] = ratios
+    write_pairs(args.json, pairs)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ PRECISIONS = {"float32": (False, False), "fp16": (True, False), "bf16": (False, 
 
 
 def write_corpus(folder: Path, clips: int, seconds: float) -> Path:
-    """Write ``clips`` WAV files of noise and a chord, their manifest, random codes and dictionaries; returns the folder."""
+    """Write WAV files of noise and a chord, their manifest, random codes and dictionaries; returns the folder."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     samples = round(seconds * RATE)
@@ -76,7 +76,7 @@ class RecipeTraining:
         self.trainer.begin_epoch(1)
 
     def batches(self, clips: int, count: int) -> list[dict[str, Any]]:
-        """``count`` batches of ``clips`` clips, in pinned memory if there is a GPU; the corpus repeats if it is smaller."""
+        """``count`` batches of ``clips`` clips, pinned if there is a GPU; a smaller corpus repeats."""
         numbers = [[index % len(self.data) for index in range(n * clips, (n + 1) * clips)] for n in range(count)]
         pin = self.trainer.cuda
         return list(DataLoader(self.data, batch_sampler=numbers, collate_fn=self.data.collater, pin_memory=pin))
