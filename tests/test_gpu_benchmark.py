@@ -95,7 +95,8 @@ def test_a_measurement_that_fails_is_reported_and_the_others_run(gpu, monkeypatc
 
 @pytest.mark.slow
 def test_on_a_cpu_the_command_measures_everything(repo_root, tmp_path):
-    command = "--device cpu --sizes tiny --batches 1 2 --updates 1 --windows 1 --window-seconds 2 --files 1 --file-seconds 3 --compile layers"
+    command = "--device cpu --sizes tiny --compile layers --batches 1 2 --updates 1"
+    command += " --windows 1 --window-seconds 2 --files 1 --file-seconds 3"
     out = tmp_path / "gpu.json"
     done = subprocess.run(
         [sys.executable, str(repo_root / "benchmarks/gpu.py"), *command.split(), "--json", str(out)],
