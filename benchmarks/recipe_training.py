@@ -20,15 +20,15 @@ from mert_fairseq.labels import PackedWriter, write_dictionary
 from mert_fairseq.manifest import Manifest
 
 RECIPES = Path(__file__).resolve().parents[1] / "config" / "pretrain"
-RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75, 8, 1024
-COLUMNS = [f"rvq_{book}" for book in range(CODEBOOKS)]
+RATE, LABEL_RATE = 24_000, 75
 PRECISIONS = {"float32": (False, False), "fp16": (True, False), "bf16": (False, True)}  # common.fp16, common.bf16
 
 
-def write_corpus(folder: Path, clips: int, seconds: float) -> Path:
+def write_corpus(folder: Path, clips: int, seconds: float, codebooks: int = 8, codes: int = 1024) -> Path:
     """Write WAV files of noise and a chord, their manifest, random codes and dictionaries; returns the folder."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
+    columns = [f"rvq_{book}" for book in range(codebooks)]
     samples = round(seconds * RATE)
     clock = np.arange(samples) / RATE
     names = [f"{clip}.wav" for clip in range(clips)]
@@ -37,11 +37,11 @@ def write_corpus(folder: Path, clips: int, seconds: float) -> Path:
         wave = 0.2 * np.sin(2 * np.pi * notes_hz * clock).sum(0) + 0.05 * rng.standard_normal(samples)
         soundfile.write(folder / "audio" / name, wave, RATE, subtype="PCM_16")
     Manifest(folder / "audio", names, np.full(clips, samples), RATE).write(folder / "train.tsv")
-    with PackedWriter(folder / "train.rvq", COLUMNS) as labels:
+    with PackedWriter(folder / "train.rvq", columns) as labels:
         for _ in range(clips):
-            labels.append(rng.integers(0, CODES, (round(seconds * LABEL_RATE), CODEBOOKS)))
-    for column in COLUMNS:
-        write_dictionary(folder / f"dict.{column}.txt", [1] * CODES)
+            labels.append(rng.integers(0, codes, (round(seconds * LABEL_RATE), codebooks)))
+    for column in columns:
+        write_dictionary(folder / f"dict.{column}.txt", [1] * codes)
     return folder
 
 

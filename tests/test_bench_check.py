@@ -76,6 +76,5 @@ def test_a_benchmark_that_fails_is_an_error_and_keeps_the_record(bench, capsys):
 def test_the_recorded_ratios_of_the_repository_belong_to_commands_of_the_check(repo_root, bench):
     found = bench.ratios.read(repo_root / "benchmarks" / "ratios.json")
     source = (repo_root / "benchmarks" / "check.py").read_text()
-    assert found
     for ratio in found.values():
         assert ratio.command.removeprefix("python ") in source
