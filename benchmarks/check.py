@@ -23,7 +23,7 @@ import ratios
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "benchmarks" / "ratios.json"
 COMMANDS = {
-    "loading": "benchmarks/loading.py crops dataset --formats flac mp3 --runs 5",
+    "loading": "benchmarks/loading.py crops dataset --runs 3",
     "preprocessing": "benchmarks/preprocessing.py speed --runs 3",
     "label_extraction": "benchmarks/label_extraction.py encodec --runs 3 --clips 8",
     "cqt": "benchmarks/cqt.py --runs 3",
@@ -38,6 +38,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="default: all")
     options.add_argument("--record", action="store_true", help="write the ratios found, and compare nothing")
+    options.add_argument("--tables", action="store_true", help="also print the tables of the benchmarks")
     chosen = options.parse_args()
     if os.getloadavg()[0] > 0.5:
         print(f"load average {os.getloadavg()[0]:.1f}: other work runs here, and ratios may be lower", file=sys.stderr)
@@ -45,7 +46,7 @@ def main() -> int:
     for benchmark in chosen.only:
         print(f"{benchmark}: python {COMMANDS[benchmark]}", flush=True)
         try:
-            measured = measure(COMMANDS[benchmark])
+            measured = measure(COMMANDS[benchmark], chosen.tables)
         except RuntimeError as error:
             problems.append(f"{benchmark}: {error}")
             continue
@@ -61,8 +62,8 @@ def main() -> int:
     return int(bool(problems))
 
 
-def measure(command: str) -> list[ratios.Ratio]:
-    """Run a benchmark and read its ratios.
+def measure(command: str, show: bool) -> list[ratios.Ratio]:
+    """Run a benchmark, print its tables if ``show``, and read its ratios.
 
     Raises:
         RuntimeError: if it fails.
@@ -73,6 +74,8 @@ def measure(command: str) -> list[ratios.Ratio]:
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"exit status {done.returncode}: {done.stderr.strip()[-800:]}")
+        if show:
+            print(done.stdout)
         pairs = json.loads(out.read_text())
     return [ratios.from_pairs(name, found, f"python {command}") for name, found in pairs.items()]
 

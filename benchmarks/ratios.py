@@ -61,12 +61,12 @@ def write(path: Path, ratios: Mapping[str, Ratio]) -> None:
 
 def fall(recorded: Ratio, found: Ratio) -> str | None:
     """What to say about a ratio that fell by more than ``LARGEST_FALL``; None if it did not."""
-    change = found.ratio / recorded.ratio - 1
-    if change > -LARGEST_FALL:
+    least = (1 - LARGEST_FALL) * recorded.ratio
+    if found.ratio > least:
         return None
     text = (
-        f"{recorded.name}: found {found.ratio:g} ({found.least:g} to {found.most:g}), expected at least "
-        f"{(1 - LARGEST_FALL) * recorded.ratio:.3g}, as {recorded.ratio:g} is recorded: {-change:.0%} less. "
+        f"{recorded.name}: found {found.ratio:g} ({found.least:g} to {found.most:g}), expected more than "
+        f"{least:.3g}, as {recorded.ratio:g} is recorded: {1 - found.ratio / recorded.ratio:.0%} less. "
         f"Repeat it on a quiet machine: {recorded.command}"
     )
     if (found.machine, found.versions) != (recorded.machine, recorded.versions):
