@@ -1,6 +1,6 @@
 """Counts the GPU work of a training step without a GPU: launches, host reads, memory, FLOPs, minimum time.
 
-    python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--clips 16] [--seconds 5]
+    python benchmarks/budget.py [--sizes 95m 330m] [--precisions fp16 bf16] [--front-end wave] [--clips 16]
 
 A recipe's model runs on fake tensors, which have shapes but no data. The counts are PyTorch's operations on a GPU; a
 few of them run two or three kernels (such as the gradient of layer norm).
@@ -23,7 +23,7 @@ from fairseq.dataclass.configs import FairseqConfig
 from fairseq.optim.fp16_optimizer import FP16Optimizer
 from omegaconf import OmegaConf
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 sys.path.insert(0, str(Path(__file__).parent))
 from launch_counter import LaunchCounter, PeakMemory, gpu_kernels
@@ -32,10 +32,9 @@ from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.data.collate import Clip, Collater
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.models.mert import MERTModel
-from mert_fairseq.models.mert_config import MERTConfig
+from mert_fairseq.models.mert_config import FRONT_ENDS, MERTConfig
 from mert_fairseq.modules import batch
 from mert_fairseq.modules.mask_sampler import MaskSampler
-from mert_fairseq.teachers.cqt import CQTTeacher
 
 RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
 PRECISIONS = {"fp16": torch.half, "bf16": torch.bfloat16}
@@ -55,17 +54,20 @@ class Case(NamedTuple):
     seconds: float = 5.0
     codebooks: int = CODEBOOKS
     codes: int = CODES  # per codebook; fairseq's 4 special symbols come on top
+    front_end: str = "wave"  # or both, spectral
 
     def __str__(self) -> str:
-        return f"{self.size.upper()} {self.precision}{' padded' if self.padded else ''}"
+        front_end = "" if self.front_end == "wave" else f" {self.front_end}"
+        return f"{self.size.upper()}{front_end} {self.precision}{' padded' if self.padded else ''}"
 
 
-def model_config(size: str) -> Any:
+def model_config(size: str, front_end: str = "wave") -> Any:
     """The recipe's model options, without layer drop."""
     options = OmegaConf.load(RECIPES / "mert_95m.yaml")["model"]
     if size != "95m":
         options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / f"{size}.yaml")["model"])
-    options = OmegaConf.merge(options, {"label_rate": LABEL_RATE, "encoder_layerdrop": 0.0})  # every layer counts
+    options = OmegaConf.merge(options, {"label_rate": LABEL_RATE, "front_end": front_end})
+    options.encoder_layerdrop = 0.0  # every layer counts
     return OmegaConf.merge(OmegaConf.structured(MERTConfig), options)
 
 
@@ -86,14 +88,12 @@ def peak_bytes(case: Case) -> int:
 
 def _run(case: Case, counter: LaunchCounter, saving: AbstractContextManager[None]) -> None:
     counter.phase = "batch"
-    teacher = CQTTeacher(backend="gather")  # the algorithm for GPUs
-    teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan with real data
     with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
         model = _model(case)
         criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary(case.codes)] * case.codebooks))
         sample = _batch(case, model.mask_sampler)
         utils.apply_to_sample(lambda _: counter.copied_to_device(), sample)
-        model.encoder_cqt_model.teacher = teacher
+        _prepare_cqts(model, int(case.seconds * RATE))
         optimizer = _optimizer(case, model)
         counter.ignore(model.parameters())
         with _parts_named(model, counter), counter:
@@ -106,10 +106,20 @@ def _run(case: Case, counter: LaunchCounter, saving: AbstractContextManager[None
             _update(optimizer)
 
 
+def _prepare_cqts(model: MERTModel, samples: int) -> None:
+    """Give the model's CQTs the algorithm for GPUs, and build their plans with real data."""
+    owners = (model.encoder_cqt_model.teacher, model.feature_cqt, getattr(model.feature_extractor, "cqt", None))
+    for teacher in owners:
+        if teacher is not None:
+            teacher.backend = "gather"
+            with unset_fake_temporarily():
+                teacher(torch.zeros(1, samples))
+
+
 def _model(case: Case) -> MERTModel:
     torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be converted later
     try:
-        return MERTModel(model_config(case.size), RATE, [case.codes + 4] * case.codebooks).train()
+        return MERTModel(model_config(case.size, case.front_end), RATE, [case.codes + 4] * case.codebooks).train()
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -236,11 +246,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sizes", nargs="+", default=["95m", "330m"], choices=["95m", "330m"])
     options.add_argument("--precisions", nargs="+", default=["fp16", "bf16"], choices=list(PRECISIONS))
+    options.add_argument("--front-end", default="wave", choices=FRONT_ENDS)
     options.add_argument("--clips", type=int, default=16)
     options.add_argument("--seconds", type=float, default=5.0)
     chosen = options.parse_args()
     cases = [
-        Case(size, precision, padded, chosen.clips, chosen.seconds)
+        Case(size, precision, padded, chosen.clips, chosen.seconds, front_end=chosen.front_end)
         for size in chosen.sizes
         for precision in chosen.precisions
         for padded in (False, True)
