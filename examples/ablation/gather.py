@@ -10,9 +10,11 @@ versions of a piece in one split. Labels of the sets are not used.
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
 
 SUFFIXES = {".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 
@@ -25,7 +27,9 @@ def recordings(folder: Path, every: int) -> Iterator[tuple[str, Path]]:
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"{folder}: no music file ({', '.join(sorted(SUFFIXES))}). Give --audio the folder of your music.")
+        raise ValueError(
+            f"{folder}: no music file ({', '.join(sorted(SUFFIXES))}). Give --audio the folder of your music."
+        )
     for path in files[::every]:
         yield path.relative_to(folder).with_suffix("").as_posix(), path
 
@@ -60,27 +64,42 @@ def link(clips: Iterator[tuple[str, Path]], out: Path) -> int:
     return count
 
 
-def gather(arguments: argparse.Namespace) -> None:
-    """Replace OUT by the links that the arguments ask for."""
-    if arguments.out.exists():
-        shutil.rmtree(arguments.out)
+def clear(out: Path) -> None:
+    """Delete the links of an earlier run.
+
+    Raises:
+        ValueError: if the folder holds anything else.
+    """
+    if not out.exists():
+        return
+    if any(not path.is_symlink() and not path.is_dir() for path in out.rglob("*")):
+        raise ValueError(f"{out}: holds files that are no links, and this script replaces it. Give --out a new folder.")
+    shutil.rmtree(out)
+
+
+def gather(arguments: argparse.Namespace) -> str:
+    """Replace OUT by the links that the arguments ask for; returns what was linked."""
+    clear(arguments.out)
+    done = []
     if arguments.audio:
         count = link(recordings(arguments.audio, arguments.every), arguments.out / "recordings")
-        print(f"{count} recordings of {arguments.audio}")
+        done.append(f"{count} recordings of {arguments.audio}")
     if arguments.scores:
         count = link(score_clips(arguments.scores, arguments.versions), arguments.out / "scores")
-        print(f"{count} training clips of {arguments.scores}")
+        done.append(f"{count} training clips of {arguments.scores}")
+    return "\n".join(done)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", type=Path, help="folder of recordings, searched to any depth")
     parser.add_argument("--scores", type=Path, help="folder of sets of rendered clips, each with manifest.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="folder of links; replaced")
     parser.add_argument("--every", type=int, default=1, help="take every n-th recording (default 1)")
     parser.add_argument("--versions", type=int, default=1, help="clips of a piece to take (default 1)")
-    gather(parser.parse_args())
+    arguments = parser.parse_args()
+    return run_command("gather.py", lambda: gather(arguments), FROM_THE_BEGINNING)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,7 +21,7 @@ from mert_fairseq.manifest import Manifest
 from mert_fairseq.tasks.cqt_picture import clean_cqt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quickstart"))
-from measure import Tally  # noqa: E402
+from measure import Tally
 
 CLIP_SECONDS = 8
 

@@ -99,7 +99,9 @@ def main() -> None:
         results = json.loads((out / "probes/results.json").read_text(encoding="utf-8"))
         parts += ["## Probes", probes(scores_of(results))]
     if len(parts) == 1:
-        raise SystemExit(f"report.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first.")
+        raise SystemExit(
+            f"report.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."
+        )
     (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n\n".join(parts))
 

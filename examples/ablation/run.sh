@@ -32,24 +32,25 @@ read_options "--audio --scores --out --stage --stop-stage --arms --seeds --updat
 check_stages 5
 [[ $updates =~ ^[1-9][0-9]*$ ]] || refuse "--updates is '$updates', expected a whole number above 0"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || refuse "--seeds is '$seeds', expected whole numbers with blanks between them"
+! wanted 1 || [ -n "$audio$scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
+! wanted 4 || [ -n "$scores" ] || refuse "--scores is missing: stage 4 probes on its sets"
 enter_checkout
-here_table=examples/ablation/arms.tsv
+table=examples/ablation/arms.tsv
 out=$(absolute "$out") data=$out/data
 
 # arm NAME: sets labels and the array overrides from the line of arms.tsv.
 arm() {
   local line
-  line=$(grep -P "^$1\t" $here_table) || refuse "--arms: found $1, expected one of: $(names)"
+  line=$(grep -P "^$1\t" $table) || refuse "--arms: found $1, expected one of: $(names)"
   labels=$(cut -f2 <<<"$line")
   read -ra overrides <<<"$(cut -f3 <<<"$line")"
 }
-names() { grep -v '^#' $here_table | cut -f1 | paste -sd' '; }
+names() { grep -v '^#' $table | cut -f1 | paste -sd' '; }
 [ "$arms" != all ] || arms=$(names)
 for name in $arms; do arm "$name"; done
 
 if wanted 1; then
   title 1 "data"
-  [ -n "$audio$scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
   music=(${audio:+--audio "$(absolute "$audio")"} ${scores:+--scores "$(absolute "$scores")"})
   "$python" examples/ablation/gather.py "${music[@]}" --out "$out/music"
   "$python" preprocess/make_manifest.py "$out/music" "$data" --convert-to "$data/audio" \
@@ -93,7 +94,6 @@ checkpoints=()
 for name in $arms; do for seed in $seeds; do checkpoints+=("$out/runs/${name}_$seed/checkpoint_last.pt"); done; done
 if wanted 4; then
   title 4 "probe"
-  [ -n "$scores" ] || refuse "--scores is missing: stage 4 probes on its sets"
   for task in $tasks; do
     "$python" -m mert_fairseq.probing.cli "$task" --data "$(absolute "$scores")" --out "$out/probes" \
       --model "${checkpoints[@]}" "random:${checkpoints[0]}" cqt logmel mfcc
