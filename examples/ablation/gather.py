@@ -2,9 +2,9 @@
 
     python examples/ablation/gather.py --audio ~/Music --scores exp/ablation/scores --out exp/ablation/music
 
-OUT/recordings/PIECE/FILE links to each file of --audio, OUT/scores/PIECE/FILE to clips of the training split of each set
-(a folder with manifest.jsonl) in --scores. A folder holds one piece, so `make_manifest.py --group-by folder` keeps all
-versions of a piece in one split. Labels of the sets are not used.
+OUT/recordings/PIECE/FILE links to each file of --audio, OUT/scores/PIECE/FILE to clips of the training split of each
+set (a folder with manifest.jsonl) in --scores. A folder holds one piece, so `make_manifest.py --group-by folder` keeps
+all versions of a piece in one split. Labels of the sets are not used.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Write OUT/report.md from an ablation: predictions of held-out music, and probes with intervals over pretraining seeds.
+"""Write OUT/report.md: predictions of held-out music, and probes with intervals over pretraining seeds.
 
     python examples/ablation/report.py exp/ablation
 
-Reads OUT/predictions.jsonl (predict.py) and OUT/probes/results.json (mert-probe). Runs are named ARM_SEED. The score of an arm is the
-mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval over the seeds of
-the probe, if there are several.
+Reads OUT/predictions.jsonl (predict.py) and OUT/probes/results.json (mert-probe). Runs are named ARM_SEED. The score of
+an arm is the mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval
+over the seeds of the probe, if there are several.
 """
 
 import argparse

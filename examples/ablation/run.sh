@@ -32,8 +32,6 @@ read_options "--audio --scores --out --stage --stop-stage --arms --seeds --updat
 check_stages 5
 [[ $updates =~ ^[1-9][0-9]*$ ]] || refuse "--updates is '$updates', expected a whole number above 0"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || refuse "--seeds is '$seeds', expected whole numbers with blanks between them"
-! wanted 1 || [ -n "$audio$scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
-! wanted 4 || [ -n "$scores" ] || refuse "--scores is missing: stage 4 probes on its sets"
 enter_checkout
 table=examples/ablation/arms.tsv
 out=$(absolute "$out") data=$out/data
@@ -48,6 +46,8 @@ arm() {
 names() { grep -v '^#' $table | cut -f1 | paste -sd' '; }
 [ "$arms" != all ] || arms=$(names)
 for name in $arms; do arm "$name"; done
+! wanted 1 || [ -n "$audio$scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
+! wanted 4 || [ -n "$scores" ] || refuse "--scores is missing: stage 4 probes on its sets"
 
 if wanted 1; then
   title 1 "data"

@@ -84,7 +84,7 @@ def test_gathering_never_deletes_a_folder_that_it_did_not_make(repo_root, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         (("--arms", "nope"), "--arms: found nope, expected one of: rvq_cqt mfcc"),
         (("--updates", "many"), "--updates is 'many', expected a whole number above 0"),
@@ -109,10 +109,10 @@ def test_every_arm_is_a_recipe_that_hydra_composes(repo_root):
     from hydra import compose, initialize_config_dir
 
     lines = [line.split("\t") for line in (repo_root / "examples/ablation/arms.tsv").read_text().splitlines()[1:]]
-    assert len({name for name, _, _ in lines}) == len(lines)
+    assert len({line[0] for line in lines}) == len(lines)
     with initialize_config_dir(str(repo_root / "config/pretrain"), version_base=None):
-        for _, labels, overrides in lines:
-            config = compose("small", ["task.data=x", f"task.labels={labels}", *overrides.split()])
+        for _, labels, *overrides in lines:
+            config = compose("small", ["task.data=x", f"task.labels={labels}", *" ".join(overrides).split()])
             assert config.model.encoder_embed_dim == 192
 
 
@@ -142,3 +142,30 @@ def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():
     # sd 0.1414, t for 1 degree of freedom 12.706: 12.706 x 0.1414 / sqrt(2) = 1.27
     assert rows[0] == "| rvq | rvq_0 | 10 | 2 | 30.0 ± 127.1 | 30.0 ± 0.0 | 10.0 ± 0.0 |  |  |"
     assert rows[1] == "| rvq | rvq_0 | 5 | 1 | 50.0 | 30.0 | 10.0 |  |  |"
+
+
+def test_files_of_a_class_are_divided_three_to_one_to_one(tmp_path):
+    from folder_genres import rows
+
+    for name in ("a", "b"):
+        for number in range(5):
+            recording(tmp_path, f"{name}/{number}.ogg")
+    recording(tmp_path, "small/0.ogg")  # too few files for a test
+    found = rows(tmp_path)
+    assert [row for row in found if row[1] == "a"] == [
+        ("a/0.ogg", "a", "train"),
+        ("a/1.ogg", "a", "train"),
+        ("a/2.ogg", "a", "valid"),
+        ("a/3.ogg", "a", "train"),
+        ("a/4.ogg", "a", "test"),
+    ]
+    assert {row[1] for row in found} == {"a", "b"}
+
+
+def test_one_class_is_refused(tmp_path):
+    from folder_genres import rows
+
+    for number in range(5):
+        recording(tmp_path, f"a/{number}.ogg")
+    with pytest.raises(ValueError, match="found 1 folders with at least 5 music files, expected two or more"):
+        rows(tmp_path)
