@@ -1,9 +1,9 @@
-"""Write genres.tsv for a folder of music: each file's class is the folder that it is in, and files are divided by a rule.
+"""Write genres.tsv for a folder of music: a file's class is the folder that it is in, and a rule divides the files.
 
     python examples/ablation/folder_genres.py ~/Music data/mine/genres.tsv
 
-Of each class, in order of the path, the third of every five files is for validation, the fifth for the test, and the others
-for training. Files of one album share composer, instruments and mastering: such classes are easier than genres.
+Of each class, in order of the path, the third of every five files is for validation, the fifth for the test, and the
+others for training. Files of one album share composer, instruments and mastering: such classes are easier than genres.
 """
 
 import argparse
