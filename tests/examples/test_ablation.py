@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +171,26 @@ def test_one_class_is_refused(tmp_path):
         recording(tmp_path, f"a/{number}.ogg")
     with pytest.raises(ValueError, match="found 1 folders with at least 5 music files, expected two or more"):
         rows(tmp_path)
+
+
+@pytest.mark.slow
+def test_recordings_become_trained_arms_and_a_report_and_the_second_run_does_nothing_again(run, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for number in range(24):
+        wave = 0.3 * np.sin(2 * np.pi * 110 * (1 + number) * np.arange(36_000) / 24_000) + 0.05 * rng.normal(
+            size=36_000
+        )
+        soundfile.write(tmp_path / f"in/{number}.wav", wave, 24_000)
+    options = ["--out", tmp_path / "out", "--audio", tmp_path / "in", "--codes", 16, "--updates", 2, "--workers", 1]
+    options += ["--arms", "rvq_cqt mfcc", "--seeds", "1"]
+    done = run(*options, "--stop-stage", 3)
+    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "out/runs/mfcc_1/checkpoint_last.pt").stat().st_mtime_ns
+    assert run(*options, "--stage", 2, "--stop-stage", 3).returncode == 0
+    assert (tmp_path / "out/runs/mfcc_1/checkpoint_last.pt").stat().st_mtime_ns == first
+    done = run(*options, "--stage", 5)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "out/report.md").read_text()
+    assert "| rvq_cqt | rvq_0 | 10 | 1 |" in report
+    assert "| mfcc | mfcc_100 | 10 | 1 |" in report
