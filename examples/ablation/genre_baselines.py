@@ -1,4 +1,4 @@
-"""Accuracy of the most frequent class and of classifiers on log-mel statistics, on the clips that fine-tuning is tested on.
+"""Accuracy of the most frequent class and of classifiers on log-mel statistics, on the test clips of fine-tuning.
 
     python examples/ablation/genre_baselines.py data/divided
 
