@@ -67,7 +67,7 @@ python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \
         --config-dir "$ROOT/config/pretrain" --config-name tiny \
-        common.log_format=json "$set_data" "$set_save_dir" model.front_end=spectral criterion.cqt_weight=4 'optimization.lr=[0.003]' \
+        common.log_format=json "$set_data" "$set_save_dir" \
         optimization.max_update="$1" lr_scheduler.total_num_update="$UPDATES"
 }
 step "5/7 Pretraining: $HALF updates, a stop, then on from the checkpoint to $UPDATES"
