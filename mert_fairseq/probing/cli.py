@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--splits", type=Path, help="folder of train.txt, valid.txt and test.txt, in place of the task's"
     )
+    options.add_argument("--clips", type=positive_int, help="use at most so many clips of each split, chosen by SHA-1")
+    options.add_argument("--seconds", type=positive_float, help="use only the first seconds of each clip")
     options.add_argument("--device", help="such as cpu or cuda (default: a GPU if there is one)")
     options.add_argument("--decode", action="store_true", help="check: decode all audio, not only the headers")
     options.add_argument("--json", action="store_true", help="print JSON")

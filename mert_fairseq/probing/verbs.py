@@ -13,7 +13,7 @@ from mert_fairseq.probing.features.source import Source, load_source
 from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.report import write_reports
 from mert_fairseq.probing.report.score_tables import score_rows
-from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task
+from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task, shortened
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, LEARNING_RATES, Protocol
 from mert_fairseq.probing.separation.run_separation import run_separation
 from mert_fairseq.probing.tasks import TASKS, find_task
@@ -90,7 +90,9 @@ def _run_one(
     task: ProbeTask, data: Path, source: Source, protocol: Protocol, options: argparse.Namespace, device: str
 ) -> dict[str, Any]:
     protocol = for_task(protocol, task, options.max_epochs)
-    read = read_data(task, data, options.out, options.splits)
+    if options.seconds:
+        task = shortened(task, options.seconds)
+    read = read_data(task, data, options.out, options.splits, options.clips)
     if isinstance(task, MUSDB18):
         return run_separation(task, read, source, protocol, options.out, device=device, quiet=options.quiet)
     return run_task(task, read, source, protocol, options.out, device=device, quiet=options.quiet)
@@ -130,14 +132,14 @@ def _layer(text: str) -> int:
 
 
 def _chosen(names: Sequence[str], data: Path) -> list[tuple[ProbeTask, Path]]:
-    """Tasks with the folders of their data; of "all", those whose folder exists."""
+    """Tasks with the folders of their data; of "all", those whose data exist."""
     if list(names) != ["all"]:
         several = len(names) > 1
         return [(find_task(name), data / find_task(name).folder if several else data) for name in names]
     missing = sorted({task.folder for task in TASKS.values() if not (data / task.folder).is_dir()})
     if missing:
         print(f"not in {data}, skipped: {', '.join(missing)}", file=sys.stderr)
-    return [(task, data / task.folder) for task in TASKS.values() if (data / task.folder).is_dir()]
+    return [(task, data / task.folder) for task in TASKS.values() if task.has_data(data / task.folder)]
 
 
 def _print_results(results: Sequence[dict[str, Any]], failures: dict[str, str], options: argparse.Namespace) -> None:
