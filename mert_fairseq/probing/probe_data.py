@@ -22,8 +22,8 @@ class Clip:
         id: unique in the data set.
         path: of the audio, relative to the data set's folder.
         target: what the task's objective encodes: a class name, tags, numbers or times.
-        song: clips of one song are scored together; empty if the clip is scored alone. Of a changed copy of a test clip,
-            the unit of the original.
+        song: clips of one song are scored together; empty if the clip is scored alone. For a changed copy of
+            a test clip, the unit of the original.
         start_seconds: where the excerpt begins.
         seconds: its length; None for the rest of the file.
     """

@@ -1,7 +1,7 @@
 """Folders of labelled audio with one manifest.jsonl: a line per clip with path, split and labels.
 
-Such folders come from rendered scores, whose labels are known by construction, or from your own data. A line with the
-fields "copy" (what was changed, such as "noise_20db") and "of" (the path of the test clip) is a changed copy of that clip.
+Such folders come from rendered scores, whose labels are known by construction, or from your own data. A line with
+the fields "copy" (what was changed, such as "noise_20db") and "of" (a path) is a changed copy of that test clip.
 """
 
 import json
