@@ -33,14 +33,19 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--protocol",
         default="default",
-        choices=("default", "marble"),
+        choices=("default", "marble", "quick"),
         help="marble: clips standardised, beats monitored by the network; default: as the model was trained, and "
-        "beats monitored by picked peaks",
+        "beats monitored by picked peaks; quick: a linear head, two learning rates, one seed, at most 200 clips of a "
+        "split and their first 15 s",
     )
-    options.add_argument("--head", default="mlp", choices=("mlp", "linear"), help="one hidden layer, or none")
+    options.add_argument(
+        "--head", choices=("mlp", "linear"), help="one hidden layer, or none (default: mlp; quick: linear)"
+    )
     options.add_argument("--layers", nargs="+", help="to search: numbers and all, for the weighted sum (default: each)")
-    options.add_argument("--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE)")
-    options.add_argument("--seeds", type=positive_int, default=5, help="number of seeds")
+    options.add_argument(
+        "--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE; quick: two)"
+    )
+    options.add_argument("--seeds", type=positive_int, help="number of seeds (default: 5; quick: 1)")
     options.add_argument(
         "--precision", default="float32", choices=("float32", "bfloat16"), help="of the heads' matrix products"
     )

@@ -64,7 +64,9 @@ def shortened(task: ProbeTask, seconds: float) -> ProbeTask:
 
 
 def for_task(protocol: Protocol, task: ProbeTask, max_epochs: int | None = None) -> Protocol:
-    """The protocol with a task's own number of epochs and patience."""
+    """The protocol with a task's own number of epochs and patience; the quick one keeps its own."""
+    if protocol.name == "quick":
+        return replace(protocol, max_epochs=max_epochs or protocol.max_epochs)
     return replace(
         protocol,
         max_epochs=max_epochs or task.max_epochs,
