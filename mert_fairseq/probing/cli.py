@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         default="default",
         choices=("default", "marble", "quick"),
         help="marble: clips standardised, beats monitored by the network; default: as the model was trained, and "
-        "beats monitored by picked peaks; quick: a linear head, two learning rates, one seed, at most 200 clips of a "
+        "beats monitored by picked peaks; quick: a linear head, two learning rates, one seed, some clips of each "
         "split and their first 15 s",
     )
     options.add_argument(

@@ -27,6 +27,7 @@ class ProbeTask(ABC):
         metrics: of the results, the first is the main one.
         windows_are_clips: whether a batch counts windows instead of clips.
         standardize: whether features of models are standardised by the training split, as those of baselines are.
+        quick_clips: at most so many clips of each split are used under the quick protocol.
         crop_seconds: length of the random crop of each clip per update; None for the whole clip.
         max_epochs, lr_patience, stop_patience: of MARBLE's settings for this task.
     """
@@ -39,6 +40,7 @@ class ProbeTask(ABC):
     windows = Windows()
     windows_are_clips = False
     standardize = False
+    quick_clips = 200
     crop_seconds: float | None = None
     max_epochs, lr_patience, stop_patience = 100, 5, 20
 

@@ -15,7 +15,7 @@ from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.report import write_reports
 from mert_fairseq.probing.report.score_tables import score_rows
 from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task, shortened
-from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, QUICK, QUICK_CLIPS, QUICK_SECONDS, Protocol
+from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, QUICK, QUICK_SECONDS, Protocol
 from mert_fairseq.probing.separation.run_separation import run_separation
 from mert_fairseq.probing.tasks import TASKS, find_task
 from mert_fairseq.probing.tasks.musdb18 import MUSDB18
@@ -93,7 +93,7 @@ def _run_one(
     protocol = for_task(protocol, task, options.max_epochs)
     clips, seconds = options.clips, options.seconds
     if protocol.name == "quick":
-        clips, seconds = clips or QUICK_CLIPS, seconds or QUICK_SECONDS
+        clips, seconds = clips or task.quick_clips, seconds or QUICK_SECONDS
     if seconds:
         task = shortened(task, seconds)
     read = read_data(task, data, options.out, options.splits, clips)

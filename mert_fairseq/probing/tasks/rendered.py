@@ -65,12 +65,14 @@ class ManifestTask(ProbeTask):
         folder: of the data set, below the folder of all data sets.
         what: for titles.
         kind: of the labels.
+        quick_clips: of each split under the quick protocol.
     """
 
     standardize = True
 
-    def __init__(self, name: str, folder: str, what: str, kind: Kind) -> None:
+    def __init__(self, name: str, folder: str, what: str, kind: Kind, quick_clips: int = 200) -> None:
         self.name, self.folder, self.kind, self.metrics = name, folder, kind, kind.metrics
+        self.quick_clips = quick_clips
         self.title = f"{folder.capitalize()}: {what}"
         # the level of a rendering says nothing; the last second of a rendering is its echo alone
         self.windows = Windows(
@@ -161,8 +163,8 @@ TASKS: list[ProbeTask] = [
     ManifestTask("rendered-beats", "key", "beats", BEATS),
     ManifestTask("rendered-downbeats", "key", "downbeats", DOWNBEATS),
     ManifestTask("rendered-chords", "key", "chords", CHORD_FRAMES),
-    ManifestTask("rendered-pitch", "notes", "pitch", classes("pitch")),
-    ManifestTask("rendered-family", "notes", "family", classes("family")),
-    ManifestTask("rendered-dance", "dance", "dance", classes("dance")),
+    ManifestTask("rendered-pitch", "notes", "pitch", classes("pitch"), quick_clips=750),
+    ManifestTask("rendered-family", "notes", "family", classes("family"), quick_clips=750),
+    ManifestTask("rendered-dance", "dance", "dance", classes("dance"), quick_clips=400),
     ManifestTask("rendered-composer", "composer", "composer", classes("composer")),
 ]
