@@ -67,6 +67,11 @@ def _copies(page: Page, task: ProbeTask, results: Sequence[Mapping[str, Any]]) -
     if not kinds:
         return
     metric = task.metrics[0]
+
+    def cell(each: Mapping[str, Any], kind: str) -> str:
+        found = each.get("copies", {}).get(kind)
+        return spread(metric, found[metric]) if found else MISSING
+
     page.heading("Changed copies of the test clips")
     page.table(
         [f"{metric.replace('_', ' ')}: model", "unchanged", *(kind.replace("_", " ") for kind in kinds)],
@@ -74,10 +79,7 @@ def _copies(page: Page, task: ProbeTask, results: Sequence[Mapping[str, Any]]) -
             [
                 each["model"],
                 spread(metric, each["scores"][metric]),
-                *(
-                    spread(metric, each["copies"][kind][metric]) if kind in each["copies"] else MISSING
-                    for kind in kinds
-                ),
+                *(cell(each, kind) for kind in kinds),
             ]
             for each in results
         ],
