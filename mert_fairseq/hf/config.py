@@ -4,7 +4,7 @@ from typing import Any
 
 from mert_fairseq.frames import ConvLayer, conv_stride, parse_conv_layers
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
-from mert_fairseq.models.mert_config import MERTConfig, front_end
+from mert_fairseq.models.mert_config import MERTConfig, front_end, spectral_windows
 
 LAYOUTS = ("hubert", "mert")
 # fairseq option -> HubertConfig field of the same meaning
@@ -27,7 +27,6 @@ ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "tanh": "tanh", "gelu_accurate": 
 CONV_NORMS = {"default": "group", "layer_norm": "layer"}
 LAYER_NORM_EPS = 1e-5  # torch's default, which fairseq uses
 REMOTE_CODE = "modeling_mert.MERTEncoderModel"
-BOTH_FRONT_ENDS = "feature_extractor_cqt: true (front_end: both)"  # as the messages name it
 
 
 def obstacles(cfg: MERTConfig, layout: str) -> list[str]:
@@ -38,12 +37,12 @@ def obstacles(cfg: MERTConfig, layout: str) -> list[str]:
         "layer_type or encoder_layer_types: conformer": "conformer" in types,
         "conv_pos_batch_norm: true": cfg.conv_pos_batch_norm,
         f"activation_fn: {cfg.activation_fn}": str(cfg.activation_fn) not in ACTIVATIONS,
-        "front_end: spectral": front_end(cfg) == "spectral",
     }
     hubert_only = {
         "deepnorm: true": cfg.deepnorm,
         "subln: true": cfg.subln,
-        BOTH_FRONT_ENDS: front_end(cfg) == "both",
+        "feature_extractor_cqt: true (front_end: both)": front_end(cfg) == "both",
+        "front_end: spectral": front_end(cfg) == "spectral",
         "do_cnn_feat_stable_layernorm: true": cfg.do_cnn_feat_stable_layernorm,
         "encoder_layer_ffn_dims (widths that change per layer)": len(set(cfg.encoder_layer_ffn_dims)) > 1,
         "encoder_layer_heads (heads that change per layer)": len(set(cfg.encoder_layer_heads)) > 1,
@@ -86,7 +85,7 @@ def hf_config(cfg: MERTConfig, sample_rate: int, layout: str) -> dict[str, Any]:
         "torch_dtype": "float32",
     }
     if layout == "mert":
-        return _mert_config(cfg, len(conv)) | shared
+        return _mert_config(cfg) | _front_end_config(cfg, sample_rate) | shared
     same = {hf_name: getattr(cfg, name) for name, hf_name in SAME.items()}
     ffn_dims, heads = _per_layer(cfg)
     return {
@@ -112,10 +111,8 @@ def hf_config(cfg: MERTConfig, sample_rate: int, layout: str) -> dict[str, Any]:
     }
 
 
-def _mert_config(cfg: MERTConfig, conv_layers: int) -> dict[str, Any]:
+def _mert_config(cfg: MERTConfig) -> dict[str, Any]:
     norm = "deepnorm" if cfg.deepnorm else "subln" if cfg.subln else "pre" if cfg.layer_norm_first else "post"
-    cqt_bins = cfg.feature_extractor_cqt_bins if front_end(cfg) == "both" else 0
-    channels = parse_conv_layers(cfg.conv_feature_layers)[conv_layers - 1].channels + cqt_bins
     ffn_dims, heads = _per_layer(cfg)
     return {
         "model_type": MERTEncoderConfig.model_type,
@@ -126,9 +123,7 @@ def _mert_config(cfg: MERTConfig, conv_layers: int) -> dict[str, Any]:
         "attention_heads": heads,
         "norm": norm,
         "conv_bias": cfg.conv_bias,
-        "feat_proj": channels != cfg.encoder_embed_dim,
         "feat_proj_stable_norm": cfg.do_cnn_feat_stable_layernorm,
-        "cqt_bins": cqt_bins,
         "wave_norm": cfg.wav_normalize,
         "num_conv_pos_embeddings": max(0, cfg.conv_pos),
         "num_conv_pos_embedding_groups": cfg.conv_pos_groups,
@@ -137,6 +132,32 @@ def _mert_config(cfg: MERTConfig, conv_layers: int) -> dict[str, Any]:
         "attention_dropout": cfg.attention_dropout,
         "activation_dropout": cfg.activation_dropout,
         "feat_proj_dropout": cfg.dropout_input,
+    }
+
+
+def _front_end_config(cfg: MERTConfig, sample_rate: int) -> dict[str, Any]:
+    """What enters the encoder: convolutions, spectra, or both, and whether a projection follows."""
+    kind = front_end(cfg)
+    channels = parse_conv_layers(cfg.conv_feature_layers)[-1].channels
+    spectra: dict[str, Any] = {"cqt_bins": 0, "mel_bins": 0}
+    if kind == "both":
+        spectra["cqt_bins"] = cfg.feature_extractor_cqt_bins
+        channels += cfg.feature_extractor_cqt_bins
+    elif kind == "spectral":
+        window_samples, fft_samples = spectral_windows(cfg, sample_rate)
+        spectra = {
+            "cqt_bins": cfg.front_end_cqt_bins,
+            "cqt_longest_samples": window_samples,
+            "mel_bins": cfg.front_end_mel_bins,
+            "mel_fft_samples": fft_samples,
+        }
+        channels = cfg.front_end_cqt_bins + cfg.front_end_mel_bins
+    return {
+        "front_end": kind,
+        "feat_proj": channels != cfg.encoder_embed_dim,
+        "cqt_octaves": cfg.audio_cqt_octaves,
+        "cqt_lowest_hz": cfg.audio_cqt_fmin,
+        **spectra,
     }
 
 

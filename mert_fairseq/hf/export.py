@@ -18,7 +18,7 @@ from mert_fairseq.hf.pretraining import Pretraining, read_pretraining, training_
 from mert_fairseq.models.mert_config import MERTConfig
 
 REMOTE = Path(__file__).parent / "remote"
-REMOTE_FILES = ("configuration_mert.py", "constant_q_mert.py", "modeling_mert.py")
+REMOTE_FILES = ("configuration_mert.py", "modeling_mert.py", "spectra_mert.py")
 
 
 class Exported(NamedTuple):

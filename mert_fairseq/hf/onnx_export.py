@@ -13,12 +13,12 @@ from mert_fairseq.extraction.weight_names import to_hf
 from mert_fairseq.files import replacing
 from mert_fairseq.frames import parse_conv_layers, receptive_field
 from mert_fairseq.hf.compare_states import check_differences, comparison_waves, differences, fairseq_states
-from mert_fairseq.hf.config import BOTH_FRONT_ENDS, frame_rate_hz, hf_config, obstacles
+from mert_fairseq.hf.config import frame_rate_hz, hf_config, obstacles
 from mert_fairseq.hf.export import model_config
 from mert_fairseq.hf.pretraining import Pretraining, read_pretraining
 from mert_fairseq.hf.remote.configuration_mert import MERTEncoderConfig
 from mert_fairseq.hf.remote.modeling_mert import MERTEncoderModel
-from mert_fairseq.models.mert_config import MERTConfig, front_end
+from mert_fairseq.models.mert_config import MERTConfig
 
 INPUT = "wave"
 OPSET = 18
@@ -58,8 +58,8 @@ class LayerGraph(nn.Module):
         if self.normalised:
             centred = wave - wave.mean(1, keepdim=True)
             wave = centred / (centred.pow(2).mean(1, keepdim=True) + NORM_EPSILON).sqrt()
-        features = self.model.feature_extractor(wave).transpose(1, 2)
-        output, states = self.model.encoder(self.model.feature_projection(features), None)
+        features = self.model.feature_projection(self.model.front_end_frames(wave))
+        output, states = self.model.encoder(features, None)
         return tuple(output if layer == self.last else states[layer] for layer in self.chosen)
 
 
@@ -102,8 +102,7 @@ def _check_layers(layers: Sequence[int] | None, highest: int, checkpoint: str | 
 
 
 def _refuse(cfg: MERTConfig, checkpoint: str | Path) -> None:
-    found = obstacles(cfg, "mert") + ([BOTH_FRONT_ENDS] if front_end(cfg) == "both" else [])
-    if found:
+    if found := obstacles(cfg, "mert"):
         raise ValueError(f"{checkpoint}: the ONNX graph cannot hold {'; '.join(found)}. Use the checkpoint itself.")
 
 
@@ -126,6 +125,7 @@ def _write(graph: LayerGraph, path: Path, source: Pretraining, cfg: MERTConfig) 
     """Export with free batch size and length; sample rate, frame rate and shortest wave go into the file's metadata."""
     shortest = receptive_field(parse_conv_layers(cfg.conv_feature_layers))
     example = torch.zeros(2, EXAMPLE_SECONDS * source.encoder.sample_rate)
+    graph(example)  # makes the kernels of the spectra before the graph is traced
     program: Any = torch.onnx.export(
         graph,
         (example,),

@@ -17,7 +17,7 @@ from mert_fairseq.modules.masking import MaskReplacement, SpanMaskConfig, step_s
 from mert_fairseq.modules.waveform import Mixture
 from mert_fairseq.options import number_list
 from mert_fairseq.teachers.cqt import CQTTeacher
-from mert_fairseq.teachers.cqt_plan import whole_octaves
+from mert_fairseq.teachers.cqt_plan import HALF_WIDTH, whole_octaves
 from mert_fairseq.teachers.logmel import LogMelTeacher
 
 
@@ -122,14 +122,16 @@ def front_end(cfg: MERTConfig, sample_rate: int, conv_layers: list[ConvLayer]) -
     """
     if mert_config.front_end(cfg) != "spectral":
         return ConvStack(conv_layers, mode=str(cfg.extractor_mode), bias=cfg.conv_bias)
-    hop_samples, window_samples = conv_stride(conv_layers), round(cfg.front_end_window * sample_rate)
+    hop_samples = conv_stride(conv_layers)
+    window_samples, fft_samples = mert_config.spectral_windows(cfg, sample_rate)
     if window_samples < 2 * hop_samples:
         raise ValueError(
             f"model.front_end_window is {cfg.front_end_window:g} s, expected at least two frames, "
             f"{2 * hop_samples / sample_rate:.4g} s, such as 0.1."
         )
-    cqt = _cqt_teacher(cfg, "front_end_cqt_bins", -1, sample_rate, hop_samples, window_samples)
-    fft_samples = 1 << (window_samples.bit_length() - 1)  # the largest power of two within the window
+    # Log compression enlarges the error of small magnitudes: twice the usual half width keeps it at 2e-5 of the scale.
+    kernels = {"longest_samples": window_samples, "half_width": 2 * HALF_WIDTH}
+    cqt = _cqt_teacher(cfg, "front_end_cqt_bins", -1, sample_rate, hop_samples, **kernels)
     try:
         mel = LogMelTeacher(sample_rate, hop_samples, cfg.front_end_mel_bins, fft_samples)
     except ValueError as error:
@@ -153,9 +155,9 @@ def _cqt_teacher(
     bins_per_octave: int,
     sample_rate: int,
     hop_samples: int,
-    longest_samples: int | None = None,
+    **kernels: Any,
 ) -> CQTTeacher:
-    """A CQT with the encoder's frame rate, and windows of at most ``longest_samples``.
+    """A CQT with the encoder's frame rate; ``kernels`` are further options of the teacher.
 
     Raises:
         ValueError: if the bins do not fit the octaves or the sample rate; the message names options that fit.
@@ -178,7 +180,7 @@ def _cqt_teacher(
             f"{top_hz:.1f} Hz, expected at most {sample_rate / 2:g} Hz, half of the sample rate. "
             + (f"Set {' '.join(wanted)}." if fitting > 0 else "Lower model.audio_cqt_fmin.")
         )
-    return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz, longest_samples=longest_samples)
+    return CQTTeacher(sample_rate, hop_samples, bins, per_octave, fmin_hz, **kernels)
 
 
 def spectrum_heads(

@@ -146,6 +146,15 @@ def front_end(cfg: MERTConfig) -> str:
     return "both"
 
 
+def spectral_windows(cfg: MERTConfig, sample_rate: int) -> tuple[int, int]:
+    """Samples of the spectral front end's longest constant-Q window, and of its mel spectrum's transform.
+
+    The transform is the largest power of two within the window.
+    """
+    window_samples = round(cfg.front_end_window * sample_rate)
+    return window_samples, 1 << max(0, window_samples.bit_length() - 1)
+
+
 def check_config(cfg: MERTConfig) -> None:
     """Check for published options that have no effect here, and for invalid values.
 

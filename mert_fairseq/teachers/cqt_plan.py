@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Spectral values kept on either side of a kernel's centre, in units of its resolution (sample rate / length). A Hann
-# window falls off with the third power: at 32 the worst error on noise, sweeps and clicks is 2e-5 to 5e-5 of the peak.
+# The usual half_width of a geometry; a kernel's resolution is sample rate / length. A Hann window falls off with the
+# third power: at 32 the worst error on noise, sweeps and clicks is 2e-5 to 5e-5 of the peak.
 HALF_WIDTH = 32
 
 
@@ -26,6 +26,7 @@ class CQTGeometry(NamedTuple):
     hop_samples: int
     frequencies_hz: np.ndarray  # (bins,) float64
     lengths: np.ndarray  # (bins,) int64, samples
+    half_width: int  # spectral values kept on either side of a kernel's centre, in units of its resolution
 
     @property
     def context_samples(self) -> int:
@@ -59,6 +60,7 @@ def cqt_geometry(
     bins_per_octave: int,
     fmin_hz: float,
     longest_samples: int | None = None,
+    half_width: int = HALF_WIDTH,
 ) -> CQTGeometry:
     """Compute the frequencies and lengths of the kernels; ``longest_samples`` shortens those that are longer.
 
@@ -75,7 +77,7 @@ def cqt_geometry(
     lengths = np.ceil(quality * sample_rate / frequencies_hz).astype(np.int64)
     if longest_samples is not None:
         lengths = np.minimum(lengths, longest_samples)
-    return CQTGeometry(sample_rate, hop_samples, frequencies_hz, lengths)
+    return CQTGeometry(sample_rate, hop_samples, frequencies_hz, lengths, half_width)
 
 
 def whole_octaves(sample_rate: int, bins_per_octave: int, fmin_hz: float) -> int:
@@ -100,7 +102,7 @@ def build_plan(geometry: CQTGeometry, frames: int, device: torch.device) -> CQTP
     samples = frames * geometry.hop_samples
     centres = np.rint(geometry.frequencies_hz / geometry.sample_rate * samples).astype(np.int64)
     resolution = samples / geometry.lengths
-    rows = np.minimum(np.ceil(2 * HALF_WIDTH * resolution / frames).astype(np.int64), geometry.hop_samples)
+    rows = np.minimum(np.ceil(2 * geometry.half_width * resolution / frames).astype(np.int64), geometry.hop_samples)
     firsts = centres - rows * frames // 2
     before = max(0, -int(firsts.min()))
     after = max(0, int((firsts + rows * frames).max()) - (samples // 2 + 1))

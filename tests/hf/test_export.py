@@ -116,15 +116,25 @@ def test_an_export_with_our_model_file_needs_its_options_and_all_its_weights(tmp
         load_encoder(out, "cpu")
 
 
-def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
-    model = save_pretraining(tmp_path / "mert.pt", front_end="both", feature_extractor_cqt_bins=84)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"front_end": "both", "feature_extractor_cqt_bins": 84},
+        {"front_end": "spectral"},
+        {"front_end": "spectral", "front_end_cqt_bins": 60, "audio_cqt_octaves": 5, "front_end_window": 0.05},
+        {"front_end": "spectral", "wav_normalize": True, "front_end_mel_bins": 24, "audio_cqt_fmin": 55.0},
+    ],
+)
+def test_the_mert_layout_holds_spectra_as_inputs(tmp_path, options):
+    model = save_pretraining(tmp_path / "mert.pt", **options)
     export_hf(tmp_path / "mert.pt", tmp_path / "out", "mert", Statement("tiny"), heads=False)
     remote = export_module.load_hf(tmp_path / "out", "mert")
-    wave = random_wave(samples=50_000)
-    with torch.inference_mode():
-        found = remote(wave).last_hidden_state
-    expected = states_of(model, wave)[-1]
-    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    for samples in (400, 50_000):
+        wave = random_wave(samples=samples)
+        with torch.inference_mode():
+            found = remote(wave).last_hidden_state
+        expected = states_of(model, wave)[-1]
+        assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +152,7 @@ def test_the_mert_layout_holds_the_cqt_as_an_input(tmp_path):
         ({"encoder_embed_dim": 8}, "as wide as encoder_embed_dim", "--layout mert"),
         ({"layer_type": "conformer"}, "conformer", "Neither layout can"),
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm: true", "Neither layout can"),
-        ({"front_end": "spectral"}, "front_end: spectral", "Neither layout can"),
+        ({"front_end": "spectral"}, "front_end: spectral", "--layout mert"),
     ],
 )
 def test_options_that_hubert_cannot_hold_are_refused_by_name(tmp_path, options, named, remedy):

@@ -26,6 +26,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mert_deepnorm": ("mert", {"deepnorm": True, "pos_conv_depth": 3}),
     "mert_subln": ("mert", {"subln": True, "layer_norm_first": True}),
     "mert_cqt": ("mert", {"feature_extractor_cqt": True, "do_cnn_feat_stable_layernorm": True}),
+    "mert_spectral": ("mert", {"front_end": "spectral"}),
 }
 
 

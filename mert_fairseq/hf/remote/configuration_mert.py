@@ -23,7 +23,14 @@ class MERTEncoderConfig(PretrainedConfig):
         feat_extract_norm: group (one group norm after the first convolution) or layer (a layer norm after each).
         feat_proj: whether a linear layer maps the features to the encoder's width.
         feat_proj_stable_norm: norm without parameters before that layer, and another norm after it.
-        cqt_bins: bins of the constant-Q transform that is appended to the features; 0 for none.
+        front_end: wave (convolutions), both (a constant-Q transform appended to their features) or spectral
+            (log-compressed constant-Q and log-mel frames in their place; the convolutions still set the frames).
+        cqt_bins: bins of the constant-Q transform; 0 for none.
+        cqt_octaves: octaves that they span.
+        cqt_lowest_hz: frequency of the lowest bin, in Hz.
+        cqt_longest_samples: longest constant-Q kernel of the spectral front end.
+        mel_bins: mel bands of the spectral front end.
+        mel_fft_samples: length of their Fourier transform.
         wave_norm: give each wave zero mean and unit variance first.
         num_conv_pos_embeddings: frames that the positional convolution spans; 0 for none.
         num_conv_pos_embedding_groups: its channel groups.
@@ -52,7 +59,13 @@ class MERTEncoderConfig(PretrainedConfig):
         feat_extract_norm: str = "group",
         feat_proj: bool = True,
         feat_proj_stable_norm: bool = False,
+        front_end: str = "wave",
         cqt_bins: int = 0,
+        cqt_octaves: int = 7,
+        cqt_lowest_hz: float = 32.7,
+        cqt_longest_samples: int = 2400,
+        mel_bins: int = 0,
+        mel_fft_samples: int = 2048,
         wave_norm: bool = False,
         num_conv_pos_embeddings: int = 128,
         num_conv_pos_embedding_groups: int = 16,
@@ -78,7 +91,13 @@ class MERTEncoderConfig(PretrainedConfig):
         self.feat_extract_norm = feat_extract_norm
         self.feat_proj = feat_proj
         self.feat_proj_stable_norm = feat_proj_stable_norm
+        self.front_end = front_end
         self.cqt_bins = cqt_bins
+        self.cqt_octaves = cqt_octaves
+        self.cqt_lowest_hz = cqt_lowest_hz
+        self.cqt_longest_samples = cqt_longest_samples
+        self.mel_bins = mel_bins
+        self.mel_fft_samples = mel_fft_samples
         self.wave_norm = wave_norm
         self.num_conv_pos_embeddings = num_conv_pos_embeddings
         self.num_conv_pos_embedding_groups = num_conv_pos_embedding_groups

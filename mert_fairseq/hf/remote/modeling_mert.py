@@ -1,14 +1,13 @@
 """A MERT encoder (arXiv:2306.00107) for inference and fine-tuning with transformers 4.38 to 5; needs torch only.
 
-It holds what HubertModel cannot: DeepNorm, Sub-LN, a norm after the feature projection, the constant-Q transform as an
-input, feed-forward widths and heads that change per layer.
+It holds what HubertModel cannot: DeepNorm, Sub-LN, a norm after the feature projection, spectra as inputs, feed-forward
+widths and heads that change per layer.
 
 Shape letters: B batch, T samples, F frames, C channels, D width, H heads.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutput
 
 from .configuration_mert import MERTEncoderConfig
-from .constant_q_mert import ConstantQ
+from .spectra_mert import ConstantQ, SpectralFrames
 
 
 class ConvLayer(nn.Module):
@@ -72,7 +71,9 @@ class FeatureProjection(nn.Module):
 
     def __init__(self, config: MERTEncoderConfig) -> None:
         super().__init__()
-        channels, stable = config.conv_dim[-1] + config.cqt_bins, config.feat_proj_stable_norm
+        channels, stable = config.cqt_bins + config.mel_bins, config.feat_proj_stable_norm
+        if config.front_end != "spectral":
+            channels += config.conv_dim[-1]
         self.layer_norm = nn.LayerNorm(channels, eps=config.layer_norm_eps, elementwise_affine=not stable)
         self.projection = nn.Linear(channels, config.hidden_size) if config.feat_proj else None
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if stable else None
@@ -232,12 +233,11 @@ class MERTEncoderModel(PreTrainedModel):
 
     def __init__(self, config: MERTEncoderConfig) -> None:
         super().__init__(config)
-        self.feature_extractor = ConvStack(config)
+        self.feature_extractor = SpectralFrames(config) if config.front_end == "spectral" else ConvStack(config)
         self.feature_projection = FeatureProjection(config)
         self.masked_spec_embed = nn.Parameter(torch.zeros(config.hidden_size))
         self.encoder = Encoder(config)
-        hop_samples = math.prod(config.conv_stride)
-        self.constant_q = ConstantQ(config.cqt_bins, config.sample_rate, hop_samples) if config.cqt_bins else None
+        self.constant_q = ConstantQ(config) if config.front_end == "both" else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -263,10 +263,7 @@ class MERTEncoderModel(PreTrainedModel):
         wave = input_values
         if self.config.wave_norm:
             wave = F.layer_norm(wave, wave.shape[1:])
-        features = self.feature_extractor(wave).transpose(1, 2)
-        if self.constant_q is not None:
-            cqt = self.constant_q(wave)[:, : features.shape[1]]
-            features = torch.cat([features, cqt.to(features.dtype)], -1)
+        features = self.front_end_frames(wave)
         visible = None if attention_mask is None else self._visible(attention_mask, features.shape[1])
         output, states = self.encoder(self.feature_projection(features), visible)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
@@ -274,6 +271,13 @@ class MERTEncoderModel(PreTrainedModel):
         if return_dict is False:
             return (output,) if hidden_states is None else (output, hidden_states)
         return BaseModelOutput(last_hidden_state=output, hidden_states=hidden_states)
+
+    def front_end_frames(self, wave: Tensor) -> Tensor:
+        """(B, T) -> (B, F, C): the features that are projected to the encoder's width."""
+        features = self.feature_extractor(wave).transpose(1, 2)
+        if self.constant_q is not None:
+            features = torch.cat([features, self.constant_q(wave)[:, : features.shape[1]]], -1)
+        return features.to(self.masked_spec_embed.dtype)
 
     def _visible(self, attention_mask: Tensor, frames: int) -> Tensor:
         """(B, T) -> (B, 1, 1, F) bool: the frames that the convolutions make of the samples that are no padding."""
