@@ -17,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from fairseq import utils
 from fairseq.data.dictionary import Dictionary
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.optim.fp16_optimizer import FP16Optimizer
@@ -28,10 +29,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from launch_counter import LaunchCounter, gpu_kernels
 
 from mert_fairseq.criterions.mert_criterion import MERTCriterion
+from mert_fairseq.data.collate import Clip, Collater
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
 from mert_fairseq.modules import batch
+from mert_fairseq.modules.mask_sampler import MaskSampler
 from mert_fairseq.teachers.cqt import CQTTeacher
 
 RATE, LABEL_RATE, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
@@ -67,12 +70,14 @@ def model_config(size: str) -> Any:
 def count(case: Case) -> LaunchCounter:
     """Run one update on fake tensors and count its operations."""
     counter = LaunchCounter()
+    counter.phase = "batch"
     teacher = CQTTeacher(backend="gather")  # the algorithm for GPUs
     teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan with real data
     with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
         model = _model(case)
         criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
-        sample = _sample(case)
+        sample = _batch(case, model.mask_sampler)
+        utils.apply_to_sample(lambda _: counter.copied_to_device(), sample)
         model.encoder_cqt_model.teacher = teacher
         optimizer = _optimizer(case, model)
         counter.ignore(model.parameters())
@@ -169,23 +174,16 @@ def _dictionary() -> Dictionary:
     return dictionary
 
 
-def _sample(case: Case) -> dict[str, Any]:
+def _batch(case: Case, mask_sampler: MaskSampler | None) -> dict[str, Any]:
+    """A batch as the data set makes it."""
     samples = int(case.seconds * RATE)
-    lengths = np.full(case.clips, samples)
-    padding_mask = None
-    if case.padded:
-        lengths[1::2] = samples * 7 // 10
-        padding_mask = torch.zeros(case.clips, samples, dtype=torch.bool)
-    return {
-        "id": torch.arange(case.clips),
-        "target_list": torch.zeros(CODEBOOKS, case.clips, int(case.seconds * LABEL_RATE), dtype=torch.long),
-        "net_input": {
-            "source": torch.zeros(case.clips, samples, dtype=torch.int16),
-            "padding_mask": padding_mask,
-            "clip_seeds": np.arange(case.clips),
-            "lengths": lengths,
-        },
-    }
+    lengths = [samples * 7 // 10 if case.padded and row % 2 else samples for row in range(case.clips)]
+    clips = [
+        Clip(row, np.zeros(length, np.int16), np.zeros((-(-length * 75 // RATE), CODEBOOKS), np.int64), 0.0, row, False)
+        for row, length in enumerate(lengths)
+    ]
+    collater = Collater(RATE, LABEL_RATE, case.padded, random_crop=True, normalize=False, mask_sampler=mask_sampler)
+    return collater(clips)
 
 
 def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
@@ -195,6 +193,7 @@ def summary(counter: LaunchCounter, case: Case) -> dict[str, float]:
     return {
         **launches,
         "forward to backward": launches["forward"] + launches["criterion"] + launches["backward"],
+        "copies to the device": counter.copies,
         "host reads": sum(counter.reads.values()),
         "saved GB": sum(counter.saved_bytes.values()) / 1e9,
         "saved GB per clip": sum(counter.saved_bytes.values()) / 1e9 / case.clips,

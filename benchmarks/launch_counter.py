@@ -16,7 +16,7 @@ NO_LAUNCH = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_str
 
 
 class LaunchCounter(TorchDispatchMode):
-    """Launches, FLOPs, host reads and saved activations, by (phase, part).
+    """Launches, FLOPs, host reads and saved activations, by (phase, part), and copies from host to device.
 
     A launch is one operation that PyTorch sends to the device; views and allocations do not count. A host read returns
     1 or False, so that code that reads a number or checks for an overflow can continue. Saved memory is that of
@@ -29,6 +29,7 @@ class LaunchCounter(TorchDispatchMode):
         self.launches: Counter[tuple[str, str]] = Counter()
         self.flops: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
+        self.copies = 0
         self.saved_bytes: Counter[str] = Counter()
         self.phase = "forward"
         self._parts = ["rest"]
@@ -52,6 +53,7 @@ class LaunchCounter(TorchDispatchMode):
 
     def copied_to_device(self) -> None:
         """Count a copy from the host, which is not visible with fake CPU tensors."""
+        self.copies += 1
         self.launches[self.phase, self._parts[-1]] += 1
 
     @contextmanager

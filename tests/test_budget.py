@@ -25,6 +25,7 @@ def test_an_update_of_95m_stays_within_its_launches_and_memory(budget):
     assert counter.reads["forward"] == counter.reads["criterion"] == counter.reads["backward"] == 0
     assert counter.reads["optimizer"] <= 2
     assert found["optimizer"] <= 60
+    assert found["copies to the device"] == 6  # track, wave, targets, mask and its positions; and the mixture
     # by hand: 2 FLOP per weight and frame, 3 times (forward, two gradients);
     # 12 layers of 12 x 768^2 weights, 16 x 374 frames
     assert sum(counter.flops.values()) > 3 * 2 * 12 * 12 * 768**2 * 16 * 374
@@ -43,6 +44,7 @@ def test_padding_adds_no_host_read_and_more_clips_add_no_launch(budget):
     counters = [budget.count(case) for case in (small, large)]
     for counter in counters:
         assert counter.reads["forward"] == 0
+        assert counter.copies == 6 + 2  # the padding of samples and of frames
     assert counters[0].launches == counters[1].launches
 
 

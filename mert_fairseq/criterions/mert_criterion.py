@@ -114,15 +114,15 @@ class MERTCriterion(FairseqCriterion):
         sampled = [codebook for codebook, _, _ in predictions]
         in_order = sampled == list(range(codebooks))
         targets_PS = torch.stack([targets for _, _, targets in predictions])
-        index = batch.to_device(np.array(sampled), targets_PS.device)
+        index = None if in_order else batch.to_device(np.array(sampled), targets_PS.device)
         predicted_PS = torch.stack([logits.detach().argmax(-1) for _, logits, _ in predictions])
         losses = [F.cross_entropy(logits, targets, reduction="sum") for _, logits, targets in predictions]
         sums = {"loss": torch.stack(losses), "correct": (predicted_PS == targets_PS).sum(1)}
         if any(code is not None for code in self.most_frequent):
             frequent_Q = self.most_frequent_Q.to(targets_PS.device)
-            frequent_P = frequent_Q if in_order else frequent_Q[index]
+            frequent_P = frequent_Q if index is None else frequent_Q[index]
             sums["baseline"] = (targets_PS == frequent_P.unsqueeze(1)).sum(1)
-        if not in_order:
+        if index is not None:
             sums = {name: sum_P.new_zeros(codebooks).index_add(0, index, sum_P) for name, sum_P in sums.items()}
         return [targets_PS.size(1) * sampled.count(codebook) for codebook in range(codebooks)], sums
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mert_fairseq.data.sampling import crop_start
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels.dictionary import PAD
+from mert_fairseq.modules.mask_sampler import MaskSampler
 from mert_fairseq.modules.waveform import float_wave, standardised
 
 
@@ -59,14 +60,22 @@ class Collater:
         pad_audio: pad to the longest clip; False cuts to the shortest.
         random_crop: False keeps the beginning of a clip.
         normalize: scale each clip to zero mean and unit variance, as float32.
+        mask_sampler: samples the masks; None leaves that to the model.
     """
 
     def __init__(
-        self, sample_rate: int, label_rate_hz: float, pad_audio: bool, random_crop: bool, normalize: bool
+        self,
+        sample_rate: int,
+        label_rate_hz: float,
+        pad_audio: bool,
+        random_crop: bool,
+        normalize: bool,
+        mask_sampler: MaskSampler | None = None,
     ) -> None:
         self._sample_rate, self._label_rate_hz = sample_rate, label_rate_hz
         self._hop = hop_samples(sample_rate, label_rate_hz)
         self._pad_audio, self._random_crop, self._normalize = pad_audio, random_crop, normalize
+        self._mask_sampler = mask_sampler
 
     def __call__(self, clips: Sequence[Clip]) -> dict[str, Any]:
         """Make a batch.
@@ -76,9 +85,10 @@ class Collater:
 
             - id: (B,) int64.
             - net_input: source (B, T) int16, or float32 if normalised; padding_mask (B, T) bool, True for padding, or
-              None; clip_seeds and lengths in samples, (B,) int64 arrays.
+              None; clip_seeds and lengths in samples, (B,) int64 arrays; with a mask sampler also mask_indices (B, F)
+              bool and mask_positions (S,) int64, as for the model's ``forward``.
             - target_list: (Q, B, L) int64, padded with 1.
-            - target_lengths_list and ntokens_list: one entry per column.
+            - target_lengths_list, (B,) int64 arrays, and ntokens_list: one entry per column.
             - ntokens: labels of a column.
             - unreadable: number of clips that replace an unreadable track.
         """
@@ -90,25 +100,29 @@ class Collater:
         source, padding_mask = pad_waves(waves)
         if self._normalize:
             source = standardised(float_wave(source), padding_mask)
-        lengths = torch.tensor([len(clip.classes) for clip in clips])
-        targets = np.full((clips[0].classes.shape[1], len(clips), int(lengths.max())), PAD, dtype=np.int64)
+        labels = np.array([len(clip.classes) for clip in clips])
+        targets = np.full((clips[0].classes.shape[1], len(clips), labels.max()), PAD, dtype=np.int64)
         for row, clip in enumerate(clips):
             targets[:, row, : len(clip.classes)] = clip.classes.T
         return {
             "id": torch.tensor([clip.track for clip in clips]),
-            "net_input": {
-                "source": source,
-                "padding_mask": padding_mask,
-                # NumPy arrays stay on the CPU, where masks are sampled: reading them does not wait for the GPU.
-                "clip_seeds": np.array([clip.clip_seed for clip in clips]),
-                "lengths": np.array([len(wave) for wave in waves]),
-            },
+            "net_input": {"source": source, "padding_mask": padding_mask, **self._seeds_and_masks(clips, labels.max())},
             "target_list": torch.from_numpy(targets),
-            "target_lengths_list": [lengths] * len(targets),
-            "ntokens_list": [int(lengths.sum())] * len(targets),
-            "ntokens": int(lengths.sum()),
+            "target_lengths_list": [labels] * len(targets),
+            "ntokens_list": [int(labels.sum())] * len(targets),
+            "ntokens": int(labels.sum()),
             "unreadable": sum(clip.replaced for clip in clips),
         }
+
+    def _seeds_and_masks(self, clips: Sequence[Clip], labels: int) -> dict[str, Any]:
+        # NumPy arrays stay on the CPU, where the mixture is sampled: reading them does not wait for the GPU.
+        clip_seeds = np.array([clip.clip_seed for clip in clips])
+        lengths = np.array([len(clip.wave) for clip in clips])
+        numbers = {"clip_seeds": clip_seeds, "lengths": lengths}
+        if self._mask_sampler is None:
+            return numbers
+        mask, positions = self._mask_sampler(clip_seeds, lengths, labels)
+        return {**numbers, "mask_indices": torch.from_numpy(mask), "mask_positions": torch.from_numpy(positions)}
 
     def _trim(self, clip: Clip, samples: int) -> Clip:
         """Crop a clip that is longer than its batch, at a label boundary."""

@@ -15,6 +15,7 @@ from mert_fairseq.data.sampling import MAX_PADDING, clip_draw, crop_start, crops
 from mert_fairseq.frames import hop_samples, label_span
 from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.modules.mask_sampler import MaskSampler
 
 
 class ClassTable:
@@ -81,6 +82,7 @@ class MERTDataset(ClipDataset):
         normalize: scale each clip to zero mean and unit variance, as float32.
         by_seconds: an epoch has as many crops of a track as fit into it; False has one per track.
         max_unreadable_share: of the clips of an epoch.
+        mask_sampler: samples the masks of a batch; None leaves that to the model.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class MERTDataset(ClipDataset):
         normalize: bool = False,
         by_seconds: bool = False,
         max_unreadable_share: float = 0.01,
+        mask_sampler: MaskSampler | None = None,
     ) -> None:
         hop = hop_samples(sample_rate, label_rate_hz)
         # A track ends where its audio or its labels end, whichever is first.
@@ -119,7 +122,7 @@ class MERTDataset(ClipDataset):
         self._crops, self._random_crop = list(crops), random_crop
         self._by_seconds, self._all_tracks, self._all_usable = by_seconds and training, self._tracks, self._usable
         self._crop_numbers, self._crop_counts = np.zeros_like(tracks), np.ones_like(tracks)
-        self.collater = Collater(sample_rate, label_rate_hz, pad_audio, random_crop, normalize)
+        self.collater = Collater(sample_rate, label_rate_hz, pad_audio, random_crop, normalize, mask_sampler)
         self._start_epoch(self.epoch)
 
     def __getitem__(self, index: int) -> Clip:

@@ -13,6 +13,7 @@ from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.encoder import TransformerEncoderExtend
 from mert_fairseq.modules.heads import SpectrumHead
 from mert_fairseq.modules.layers import LayerSpec, layer_specs
+from mert_fairseq.modules.mask_sampler import MaskSampler
 from mert_fairseq.modules.masking import MaskReplacement, SpanMaskConfig, step_schedule
 from mert_fairseq.modules.waveform import Mixture
 from mert_fairseq.options import number_list
@@ -103,6 +104,14 @@ def mask_configs(cfg: MERTConfig) -> tuple[Callable[[int], SpanMaskConfig], Span
         min_space=cfg.mask_channel_min_space,
     )
     return time_mask, channel_mask, MaskReplacement(cfg.mask_origin, cfg.mask_replace, cfg.mask_replace_type)
+
+
+def mask_sampler(cfg: MERTConfig, conv_layers: list[ConvLayer], targets_per_frame: float) -> MaskSampler | None:
+    """Samples masks before the model sees the batch; None if a schedule (mask_dynamic_*) changes them in training."""
+    if any(_schedule(cfg, name, 0.0)[1] for name in ("mask_dynamic_prob", "mask_dynamic_len")):
+        return None
+    spans = mask_configs(cfg)[0](0)
+    return MaskSampler(spans, tuple(conv_layers), targets_per_frame, cfg.exact_padding)
 
 
 def _schedule(cfg: MERTConfig, name: str, default: float) -> tuple[Callable[[int], float], list[float]]:

@@ -16,7 +16,7 @@ from mert_fairseq.models import build
 from mert_fairseq.models.mert_config import MERTConfig, check_config
 from mert_fairseq.models.mert_heads import MERTHeads
 from mert_fairseq.modules import batch, clip_rng, masking
-from mert_fairseq.modules.batch import FramePadding, clip_lengths, exact_frame_counts, published_frame_counts
+from mert_fairseq.modules.batch import FramePadding, clip_lengths, frame_counts
 from mert_fairseq.modules.conv_stack import ConvStack
 from mert_fairseq.modules.waveform import float_wave, standardised
 
@@ -56,6 +56,7 @@ class MERTModel(MERTHeads):
         self.feature_grad_mult = cfg.feature_grad_mult
         self.mixture = build.mixture(cfg)
         self.time_mask, self.channel_mask, self.mask_replacement = build.mask_configs(cfg)
+        self.mask_sampler = build.mask_sampler(cfg, conv_layers, self.targets_per_frame)
 
         width = cfg.encoder_embed_dim
         self.feature_extractor = build.front_end(cfg, sample_rate, conv_layers)
@@ -106,6 +107,7 @@ class MERTModel(MERTHeads):
         features_only: bool = False,
         output_layer: int | None = None,
         mask_indices: Tensor | None = None,
+        mask_positions: Tensor | None = None,
         clip_seeds: clip_rng.ClipSeeds | None = None,
         lengths: np.ndarray | None = None,
     ) -> dict[str, Any]:
@@ -119,7 +121,10 @@ class MERTModel(MERTHeads):
             features_only: return the encoder's output without predictions.
             output_layer: layer to return, counted from 1, before any final norm; None for the last layer after the
                 final norm.
-            mask_indices: (B, F) bool, the frames to mask, to repeat a batch; sampled if None.
+            mask_indices: (B, F) bool, the frames to mask, as ``mask_sampler`` sampled them or to repeat a batch;
+                sampled here if None.
+            mask_positions: (S,) int64, the positions of these frames among all B x F frames, without padding; computed
+                from ``mask_indices`` if None, which waits for the device.
             clip_seeds: (B,) int64, seeds of masks and mixtures, in an array on the CPU so that reading them does not
                 wait for the device; sampled from torch's generator if None.
             lengths: (B,) samples before each clip's padding, on the CPU for the same reason; read from
@@ -150,7 +155,7 @@ class MERTModel(MERTHeads):
         padded = None if padding is None else padding.mask
         x, masked = features, None
         if mask:
-            x, masked = self._mask(features, padding, mask_indices, clip_seeds)
+            x, masked = self._mask(features, padding, (mask_indices, mask_positions), clip_seeds)
         x, layer_results = self.encoder(x, padded, layer=self._layer_from_0(output_layer), exact_padding=exact)
         if features_only:
             return {"x": x, "padding_mask": padded, "features": features, "layer_results": layer_results}
@@ -175,10 +180,7 @@ class MERTModel(MERTHeads):
         if lengths is None:
             return None
         frames = features.size(1)
-        if exact:
-            counts = exact_frame_counts(lengths, self.feature_extractor.layers)
-        else:
-            counts = published_frame_counts(lengths, samples, frames)
+        counts = frame_counts(lengths, samples, frames, self.feature_extractor.layers, exact)
         return FramePadding.from_counts(counts, frames, features.device)
 
     def _features(
@@ -244,15 +246,18 @@ class MERTModel(MERTHeads):
         self,
         features: Tensor,
         padding: FramePadding | None,
-        mask_indices: Tensor | None,
+        given: tuple[Tensor | None, Tensor | None],
         clip_seeds: clip_rng.ClipSeeds | None,
     ) -> tuple[Tensor, masking.MaskedFrames]:
-        """The encoder's input, (B, F, D), and the masked frames: ``mask_indices`` if given, else sampled."""
+        """The encoder's input, (B, F, D), and the masked frames: ``given`` as mask and positions, or sampled."""
         seeds = clip_rng.clip_seeds_on_cpu(clip_seeds, features.size(0))
-        if mask_indices is None:
+        mask, positions = given
+        if mask is None:
             masked = masking.MaskedFrames.sample(features, padding, self.time_mask(self.num_updates), seeds)
+        elif positions is None:
+            masked = masking.MaskedFrames.from_mask(mask, padding)
         else:
-            masked = masking.MaskedFrames.from_mask(mask_indices, padding)
+            masked = masking.MaskedFrames(mask, positions)
         x = masking.replace_masked(features, masked.mask, self.mask_emb, self.mask_replacement, seeds)
         return masking.mask_channels(x, self.channel_mask, seeds), masked
 

@@ -33,7 +33,6 @@ class FramePadding(NamedTuple):
     @classmethod
     def from_counts(cls, counts: np.ndarray, frames: int, device: torch.device) -> "FramePadding":
         """Padding of ``frames`` frames, of which the first ``counts[b]`` belong to clip b; counts (B,)."""
-        counts = np.minimum(counts, frames)
         return cls(to_device(np.arange(frames) >= counts[:, None], device), counts)
 
 
@@ -47,6 +46,20 @@ def clip_lengths(padding_mask: Tensor | None, lengths: np.ndarray | None = None)
     if padding_mask is None:
         return None
     return (~padding_mask).sum(1).cpu().numpy() if lengths is None else np.asarray(lengths)
+
+
+def frame_counts(lengths: np.ndarray, samples: int, frames: int, layers: list[ConvLayer], exact: bool) -> np.ndarray:
+    """Frames of each clip before its padding, (B,), in a padded batch of ``samples`` samples and ``frames`` frames.
+
+    Args:
+        lengths: (B,) samples of each clip before its padding.
+        samples: of the longest clip.
+        frames: of the longest clip, that have targets.
+        layers: of the conv stack.
+        exact: count as if each clip were alone; otherwise as in the published training.
+    """
+    counts = exact_frame_counts(lengths, layers) if exact else published_frame_counts(lengths, samples, frames)
+    return np.minimum(counts, frames)
 
 
 def exact_frame_counts(lengths: np.ndarray, layers: list[ConvLayer]) -> np.ndarray:

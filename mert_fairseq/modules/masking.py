@@ -112,6 +112,11 @@ def span_masks(
     return masks
 
 
+def masked_positions(masks: np.ndarray) -> np.ndarray:
+    """Positions of the masked frames of (B, F) among all B x F frames, (S,) int64."""
+    return np.flatnonzero(masks)
+
+
 class MaskedFrames(NamedTuple):
     """The masked frames of a batch.
 
@@ -131,7 +136,7 @@ class MaskedFrames(NamedTuple):
         clips, frames, _ = x.shape
         sizes = np.full(clips, frames) if padding is None else padding.counts
         masks = span_masks(sizes, frames, spans, clip_seeds)
-        return cls(batch.to_device(masks, x.device), batch.to_device(np.flatnonzero(masks), x.device))
+        return cls(batch.to_device(masks, x.device), batch.to_device(masked_positions(masks), x.device))
 
     @classmethod
     def from_mask(cls, mask: Tensor, padding: FramePadding | None) -> "MaskedFrames":

@@ -88,8 +88,8 @@ class Mixture:
         source_start = np.floor(source * (lengths[donor] - length + 1)).astype(int)
         target_start = np.floor(target * (lengths[:, None] - length + 1)).astype(int)
         length = np.where(mixed & used, length, 0)
-        arrays = (donor, length, source_start, target_start)
-        return self._add(wave, *(batch.to_device(array, wave.device) for array in arrays))
+        snippets = np.stack([donor, length, source_start, target_start])  # one copy to the device instead of four
+        return self._add(wave, *batch.to_device(snippets, wave.device).unbind())
 
     def _sample(self, clip_seeds: np.ndarray) -> tuple[np.ndarray, ...]:
         """Which clips are mixed (B, 1) bool, which snippets are used (B, S) bool, and four uniforms (B, S)."""

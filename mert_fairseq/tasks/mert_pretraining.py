@@ -25,6 +25,7 @@ from mert_fairseq.labels import FrameLabels, LabelDictionary, LabelError, Memory
 from mert_fairseq.labels.label_folder import expand_family
 from mert_fairseq.labels.provenance import Provenance
 from mert_fairseq.manifest import Manifest
+from mert_fairseq.modules.mask_sampler import MaskSampler
 from mert_fairseq.options import number_list
 from mert_fairseq.sharding import shard_name
 from mert_fairseq.tasks.audio_counter import SAMPLES, AudioCounter, clip_samples
@@ -59,6 +60,7 @@ class MERTPretrainingTask(ClipTask):
         self._label_origins: dict[str, Provenance] = {}  # of the splits opened so far
         self._audio = AudioCounter(cfg.sample_rate)
         self._last_picture = 0  # update
+        self._mask_sampler: MaskSampler | None = None  # of the model, if that is built first
         self.state.add_factory("label_families", lambda: self._expanded(label_list(self.cfg.labels)))
         self.state.add_factory("label_symbols", self._read_symbols)
 
@@ -106,7 +108,10 @@ class MERTPretrainingTask(ClipTask):
         return existing_folder("task.data", self.cfg.data)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model. When a checkpoint is loaded into it, ignore the option pretrained_weights.
+        """Build the model, whose masks the data sets will sample in their workers.
+
+        When a checkpoint is loaded into it, ignore the option pretrained_weights, and leave masks to the model: code
+        that evaluates checkpoints changes the clips' seeds to see several masks.
 
         Raises:
             ValueError: if an option of the task contradicts the model.
@@ -115,7 +120,9 @@ class MERTPretrainingTask(ClipTask):
         check_picture(self.cfg, cfg)
         if from_checkpoint and hasattr(cfg, "pretrained_weights"):
             cfg = OmegaConf.merge(cfg, {"pretrained_weights": ""})
-        return super().build_model(cfg, from_checkpoint)
+        model = super().build_model(cfg, from_checkpoint)
+        self._mask_sampler = None if from_checkpoint else getattr(model, "mask_sampler", None)
+        return model
 
     def train_step(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, dict[str, Any]]:
         """A training step that also logs the samples of its clips."""
@@ -209,6 +216,7 @@ class MERTPretrainingTask(ClipTask):
             normalize=cfg.normalize,
             by_seconds=cfg.crops_per_epoch == "by_seconds",
             max_unreadable_share=cfg.max_unreadable_share,
+            mask_sampler=self._mask_sampler,
         )
 
     def _check_dictionaries(self, dictionaries: list[LabelDictionary]) -> None:
