@@ -33,8 +33,9 @@ def speed_up(model: nn.Module) -> None:
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
                 setattr(parent, name, OneDNNLinear(child))
-    if hasattr(model.feature_extractor, "conv_layers"):
-        model.feature_extractor = PiecewiseConvStack(model.feature_extractor.conv_layers)
+    front_end: Any = model.feature_extractor
+    if hasattr(front_end, "conv_layers"):
+        model.feature_extractor = PiecewiseConvStack(front_end.conv_layers)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -117,7 +118,8 @@ def _parts(block: Any) -> tuple[nn.Conv1d, nn.Module | None, Callable[[Tensor], 
     """Convolution, norm and activation of a block."""
     if not isinstance(block, nn.Sequential):  # of transformers
         return block.conv, getattr(block, "layer_norm", None), block.activation
-    conv, _, *norms, activation = block
+    parts: list[Any] = list(block)
+    conv, _, *norms, activation = parts
     norm = norms[0] if norms else None
     return conv, norm[1] if isinstance(norm, nn.Sequential) else norm, activation
 
