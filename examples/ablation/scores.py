@@ -1,0 +1,172 @@
+"""Scores of music21's corpus as notes, beats and labels: chorales, dances, and several composers."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chords import PITCH_CLASSES, Note
+from music21 import converter, corpus, harmony
+from music21.exceptions21 import Music21Exception
+
+PARTS = 9  # of a score; the tenth channel of General MIDI is for drums
+SOUNDING = 0.97  # of a note's written length
+UNREADABLE = (Music21Exception, ValueError, TypeError, AttributeError, KeyError, IndexError, ZeroDivisionError)
+COMPOSERS = ("bach", "beethoven", "haydn", "monteverdi", "mozart", "palestrina", "trecento")
+TUNEBOOKS = ("ryansMammoth", "oneills1850", "airdsAirs")
+# as tune books call them; a double jig is the common jig
+DANCES = {
+    "reel": "reel",
+    "jig": "jig",
+    "double jig": "jig",
+    "hornpipe": "hornpipe",
+    "slip jig": "slip jig",
+    "slipjig": "slip jig",
+    "strathspey": "strathspey",
+}
+
+
+class ScoreNote(NamedTuple):
+    """A note as written: start and length in quarter notes, MIDI pitch, part."""
+
+    start: float
+    quarters: float
+    pitch: int
+    part: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A score.
+
+    Attributes:
+        name: of the tune or work; decides the split.
+        notes: in order of parts.
+        beats, downbeats: in quarter notes.
+        label: the class that the set is about: a key such as "C major", a dance, a composer.
+    """
+
+    name: str
+    notes: list[ScoreNote]
+    beats: list[float]
+    downbeats: list[float]
+    label: str
+
+    def played(self, bpm: float, semitones: int, velocities: Sequence[int]) -> list[Note]:
+        """The notes in seconds, transposed, with a velocity for each part."""
+        quarter = 60.0 / bpm
+        return [
+            Note(
+                note.start * quarter,
+                (note.start + max(note.quarters, 0.125) * SOUNDING) * quarter,
+                note.pitch + semitones,
+                velocities[note.part],
+                note.part,
+            )
+            for note in self.notes
+        ]
+
+
+def read_notes(score: Any) -> list[ScoreNote]:
+    """All notes of the first parts of a music21 score; ties joined, chord symbols left out."""
+    found = []
+    for part, stream in enumerate(list(score.parts)[:PARTS]):
+        for element in stream.stripTies().flatten().notes:
+            if not isinstance(element, harmony.Harmony):
+                quarters = float(element.duration.quarterLength)
+                pitches = [pitch.midi for pitch in element.pitches]
+                found += [ScoreNote(float(element.offset), quarters, pitch, part) for pitch in pitches]
+    return found
+
+
+def read_metre(score: Any) -> tuple[list[float], list[float]]:
+    """Beats and downbeats in quarter notes, from the bars of the first part.
+
+    A short first bar is the end of a bar. A short bar later on and the next short one are one bar, which a repeat sign
+    divides.
+    """
+    beats, downbeats, missing = [], [], 0.0
+    for number, measure in enumerate(score.parts[0].getElementsByClass("Measure")):
+        signature = measure.timeSignature or measure.getContextByClass("TimeSignature")
+        length, offset = float(measure.duration.quarterLength), float(measure.offset)
+        bar = float(signature.barDuration.quarterLength) if signature else length
+        step = float(signature.beatDuration.quarterLength) if signature else 1.0
+        before = 0.0  # part of this bar that lies before the measure
+        if number == 0 and length < bar:
+            before = bar - length
+        elif 0 < length <= missing + 1e-6:
+            before = bar - missing
+        for beat in range(round(bar / step)):
+            place = beat * step - before
+            if -1e-6 <= place < length - 1e-6:
+                beats.append(offset + place)
+                if beat == 0:
+                    downbeats.append(offset + place)
+        missing = max(0.0, bar - before - length)
+    return beats, downbeats
+
+
+def key_of(score: Any) -> str | None:
+    """The key on which two readings agree: Krumhansl's profiles over the piece, and the last of the lowest notes."""
+    key = score.analyze("key")
+    last = [list(part.flatten().notes) for part in score.parts]
+    lowest = min((min(pitch.midi for pitch in notes[-1].pitches) for notes in last if notes), default=None)
+    if lowest is None or lowest % 12 != key.tonic.pitchClass:
+        return None
+    return f"{PITCH_CLASSES[key.tonic.pitchClass]} {key.mode}"
+
+
+def _piece(name: str, score: Any, label: str) -> Piece | None:
+    if not hasattr(score, "parts") or not score.parts:
+        return None
+    notes, (beats, downbeats) = read_notes(score), read_metre(score)
+    return Piece(name, notes, beats, downbeats, label) if notes and beats else None
+
+
+def _parsed(name: str, parse: Callable[[], Any]) -> Any:
+    """A score, or None with a line that says why."""
+    try:
+        return parse()
+    except UNREADABLE as error:
+        print(f"left out: {name}: {type(error).__name__}: {str(error)[:80]}", file=sys.stderr)
+        return None
+
+
+def chorales() -> Iterator[Piece]:
+    """Bach's chorales with their keys; those without a sure key are left out."""
+    for path in _files("bach", "*.mxl"):
+        score = _parsed(path.name, partial(corpus.parse, path))
+        if score and (key := key_of(score)) and (piece := _piece(path.stem, score, key)):
+            yield piece
+
+
+def composers() -> Iterator[Piece]:
+    """Scores of COMPOSERS; the movements of a quartet are one piece, so that no work is in two splits."""
+    for composer in COMPOSERS:
+        for path in _files(composer, "*"):
+            if path.suffix in (".mxl", ".xml", ".krn"):
+                work = path.parent.name if path.stem.startswith("movement") else path.stem
+                score = _parsed(path.name, partial(corpus.parse, path))
+                if score and (piece := _piece(f"{composer}/{work}", score, composer)):
+                    yield piece
+
+
+def dances() -> Iterator[Piece]:
+    """Tunes of TUNEBOOKS that say their dance; tunes of the same title are one piece, whatever the book."""
+    for book in TUNEBOOKS:
+        for path in _files(book, "*.abc"):
+            for tune in re.split(r"(?m)^(?=X:)", path.read_text(encoding="utf-8", errors="replace")):
+                fields = {name: text.strip() for name, text in re.findall(r"(?m)^([XTR]):(.*)$", tune)}
+                kind = re.sub(r"[^a-z ]", "", fields.get("R", "").lower()).strip()
+                if "X" in fields and kind in DANCES:
+                    title = re.sub(r"[^a-z]", "", fields.get("T", path.stem).lower())
+                    score = _parsed(f"{path.name} {title}", partial(converter.parse, tune, format="abc"))
+                    if score and (piece := _piece(title, score, DANCES[kind])):
+                        yield piece
+
+
+def _files(folder: str, pattern: str) -> list[Path]:
+    return sorted(path for path in map(Path, corpus.getComposer(folder)) if path.match(pattern))
