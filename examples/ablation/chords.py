@@ -2,21 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
-PITCH_CLASSES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+from pieces import PITCH_CLASSES, Note
+
 COVERAGE = 0.7  # share of the sounding time that the triad's tones have; lets a dominant seventh through
 TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
-
-
-class Note(NamedTuple):
-    """A note of a piece: seconds, MIDI pitch, velocity from 1 to 127, and the part that plays it."""
-
-    start: float
-    end: float
-    pitch: int
-    velocity: int
-    part: int
 
 
 def chord_of(notes: Sequence[Note], start: float, end: float) -> str | None:

@@ -2,18 +2,16 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from chords import PITCH_CLASSES, Note
 from music21 import converter, corpus, harmony
 from music21.exceptions21 import Music21Exception
+from pieces import PITCH_CLASSES, Piece, ScoreNote
 
 PARTS = 9  # of a score; the tenth channel of General MIDI is for drums
-SOUNDING = 0.97  # of a note's written length
 UNREADABLE = (Music21Exception, ValueError, TypeError, AttributeError, KeyError, IndexError, ZeroDivisionError)
 COMPOSERS = ("bach", "beethoven", "haydn", "monteverdi", "mozart", "palestrina", "trecento")
 TUNEBOOKS = ("ryansMammoth", "oneills1850", "airdsAirs")
@@ -27,47 +25,6 @@ DANCES = {
     "slipjig": "slip jig",
     "strathspey": "strathspey",
 }
-
-
-class ScoreNote(NamedTuple):
-    """A note as written: start and length in quarter notes, MIDI pitch, part."""
-
-    start: float
-    quarters: float
-    pitch: int
-    part: int
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A score.
-
-    Attributes:
-        name: of the tune or work; decides the split.
-        notes: in order of parts.
-        beats, downbeats: in quarter notes.
-        label: the class that the set is about: a key such as "C major", a dance, a composer.
-    """
-
-    name: str
-    notes: list[ScoreNote]
-    beats: list[float]
-    downbeats: list[float]
-    label: str
-
-    def played(self, bpm: float, semitones: int, velocities: Sequence[int]) -> list[Note]:
-        """The notes in seconds, transposed, with a velocity for each part."""
-        quarter = 60.0 / bpm
-        return [
-            Note(
-                note.start * quarter,
-                (note.start + max(note.quarters, 0.125) * SOUNDING) * quarter,
-                note.pitch + semitones,
-                velocities[note.part],
-                note.part,
-            )
-            for note in self.notes
-        ]
 
 
 def read_notes(score: Any) -> list[ScoreNote]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from chords import Note
+from pieces import Note
 
 SAMPLE_RATE = 24_000
 BLOCK = 64  # samples; notes start on its multiples, 2.7 ms at 24 kHz
