@@ -32,13 +32,15 @@ class Piece:
     """A score.
 
     Attributes:
-        name: of the tune or work; decides the split.
+        name: unique in its set.
+        work: what must be in one split, such as all movements of a quartet.
         notes: in order of parts.
         beats, downbeats: in quarter notes.
         label: the class that the set is about: a key such as "C major", a dance, a composer.
     """
 
     name: str
+    work: str
     notes: list[ScoreNote]
     beats: list[float]
     downbeats: list[float]

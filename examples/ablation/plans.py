@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from chords import chords_between
@@ -48,7 +48,7 @@ def plan_piece(piece: Piece, folder: str, copy: int, seed: int, seconds: float, 
         seconds: at most.
         shift: semitones above the key that chance says; for changed copies.
     """
-    chance, split = random.Random(number_of(folder, piece.name, copy, seed)), split_of(piece.name)
+    chance, split = random.Random(number_of(folder, piece.name, copy, seed)), split_of(piece.work)
     bpm = chance.randint(*BPM)
     parts = sorted({note.part for note in piece.notes})
     programs = {part: chance.choice(programs_for(split)) for part in parts}
@@ -60,7 +60,7 @@ def plan_piece(piece: Piece, folder: str, copy: int, seed: int, seconds: float, 
     notes = piece.played(bpm, semitones, velocities)
     end = min(seconds, max(note.end for note in notes))
     beats = [round(beat * quarter, 4) for beat in piece.beats if beat * quarter < end]
-    labels: dict[str, Any] = {"piece": piece.name, "split": split, "bpm": bpm, "semitones": semitones}
+    labels: dict[str, Any] = {"piece": piece.work, "split": split, "bpm": bpm, "semitones": semitones}
     labels |= {"programs": list(programs.values()), "beats": beats}
     labels["downbeats"] = [round(beat * quarter, 4) for beat in piece.downbeats if beat * quarter < end]
     if folder == "key":
@@ -88,18 +88,16 @@ def plan_pieces(folder: str, pieces: int, copies: int, seed: int, seconds: float
     """
     import scores  # needs music21
 
-    read: dict[str, Callable[[], Iterator[Piece]]]
-    read = {"key": scores.chorales, "dance": scores.dances, "composer": scores.composers}
+    lists = {"key": scores.chorales, "dance": scores.dances, "composer": scores.composers}
     seen, taken = set(), Counter[str]()
-    for piece in sorted(read[folder](), key=lambda piece: number_of(piece.name)):
-        group = "" if folder == "key" else piece.label
-        if piece.name in seen or taken[group] == pieces:
+    for name, group, read in sorted(lists[folder](), key=lambda listed: number_of(listed.name)):
+        if name in seen or taken[group] == pieces or not (piece := read()):
             continue
-        seen.add(piece.name)
+        seen.add(name)
         taken[group] += 1
         for copy in range(copies):
             plan = plan_piece(piece, folder, copy, seed, seconds)
-            shift = 1 + number_of(piece.name, copy, "shift") % 11
+            shift = 1 + number_of(name, copy, "shift") % 11
             is_test = plan.labels["split"] == "test"
             yield plan, plan_piece(piece, folder, copy, seed, seconds, shift) if is_test else None
 

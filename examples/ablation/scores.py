@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from music21 import converter, corpus, harmony
 from music21.exceptions21 import Music21Exception
@@ -76,53 +76,57 @@ def key_of(score: Any) -> str | None:
     return f"{PITCH_CLASSES[key.tonic.pitchClass]} {key.mode}"
 
 
-def _piece(name: str, score: Any, label: str) -> Piece | None:
-    if not hasattr(score, "parts") or not score.parts:
-        return None
-    notes, (beats, downbeats) = read_notes(score), read_metre(score)
-    return Piece(name, notes, beats, downbeats, label) if notes and beats else None
+class Listed(NamedTuple):
+    """A score that is not read yet: its unique name, its group of which only some are read, and how to read it."""
+
+    name: str
+    group: str
+    read: Callable[[], Piece | None]
 
 
-def _parsed(name: str, parse: Callable[[], Any]) -> Any:
-    """A score, or None with a line that says why."""
-    try:
-        return parse()
-    except UNREADABLE as error:
-        print(f"left out: {name}: {type(error).__name__}: {str(error)[:80]}", file=sys.stderr)
-        return None
-
-
-def chorales() -> Iterator[Piece]:
+def chorales() -> Iterator[Listed]:
     """Bach's chorales with their keys; those without a sure key are left out."""
     for path in _files("bach", "*.mxl"):
-        score = _parsed(path.name, partial(corpus.parse, path))
-        if score and (key := key_of(score)) and (piece := _piece(path.stem, score, key)):
-            yield piece
+        yield Listed(path.stem, "", partial(_piece, path.stem, path.stem, partial(corpus.parse, path)))
 
 
-def composers() -> Iterator[Piece]:
-    """Scores of COMPOSERS; the movements of a quartet are one piece, so that no work is in two splits."""
+def composers() -> Iterator[Listed]:
+    """Scores of COMPOSERS; the movements of a quartet are one work, in one split."""
     for composer in COMPOSERS:
         for path in _files(composer, "*"):
             if path.suffix in (".mxl", ".xml", ".krn"):
-                work = path.parent.name if path.stem.startswith("movement") else path.stem
-                score = _parsed(path.name, partial(corpus.parse, path))
-                if score and (piece := _piece(f"{composer}/{work}", score, composer)):
-                    yield piece
+                is_movement = path.stem.startswith("movement")
+                work = f"{composer}/{path.parent.name if is_movement else path.stem}"
+                name = f"{work}/{path.stem}" if is_movement else work
+                yield Listed(name, composer, partial(_piece, name, work, partial(corpus.parse, path), composer))
 
 
-def dances() -> Iterator[Piece]:
+def dances() -> Iterator[Listed]:
     """Tunes of TUNEBOOKS that say their dance; tunes of the same title are one piece, whatever the book."""
     for book in TUNEBOOKS:
         for path in _files(book, "*.abc"):
             for tune in re.split(r"(?m)^(?=X:)", path.read_text(encoding="utf-8", errors="replace")):
                 fields = {name: text.strip() for name, text in re.findall(r"(?m)^([XTR]):(.*)$", tune)}
-                kind = re.sub(r"[^a-z ]", "", fields.get("R", "").lower()).strip()
-                if "X" in fields and kind in DANCES:
+                kind = DANCES.get(re.sub(r"[^a-z ]", "", fields.get("R", "").lower()).strip())
+                if "X" in fields and kind:
                     title = re.sub(r"[^a-z]", "", fields.get("T", path.stem).lower())
-                    score = _parsed(f"{path.name} {title}", partial(converter.parse, tune, format="abc"))
-                    if score and (piece := _piece(title, score, DANCES[kind])):
-                        yield piece
+                    parse = partial(converter.parse, tune, format="abc")
+                    yield Listed(title, kind, partial(_piece, title, title, parse, kind))
+
+
+def _piece(name: str, work: str, parse: Callable[[], Any], label: str | None = None) -> Piece | None:
+    """Read a score; without a label, its key is the label. None, and a line that says why, if that fails."""
+    try:
+        score = parse()
+        label = label or key_of(score)
+        notes, (beats, downbeats) = read_notes(score), read_metre(score)
+    except UNREADABLE as error:
+        print(f"left out: {name}: {type(error).__name__}: {str(error)[:80]}", file=sys.stderr)
+        return None
+    if not (label and notes and beats):
+        print(f"left out: {name}: {'no notes or beats' if label else 'its key is not sure'}", file=sys.stderr)
+        return None
+    return Piece(name, work, notes, beats, downbeats, label)
 
 
 def _files(folder: str, pattern: str) -> list[Path]:

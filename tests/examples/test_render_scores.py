@@ -71,11 +71,11 @@ def test_about_a_tenth_of_all_pieces_is_for_test_and_for_validation():
     assert 250 < splits.count("valid") < 350
 
 
-def waltz(name: str = "waltz", label: str = "C major") -> Piece:
+def waltz() -> Piece:
     """Two bars of three quarters: C major, then A minor."""
     bars = [(0, (48, 64, 67)), (3, (57, 60, 64))]
     notes = [ScoreNote(start, 3.0, pitch, part) for start, bar in bars for part, pitch in enumerate(bar)]
-    return Piece(name, notes, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 3.0], label)
+    return Piece("waltz", "waltz", notes, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 3.0], "C major")
 
 
 def test_labels_follow_the_key_and_the_tempo_that_chance_says():
