@@ -76,6 +76,7 @@ setup(
             "seaborn>=0.13",
             "torchmetrics>=1.4",
             "madmom-infer>=0.2",
+            "openunmix>=1.3",  # the reference of the Wiener filter; 40 kB
             "ruff>=0.6",
             "mypy>=1.10",
             "types-PyYAML",
