@@ -105,7 +105,7 @@ def test_a_recording_that_is_not_finite(data, capsys):
     soundfile.write(data / "dance/clip_2.wav", np.full(30_000, np.nan, np.float32), 24_000, subtype="FLOAT")
     found = error(capsys, "rendered-dance", data / "dance")
     assert "clip_2.wav" in found
-    assert "not finite" in found
+    assert "found NaN or infinity at sample 0, expected finite samples" in found
 
 
 class SlowSource(BandSource):
@@ -121,8 +121,7 @@ def test_a_model_of_another_rate_is_probed_at_its_own_rate_but_cannot_separate(d
     assert main([*call, "--protocol", "quick", "--max-epochs", "2", "--quiet", "--device", "cpu"]) == 0
     assert json.loads(capsys.readouterr().out)["results"][0]["model"] == "slow"
     found = error(capsys, "musdb18", tree(find_task("musdb18").folder), model="slow")
-    assert "24000" in found.replace(",", "")
-    assert "75" in found
+    assert "found 16000 Hz and 50 frames per second, expected 24000 Hz and a hop of 320 samples" in found
 
 
 def test_errors_are_json_where_json_is_wanted(data, capsys):
