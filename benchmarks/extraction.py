@@ -1,11 +1,13 @@
 """Extraction against transformers' HubertModel with the same weights: speed, peak memory, largest difference.
 
-    python benchmarks/extraction.py [--clips 8] [--seconds 30] [--minutes 10] [--runs 3] [--threads 2] [--json FILE]
+    python benchmarks/extraction.py [--clips 8] [--seconds 30] [--minutes 10] [--runs 3] [--threads 2] [--layers 12]
+        [--json FILE]
 
 Random weights of the 95M model, float32, on a CPU. Each run is a process of its own, so that its peak memory is its
 own; the sides take turns. ``clips``: clips of one length, one at a time, all layers kept. ``layer 7``: the same, one
 layer, which HubertModel can only choose afterwards. ``long``: one file, whole in HubertModel, in windows here, the mean
-of the last layer; its values differ by the windows. A side that runs out of memory is reported as killed.
+of the last layer; its values differ by the windows. HubertModel's peak is in its conv stack, so ``--layers 1`` shows
+the memory in less time. A side that runs out of memory is reported as killed.
 """
 
 import argparse
@@ -41,7 +43,7 @@ def music(seconds: float, seed: int) -> Tensor:
     return torch.from_numpy(wave.astype(np.float32))[None]
 
 
-def make_models(folder: Path) -> None:
+def make_models(folder: Path, layers: int) -> None:
     """Write a 95M model of random weights as a checkpoint, and as the Hugging Face folder that it is exported to."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     import transformers
@@ -52,11 +54,16 @@ def make_models(folder: Path) -> None:
     from mert_fairseq.models.mert_config import MERTConfig
 
     torch.manual_seed(0)
-    options = {"_name": "mert", "label_rate": 75.0, "final_dim": 64}  # HuBERT's defaults are the 95M model
+    options = {
+        "_name": "mert",
+        "label_rate": 75.0,
+        "final_dim": 64,
+        "encoder_layers": layers,
+    }  # HuBERT's defaults are the 95M model
     model = MERTModel(OmegaConf.merge(OmegaConf.structured(MERTConfig), options), RATE, [1028])
     task = {"_name": "mert_pretraining", "sample_rate": RATE, "normalize": False}
     torch.save({"cfg": {"model": options, "task": task}, "model": model.state_dict()}, folder / "mert.pt")
-    twin = transformers.HubertModel(transformers.HubertConfig())
+    twin = transformers.HubertModel(transformers.HubertConfig(num_hidden_layers=layers))
     weights = model.state_dict().items()
     twin.load_state_dict({theirs: weight for name, weight in weights if (theirs := hubert_name(name))})
     twin.save_pretrained(folder / "hubert")
@@ -70,7 +77,7 @@ def features_of(side: str, folder: Path, case: str) -> Callable[[Tensor], Tensor
 
         encoder = load_encoder(folder / "mert.pt", "cpu")
         if case == "long":
-            return lambda wave: extract_layers(encoder, wave[0], [12]).mean(1)
+            return lambda wave: extract_layers(encoder, wave[0], [encoder.num_layers - 1]).mean(1)
         return lambda wave: encoder.layers(wave, only)[0]
     import transformers
 
@@ -134,6 +141,7 @@ def main() -> None:
     options.add_argument("--minutes", type=float, default=10.0, help="of the long file")
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--layers", type=int, default=12, help="Transformer layers of the model")
     options.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     options.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -145,13 +153,12 @@ def main() -> None:
         print(json.dumps(measure(side, case, Path(folder), waves, chosen.threads)))
         return
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
-    print(
-        f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, {chosen.threads} threads, {versions}"
-    )
+    cores = f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}"
+    print(f"{cores}, {chosen.threads} threads, {versions}; {chosen.layers} layers")
     print(f"{chosen.clips} clips of {chosen.seconds:g} s, a file of {chosen.minutes:g} min; {chosen.runs} paired runs")
     pairs: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        make_models(Path(folder))
+        make_models(Path(folder), chosen.layers)
         for case in chosen.cases:
             results: dict[str, list[dict[str, float] | None]] = {side: [] for side in SIDES}
             for _ in range(chosen.runs):

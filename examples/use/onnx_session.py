@@ -50,7 +50,8 @@ def main() -> None:
         for layer, frames in zip(layers, session.run(layers, {"wave": clip[None]}), strict=True):
             features[layer].append(frames[0].mean(axis=0))
     np.savez(chosen.out, **{layer: np.stack(windows) for layer, windows in features.items()})
-    print(f"{chosen.out}: {len(clips)} windows, {', '.join(layers)}, {facts['frame_rate_hz']} frames per second")
+    rate = facts["frame_rate_hz"]
+    print(f"{chosen.out}: windows: {len(clips)}, layers: {', '.join(layers)}, {rate} frames per second")
 
 
 if __name__ == "__main__":

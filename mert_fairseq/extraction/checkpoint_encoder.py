@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mert_fairseq.extraction import cpu_speed
 from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
 from mert_fairseq.frames import WAV2VEC2_LAYERS, parse_conv_layers, receptive_field
 from mert_fairseq.models.mert import MERTModel
@@ -26,6 +27,8 @@ class PretrainedEncoder(Encoder):
 
     def __init__(self, model: MERTModel, pretrained: Pretrained, name: str, digest: str, device: torch.device) -> None:
         self.model = model.eval().to(device)
+        if device.type == "cpu":
+            cpu_speed.speed_up(self.model)
         self.name = name
         self.sample_rate = pretrained.sample_rate
         self.hop_samples = model.hop_samples

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mert_fairseq.extraction import cpu_speed
 from mert_fairseq.extraction.frozen_encoder import Encoder, digest_of
 from mert_fairseq.files import read_json_object
 from mert_fairseq.frames import ConvLayer, conv_stride, receptive_field
@@ -49,6 +50,8 @@ class HuggingFaceEncoder(Encoder):
         self.name = name
         self.sample_rate, self.normalizes = preprocessing(name, options, _read_json(folder / PREPROCESSOR))
         self.model = load_model(transformers, name, folder, options).eval().to(device)
+        if device.type == "cpu":
+            cpu_speed.speed_up(self.model)
         config = self.model.config
         conv = [
             ConvLayer(*layer) for layer in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)

@@ -1,11 +1,13 @@
 """``load_encoder``: a checkpoint of fairseq or a Hugging Face folder as an ``Encoder``."""
 
 import re
+import warnings
 from pathlib import Path
 
 import torch
 
 from mert_fairseq.extraction.frozen_encoder import Encoder
+from mert_fairseq.jobs.command import ignore_warnings
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -23,7 +25,12 @@ def load_encoder(path_or_name: str | Path, device: str | torch.device | None = N
         ValueError: if it is damaged or another kind of model, or the device does not exist.
         ImportError: if a Hugging Face folder is given and transformers is not installed.
     """
-    target = _device(device)
+    with warnings.catch_warnings():
+        ignore_warnings()
+        return _load(path_or_name, _device(device))
+
+
+def _load(path_or_name: str | Path, target: torch.device) -> Encoder:
     path = Path(path_or_name)
     if path.is_file():
         from mert_fairseq.extraction.checkpoint_encoder import load_checkpoint

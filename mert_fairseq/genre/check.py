@@ -13,6 +13,7 @@ from mert_fairseq.fma.tables import is_published
 from mert_fairseq.genre.features.fma_tracks import LABELS, features_of, labelled_tracks
 from mert_fairseq.genre.features.preprocessor import Preprocessor
 from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts, check_disjoint
+from mert_fairseq.jobs.command import print_result
 from mert_fairseq.reporting.page import text_table
 
 EXAMPLE = """example:
@@ -71,10 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the tables and print the counts."""
     found = check_tables(FMA(arguments.data), arguments.subset, arguments.labels)
     if arguments.json:
-        print(json.dumps(found))
-        return 0
+        return print_result(json.dumps(found))
     rows = [[title, *(f"{count:,}" for count in counts.values())] for title, counts in found["genres"].items()]
-    print(text_table(["genre", *SPLITS], [*rows, ["tracks", *(f"{count:,}" for count in found["tracks"].values())]]))
-    print(f"{found['missing']} feature values are missing and will be filled." if found["missing"] else "No gaps.")
-    print("These are the published tables." if found["published"] else "These are not FMA's published tables.")
-    return 0
+    rows.append(["tracks", *(f"{count:,}" for count in found["tracks"].values())])
+    gaps = f"{found['missing']} feature values are missing and will be filled." if found["missing"] else "No gaps."
+    source = "These are the published tables." if found["published"] else "These are not FMA's published tables."
+    return print_result("\n".join([text_table(["genre", *SPLITS], rows), gaps, source]))

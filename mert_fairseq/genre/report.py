@@ -10,6 +10,7 @@ from mert_fairseq.genre.epoch_history import HISTORY_FILE, EpochHistory
 from mert_fairseq.genre.features.baselines import check_comparable, comparison, read_baselines
 from mert_fairseq.genre.metrics import percent
 from mert_fairseq.genre.report_page import write_report
+from mert_fairseq.jobs.command import print_result
 
 EXAMPLE = """example:
   mert-genre report exp/fma_features/checkpoint_best.pt --out exp/fma_features/report"""
@@ -64,11 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         sections=sections,
     )
     if arguments.json:
-        print(json.dumps(scores))
-    else:
-        print(f"{scores['tracks']} tracks: accuracy {percent(scores['accuracy'])}, macro F1 {scores['macro_f1']:.3f}")
-        print(f"Report: {(arguments.out / 'index.html').resolve()}")
-    return 0
+        return print_result(json.dumps(scores))
+    return print_result(
+        f"{scores['tracks']} tracks: accuracy {percent(scores['accuracy'])}, macro F1 {scores['macro_f1']:.3f}\n"
+        f"Report: {(arguments.out / 'index.html').resolve()}"
+    )
 
 
 def _history(checkpoint: Path, carried: list[dict[str, float]]) -> EpochHistory:

@@ -25,6 +25,11 @@ class JobError(RuntimeError):
 def quiet_libraries() -> None:
     """Show only warnings that users can act on; call it before fairseq is imported, which configures logging itself."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    ignore_warnings()
+
+
+def ignore_warnings() -> None:
+    """Hide warnings about the code of fairseq and torch; within ``warnings.catch_warnings`` only for a while."""
     for beginning in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=beginning)
 

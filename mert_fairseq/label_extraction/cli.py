@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mert_fairseq.label_extraction.fit import fit_teacher
 from mert_fairseq.label_extraction.label_job import ENCODEC, FORMATS, LabelJob, TeacherSource, rejects_error
 from mert_fairseq.label_extraction.merge import merge_parts
 from mert_fairseq.label_extraction.part_journal import Part
-from mert_fairseq.label_extraction.preflight import check_before_start, finished_sidecar
+from mert_fairseq.label_extraction.preflight import check_before_start, finished_sidecar, replaced_teacher
 from mert_fairseq.label_extraction.run_parts import launch_parts, run_part
 from mert_fairseq.teachers.code_teachers import Features, KMeansTeacher
 from mert_fairseq.teachers.features import DEFAULT_WIDTH, FrameFeatures
@@ -150,6 +151,9 @@ def apply(options: argparse.Namespace, jobs: list[LabelJob]) -> dict[str, Any]:
     for job in unfinished:
         check_before_start(job, options.shards if options.launcher else part.count)
         job.label_dir.mkdir(parents=True, exist_ok=True)
+        if replaced := replaced_teacher(job):
+            path = job.label_dir / f"{job.split}.{job.name}"
+            print(f"{path}: the labels and dictionaries of {replaced} will be replaced.", file=sys.stderr)
     if options.launcher:
         launch_parts(jobs, options.launcher, options.shards, workers, options.job_options)
         return merge(jobs)

@@ -94,6 +94,14 @@ def check_dictionary_users(job: LabelJob) -> None:
             )
 
 
+def replaced_teacher(job: LabelJob) -> str | None:
+    """The teacher of finished labels that this job replaces with their dictionaries; None if it is the same or none."""
+    known = Provenance.from_record(job.sidecar_path, job.split, _load(job.sidecar_path).get("job"))
+    if known is None or known.teacher == teacher_fields(_as_json(job.teacher_identity)):
+        return None
+    return known.teacher_name
+
+
 def stale_columns(job: LabelJob) -> list[str]:
     """Labels that an earlier teacher of this name made and the new one does not make."""
     return [column for column in _load(job.sidecar_path).get("columns", []) if column not in job.columns]

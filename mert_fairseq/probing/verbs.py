@@ -34,20 +34,16 @@ def list_tasks(names: Sequence[str], as_json: bool) -> int:
 
 def check(names: Sequence[str], options: argparse.Namespace) -> int:
     """Print the findings on the data of some tasks, or of all tasks whose data exist."""
-    status, printed = 0, {}
+    status, printed, lines = 0, {}, []
     for task, data in _chosen(names, options.data):
         found = check_task(task, data, options.out and options.out / "work", options.decode)
         status |= found.errors > 0
         sizes = found.data.sizes if found.data else {}
         printed[task.name] = {"sizes": sizes, "findings": [finding._asdict() for finding in found.findings]}
-        if not options.json:
-            print(f"{task.name}: {' / '.join(f'{size:,}' for size in sizes.values()) or 'cannot be read'}")
-            for finding in found.findings:
-                print(f"  {finding.kind}: {finding.text}")
-            print("  ready" if not found.errors else f"  {found.errors} errors")
-    if options.json:
-        print(json.dumps(printed))
-    return status
+        lines.append(f"{task.name}: {' / '.join(f'{size:,}' for size in sizes.values()) or 'cannot be read'}")
+        lines += [f"  {finding.kind}: {finding.text}" for finding in found.findings]
+        lines.append("  ready" if not found.errors else f"  {found.errors} errors")
+    return print_result(json.dumps(printed) if options.json else "\n".join(lines)) or status
 
 
 def splits(name: str, options: argparse.Namespace) -> int:
@@ -56,8 +52,8 @@ def splits(name: str, options: argparse.Namespace) -> int:
         raise ValueError("splits needs --out, a folder for train.txt, valid.txt and test.txt.")
     data = find_task(name).read(options.data, options.out)
     data.write_splits(options.out)
-    print(f"{options.out}: " + ", ".join(f"{split}.txt with {size:,} clips" for split, size in data.sizes.items()))
-    return 0
+    sizes = ", ".join(f"{split}.txt with {size:,} clips" for split, size in data.sizes.items())
+    return print_result(f"{options.out}: {sizes}")
 
 
 def run(names: Sequence[str], options: argparse.Namespace) -> int:
@@ -83,8 +79,7 @@ def run(names: Sequence[str], options: argparse.Namespace) -> int:
                     raise
                 failures[f"{task.name}, {source.name}"] = str(error)
     write_reports(options.out, TASKS, {task.name: data for task, data in chosen})
-    _print_results(results, failures, options)
-    return 1 if failures else 0
+    return _print_results(results, failures, options) or (1 if failures else 0)
 
 
 def _run_one(
@@ -107,9 +102,7 @@ def report(options: argparse.Namespace) -> int:
     if options.out is None:
         raise ValueError("report needs --out, the folder of the results.")
     data = {task.name: folder for task, folder in _chosen(["all"], options.data)} if options.data else None
-    for page in write_reports(options.out, TASKS, data):
-        print(page)
-    return 0
+    return print_result("\n".join(str(page) for page in write_reports(options.out, TASKS, data)))
 
 
 def protocol_of(options: argparse.Namespace) -> Protocol:
@@ -145,15 +138,15 @@ def _chosen(names: Sequence[str], data: Path) -> list[tuple[ProbeTask, Path]]:
     return [(task, data / task.folder) for task in TASKS.values() if task.has_data(data / task.folder)]
 
 
-def _print_results(results: Sequence[dict[str, Any]], failures: dict[str, str], options: argparse.Namespace) -> None:
+def _print_results(results: Sequence[dict[str, Any]], failures: dict[str, str], options: argparse.Namespace) -> int:
     if options.json:
-        print(json.dumps({"results": list(results), "failures": failures}))
-        return
+        return print_result(json.dumps({"results": list(results), "failures": failures}))
+    parts = []
     for name in dict.fromkeys(each["task"] for each in results):
         found = [each for each in results if each["task"] == name]
         metrics = TASKS[name].metrics
-        print(f"\n{TASKS[name].title}")
-        print(text_table(["model", *metrics, "layer", "learning rate"], score_rows(found, metrics)))
+        table = text_table(["model", *metrics, "layer", "learning rate"], score_rows(found, metrics))
+        parts.append(f"\n{TASKS[name].title}\n{table}")
     for name, text in failures.items():
         print(f"{name}: {text}", file=sys.stderr)
-    print(f"\nReport: {options.out / 'index.html'}")
+    return print_result("\n".join([*parts, f"\nReport: {options.out / 'index.html'}"]))

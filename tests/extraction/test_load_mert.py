@@ -99,3 +99,10 @@ def test_importing_the_package_imports_neither_torch_nor_fairseq():
     code = "import mert_fairseq, sys; print({'torch', 'fairseq', 'transformers'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_loading_shows_no_warnings_about_the_code_of_libraries(tmp_path):
+    save_tiny_mert(tmp_path / "mert.pt")
+    script = f"from mert_fairseq import load_mert; load_mert({str(tmp_path / 'mert.pt')!r}, 'cpu')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

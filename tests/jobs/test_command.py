@@ -1,12 +1,16 @@
 """What every command prints and which exit status it returns."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mert_fairseq.jobs.command import JobError, run_command
 from mert_fairseq.jobs.worker_pool import WorkerError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _raises(error):
@@ -41,3 +45,14 @@ def test_a_closed_pipe_ends_a_command_quietly():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_no_command_prints_results_without_minding_closed_pipes():
+    found = []
+    for folder in ("mert_fairseq", "preprocess"):
+        for path in (ROOT / folder).rglob("*.py"):
+            calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+            prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+            if any(all(keyword.arg != "file" for keyword in call.keywords) for call in prints):
+                found.append(path.relative_to(ROOT).as_posix())
+    assert found == ["mert_fairseq/jobs/command.py"]

@@ -57,6 +57,21 @@ def test_label_sets_have_their_own_files_and_dictionaries(labelled: Path) -> Non
         assert about["fitted_on_frames"] == 8 * 75
 
 
+def test_replacing_the_labels_of_another_teacher_is_announced(
+    labelled: Path, tmp_path: Path, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.npz"
+    words = ["--features", "chroma", "--classes", 6, "--workers", 1, "--seed", 9]
+    assert run_command("kmeans_labels", "fit", labelled, "--teacher", other, *words) == 0
+    out = tmp_path / "labels"
+    for npz, announced in ((labelled / "chroma.npz", False), (other, True), (other, False)):
+        capsys.readouterr()
+        apply = ["apply", labelled, "--teacher", npz, "--splits", "train", "--label-dir", out, "--workers", 1]
+        assert run_command("kmeans_labels", *apply) == 0
+        text = "train.chroma_6: the labels and dictionaries of k-means "
+        assert (text in capsys.readouterr().err) == announced
+
+
 def test_the_data_check_accepts_all_label_sets(labelled: Path) -> None:
     assert check_data([str(labelled), "--decode", "all", "--workers", "1"]) == 0
 

@@ -17,6 +17,10 @@ from sklearn.preprocessing import StandardScaler
 
 from mert_fairseq.checkpointing.safe_loading import read_checkpoint
 from mert_fairseq.genre.cli import main
+from mert_fairseq.hf.export import export_hf
+from mert_fairseq.hf.folder_content import NewHeads
+from mert_fairseq.hf.import_folder import import_hf
+from mert_fairseq.hf.model_card import Statement
 from mert_fairseq.teachers.logmel import LogMelTeacher
 
 ON_A_CPU = ["common.cpu=true", "common.fp16=false", "dataset.num_workers=0", "lr_scheduler.warmup_updates=20"]
@@ -75,6 +79,24 @@ def test_a_frozen_mert_stays_bit_for_bit_and_a_seed_gives_the_same_result_twice(
     for name, value in first["model"].items():
         assert torch.equal(value, again["model"][name]), name
     assert not torch.equal(first["model"]["head.1.weight"], other["model"]["head.1.weight"])
+
+
+@pytest.mark.slow
+def test_an_imported_checkpoint_fine_tunes_like_the_one_it_was_exported_from(run, pretrained, tmp_path):
+    export_hf(pretrained, tmp_path / "folder", "hubert", Statement("tiny"), heads=True)
+    import_hf(tmp_path / "folder", tmp_path / "imported.pt", NewHeads())
+    music = make_genre_music(tmp_path / "music", {"train": 8, "valid": 2}, seconds=2.0)
+    options = [*ON_A_CPU, *CLIPS, f"task.data={music}", "optimization.max_update=3", "lr_scheduler.warmup_updates=0"]
+    original, imported = (
+        run("genre/mert_finetune", tmp_path / path.stem, *options, f"model.checkpoint={path}")
+        for path in (pretrained, tmp_path / "imported.pt")
+    )
+    assert history(original) == history(imported)
+    weights = [read_checkpoint(folder / "checkpoint_last.pt")["model"] for folder in (original, imported)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    before = read_checkpoint(pretrained)["model"]
+    name = "encoder.layers.0.fc1.weight"
+    assert not torch.equal(weights[0][f"mert.{name}"], before[name])  # the encoder is tuned, too
 
 
 def logistic_regression(music: Path) -> float:

@@ -1,5 +1,6 @@
 """Training through the stock command line, as users run it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,18 @@ def test_a_local_sweep_trains_each_job_in_a_folder_of_its_own(repo_root, corpus_
     assert done.returncode == 0, done.stdout
     one, other = (read_checkpoint(tmp_path / f"{number}/checkpoint_last.pt") for number in (0, 1))
     assert (one["cfg"]["common"]["seed"], other["cfg"]["common"]["seed"]) == (1, 2)
+
+
+def test_a_recipe_saves_and_validates_by_updates_however_short_its_epochs(train):
+    """Six epochs of two updates: the recipe's own values end no epoch with a checkpoint or a validation."""
+    run = train(
+        "optimization.max_update=12", "checkpoint.save_interval_updates=5", "dataset.disable_validation=false",
+        "dataset.validate_interval_updates=6",
+    )  # fmt: skip
+    assert run.status == 0, run.output
+    assert '"epoch": 6' in run.output
+    saved = {int(path.stem.split("_")[-1]) for path in run.save_dir.glob("checkpoint_*_*.pt")}
+    assert saved == {5, 10}
+    validated = [json.loads(line[line.index("{") :]) for line in run.output.splitlines() if "[valid]" in line]
+    # A save within an epoch validates as well: 5 is one, 10 is the end of an epoch.
+    assert [int(record["valid_num_updates"]) for record in validated if "valid_loss" in record] == [5, 6, 12]

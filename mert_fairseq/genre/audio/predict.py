@@ -18,6 +18,7 @@ from mert_fairseq.audio import UNKNOWN_SAMPLES, AudioError, count_samples, probe
 from mert_fairseq.genre.audio.dataset import clip_starts, stack_clips
 from mert_fairseq.genre.audio.task import SHORTEST_SAMPLES, GenreAudioTask
 from mert_fairseq.genre.base_task import Classifier, load_classifier
+from mert_fairseq.jobs.command import print_result
 from mert_fairseq.preprocessing.signatures import CONTAINER_OF_EXTENSION
 
 EXAMPLE = """examples:
@@ -64,10 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
         genres = [{"genre": titles[place], "probability": round(float(probabilities[place]), 6)} for place in best]
         results.append({"path": str(path), "genres": genres})
     failed = [result["error"] for result in results if "error" in result]
-    print(json.dumps(results, indent=1, ensure_ascii=False) if arguments.json else as_table(results))
     for message in failed:
         print(f"mert-genre: {message}", file=sys.stderr)
-    return 1 if failed else 0
+    text = json.dumps(results, indent=1, ensure_ascii=False) if arguments.json else as_table(results)
+    return print_result(text) or (1 if failed else 0)
 
 
 def load_audio_classifier(path: Path) -> Classifier:

@@ -19,6 +19,7 @@ from mert_fairseq.genre.features.preprocessor import Preprocessor
 from mert_fairseq.genre.metrics import TOP, Predictions, percent, rank_scores
 from mert_fairseq.genre.report_page import Section
 from mert_fairseq.genre.vocabulary import GenreVocabulary, check_counts
+from mert_fairseq.jobs.command import print_result
 from mert_fairseq.reporting.page import text_table
 
 EXAMPLE = """example:
@@ -180,9 +181,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(arguments.out) as partial:
             partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        print(text_table(HEADER, [cells(row) for row in found["rows"]]))
-        print(note(found))
-    return 0
+    table = text_table(HEADER, [cells(row) for row in found["rows"]])
+    return print_result(json.dumps(found) if arguments.json else f"{table}\n{note(found)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mert_fairseq.arguments import Help, default_workers, positive_float, positive_int
+from mert_fairseq.jobs.command import print_result
 from mert_fairseq.preprocessing.checks import check_data
 from mert_fairseq.preprocessing.checks.findings import Level, Options, Report
 
@@ -79,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         report = check_data(chosen.folder, options, show)
     text = json.dumps(report.as_dict()) if chosen.json else as_text(report)
-    print(text.encode(errors="backslashreplace").decode())  # names may hold bytes that are not UTF-8
-    return 0 if report.passed else 1
+    printable = text.encode(errors="backslashreplace").decode()  # names may hold bytes that are not UTF-8
+    return print_result(printable) or (0 if report.passed else 1)
 
 
 def as_text(report: Report) -> str:
