@@ -38,7 +38,7 @@ class BeatObjective(Objective):
     ) -> None:
         super().__init__(EVENTS)
         self.rate_hz, self.widening, self.monitor_by = rate_hz, widening, monitor_by
-        self.events = EVENTS
+        self.events: tuple[str, ...] = EVENTS
         self.column = EVENTS.index(chosen_for)
         self.monitor_name = f"{chosen_for}_f" if monitor_by == "network" else f"{chosen_for}_f_peaks"
         self.network = BeatNetwork(rate_hz)
