@@ -3,6 +3,7 @@
     python benchmarks/check.py                    # all; 10 minutes on 2 cores
     python benchmarks/check.py --only cqt loading
     python benchmarks/check.py --record           # writes ratios.json instead
+    python benchmarks/check.py --list             # prints it as a table
 
 A ratio compares two ways of doing the same work, in turn on the same machine, so that it depends less on the machine
 than a time does. It still depends on the processor: record the ratios of your own machine before you change code. Run
@@ -25,11 +26,11 @@ RECORDED = ROOT / "benchmarks" / "ratios.json"
 COMMANDS = {
     "loading": "benchmarks/loading.py crops dataset --runs 3",
     "preprocessing": "benchmarks/preprocessing.py speed --runs 3",
-    "label_extraction": "benchmarks/label_extraction.py encodec --runs 3 --clips 8",
+    "label_extraction": "benchmarks/label_extraction.py encodec --runs 3",
     "cqt": "benchmarks/cqt.py --runs 3",
     "logits": "benchmarks/logits.py --runs 3",
     "extraction": "benchmarks/extraction.py --cases clips --clips 4 --runs 3",
-    "probe_search": "benchmarks/probe_search.py --groups 2 --plain-runs 4",
+    "probe_search": "benchmarks/probe_search.py --groups 4 --plain-runs 4",
 }
 
 
@@ -38,8 +39,12 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="default: all")
     options.add_argument("--record", action="store_true", help="write the ratios found, and compare nothing")
+    options.add_argument("--list", action="store_true", help="print the recorded ratios, and run nothing")
     options.add_argument("--tables", action="store_true", help="also print the tables of the benchmarks")
     chosen = options.parse_args()
+    if chosen.list:
+        print(table(ratios.read(RECORDED)))
+        return 0
     if os.getloadavg()[0] > 0.5:
         print(f"load average {os.getloadavg()[0]:.1f}: other work runs here, and ratios may be lower", file=sys.stderr)
     recorded, problems = ratios.read(RECORDED), []
@@ -60,6 +65,14 @@ def main() -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
+
+
+def table(recorded: dict[str, ratios.Ratio]) -> str:
+    """The recorded ratios as Markdown."""
+    rows = ["| comparison | times, median (range) | command |", "|---|--:|---|"]
+    for each in recorded.values():
+        rows.append(f"| {each.name} | {each.ratio:.3g} ({each.least:.3g} to {each.most:.3g}) | `{each.command}` |")
+    return "\n".join(rows)
 
 
 def measure(command: str, show: bool) -> list[ratios.Ratio]:

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from mert_fairseq.distributed import fairseq_patches
+from mert_fairseq.distributed.cpu_memory import keep_freed_memory
 from mert_fairseq.labels import PackedWriter, write_dictionary
 from mert_fairseq.manifest import Manifest
 
@@ -59,6 +60,8 @@ class RecipeTraining:
     def __init__(
         self, size: str, corpus: Path, precision: str = "float32", device: str = "cpu", overrides: tuple[str, ...] = ()
     ) -> None:
+        if device == "cpu":
+            keep_freed_memory()  # as a training does
         fairseq_patches.install()
         fp16, bf16 = PRECISIONS[precision]
         options = [

@@ -65,26 +65,51 @@ def ceiling(operations: list[Operation], gpu: Gpu, host_us: float = HOST_US) -> 
     return Ceiling(on_gpu, arithmetic, len(operations) * host_us * 1e-6)
 
 
+def print_updates(cases: list[budget.Case], host_us: float) -> None:
+    """A row per case: launches, host time, and for each GPU the time and the share of peak."""
+    columns = " | ".join(f"{gpu}: GPU ms, share of peak" for gpu in GPUS)
+    print(f"| bf16, clips of 5 s | launches | host ms | {columns} |")
+    print("|---|--:|--:|" + "--:|" * len(GPUS))
+    for case in cases:
+        operations = budget.count(case).operations
+        found = {name: ceiling(operations, gpu, host_us) for name, gpu in GPUS.items()}
+        cells = [f"{1e3 * each.gpu:.1f}, {each.share:.0%}" for each in found.values()]
+        host = 1e3 * len(operations) * host_us * 1e-6
+        print(
+            f"| {case.size.upper()}, {case.clips} clips | {len(operations)} | {host:.1f} | " + " | ".join(cells) + " |"
+        )
+
+
+def print_parts(cases: list[budget.Case], gpu: str) -> None:
+    """A row per part and phase: its least time on a GPU, and how much of it is arithmetic."""
+    counted = [budget.count(case).operations for case in cases]
+    names = " | ".join(f"{case.size.upper()}, {case.clips} clips: ms (arithmetic), GB" for case in cases)
+    print(f"\n| {gpu}, forward and backward | {names} |\n|---|" + "--:|" * len(cases))
+    for part in (*budget.PARTS, "optimizer"):
+        cells = []
+        for operations in counted:
+            chosen = [each for each in operations if part_of(each) == part]
+            found = ceiling(chosen, GPUS[gpu])
+            traffic = sum(each.bytes for each in chosen) / 1e9
+            cells.append(f"{1e3 * found.gpu:.1f} ({1e3 * found.arithmetic:.1f}), {traffic:.1f}")
+        print(f"| {part} | " + " | ".join(cells) + " |")
+
+
+def part_of(operation: Operation) -> str:
+    """The part of the model that an operation belongs to, or the optimizer."""
+    return "optimizer" if operation.phase == "optimizer" else operation.part
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--clips", type=int, nargs="+", default=[8, 16, 32, 64, 128])
     options.add_argument("--sizes", nargs="+", default=["95m", "330m"])
     options.add_argument("--host-us", type=float, default=HOST_US, help="of the host per launch, in microseconds")
+    options.add_argument("--parts", type=int, default=64, metavar="CLIPS", help="of the table of parts")
     chosen = options.parse_args()
-    print(
-        "| bf16, clips of 5 s | launches | host ms | "
-        + " | ".join(f"{gpu}: GPU ms, share of peak" for gpu in GPUS)
-        + " |"
-    )
-    print("|---|--:|--:|" + "--:|" * len(GPUS))
-    for size in chosen.sizes:
-        for clips in chosen.clips:
-            operations = budget.count(budget.Case(size, "bf16", clips=clips)).operations
-            found = {name: ceiling(operations, gpu, chosen.host_us) for name, gpu in GPUS.items()}
-            cells = [f"{1e3 * each.gpu:.1f}, {each.share:.0%}" for each in found.values()]
-            host = 1e3 * len(operations) * chosen.host_us * 1e-6
-            print(f"| {size.upper()}, {clips} clips | {len(operations)} | {host:.1f} | " + " | ".join(cells) + " |")
+    print_updates([budget.Case(size, "bf16", clips=n) for size in chosen.sizes for n in chosen.clips], chosen.host_us)
+    print_parts([budget.Case(size, "bf16", clips=chosen.parts) for size in chosen.sizes], "H100")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,14 @@ def test_the_message_says_what_was_found_and_expected_and_how_to_repeat_it(bench
     assert "another machine" not in error
 
 
+def test_the_list_is_a_table_of_what_is_recorded(bench, capsys):
+    bench.run({"a": [4.0, 1.0, 2.5]}, "--record")
+    capsys.readouterr()
+    assert bench.run({"a": [1.0]}, "--list") == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    assert row.startswith("| a | 2.5 (1 to 4) | `python ")
+
+
 def test_a_fall_on_another_machine_says_where_the_ratio_was_recorded(bench):
     before = bench.ratios.Ratio("a", 10.0, 9.0, 11.0, "python a.py", "64 cores of Z", {"torch": "2.0"})
     now = bench.ratios.from_pairs("a", [5.0], "python a.py")

@@ -22,13 +22,14 @@ stop_stage=5
 arms="rvq_cqt mfcc"  # names from arms.tsv, or all
 seeds="1 2 3"
 updates=3000
-tasks="rendered-key rendered-dance rendered-composer rendered-beats rendered-family"
+tasks="rendered-key rendered-dance rendered-composer rendered-beats rendered-downbeats rendered-family"
+protocol=quick       # of mert-probe; default searches more and takes ten times as long
 codes=256            # per codebook
 workers=$(nproc)
 python=${PYTHON:-python}
 
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../stages.sh"
-read_options "--audio --scores --out --stage --stop-stage --arms --seeds --updates --tasks --codes --workers --" "$@"
+read_options "--audio --scores --out --stage --stop-stage --arms --seeds --updates --tasks --protocol --codes --workers --" "$@"
 check_stages 5
 [[ $updates =~ ^[1-9][0-9]*$ ]] || refuse "--updates is '$updates', expected a whole number above 0"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || refuse "--seeds is '$seeds', expected whole numbers with blanks between them"
@@ -94,10 +95,9 @@ checkpoints=()
 for name in $arms; do for seed in $seeds; do checkpoints+=("$out/runs/${name}_$seed/checkpoint_last.pt"); done; done
 if wanted 4; then
   title 4 "probe"
-  for task in $tasks; do
-    "$python" -m mert_fairseq.probing.cli "$task" --data "$(absolute "$scores")" --out "$out/probes" \
-      --model "${checkpoints[@]}" "random:${checkpoints[0]}" cqt logmel mfcc
-  done
+  read -ra names <<<"$tasks"
+  "$python" -m mert_fairseq.probing.cli "${names[@]}" --data "$(absolute "$scores")" --out "$out/probes" \
+    --protocol "$protocol" --model "${checkpoints[@]}" "random:${checkpoints[0]}" cqt logmel mfcc
 fi
 if wanted 5; then
   title 5 "report"

@@ -127,7 +127,7 @@ def read_span(
             found = start_samples + len(wave)
             if found == end or decoded_length_agrees(found, end, file.samplerate, kind):
                 missing = 0 if to_the_end else end - found
-                return _checked(np.pad(wave, (0, missing)), path, start_samples)
+                return _checked(np.pad(wave, (0, missing)) if missing else wave, path, start_samples)
         raise AudioError(
             f"{path}: found {found} samples, expected samples {start_samples} to {end}. The "
             f"file is truncated, or changed since its manifest was made; replace it or make the manifest again."

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 from mert_fairseq.checkpointing.saving import raise_if_unsaved
 from mert_fairseq.distributed import fairseq_patches, process_group
 from mert_fairseq.distributed.config_checks import add_hydra_names, check_ddp, check_user_dir, check_without_gpus
+from mert_fairseq.distributed.cpu_memory import keep_freed_memory
 from mert_fairseq.distributed.dashboards import check_dashboards
 from mert_fairseq.distributed.rank_layout import LaunchOptions, RankLayout, find_layout
 from mert_fairseq.distributed.stopping import STOP
@@ -84,6 +85,8 @@ def run_rank(
     timeout_seconds = _write_layout(cfg, layout, rank, device, on_gpu)
     if on_gpu:
         torch.cuda.set_device(device)
+    else:
+        keep_freed_memory()
     if layout.world_size > 1:
         process_group.init(layout, rank, cfg.distributed_training.distributed_backend, timeout_seconds)
     logging.getLogger().setLevel(logging.INFO if rank == 0 else logging.WARNING)

@@ -128,10 +128,14 @@ def _layer(text: str) -> int:
 
 
 def _chosen(names: Sequence[str], data: Path) -> list[tuple[ProbeTask, Path]]:
-    """Tasks with the folders of their data; of "all", those whose data exist."""
+    """Tasks with the folders of their data; of "all", those whose data exist.
+
+    For one task, ``data`` may be its own folder or the folder of all data sets.
+    """
     if list(names) != ["all"]:
-        several = len(names) > 1
-        return [(find_task(name), data / find_task(name).folder if several else data) for name in names]
+        folders = [data / find_task(name).folder for name in names]
+        below = len(names) > 1 or folders[0].is_dir()
+        return [(find_task(name), folder if below else data) for name, folder in zip(names, folders, strict=True)]
     missing = sorted({task.folder for task in TASKS.values() if not (data / task.folder).is_dir()})
     if missing:
         print(f"not in {data}, skipped: {', '.join(missing)}", file=sys.stderr)

@@ -45,6 +45,14 @@ def test_several_models_and_baselines_share_one_report(data, checkpoint, tmp_pat
     assert len(runs) == 1 + (4 + 1) * 2  # states 0 to 3 and the weighted sum, two seeds
 
 
+def test_one_task_finds_its_folder_among_all_data_sets(data, capsys):
+    printed = []
+    for folder in (data, data / "notes"):
+        assert main(["check", "rendered-pitch", "--data", str(folder)]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+
+
 def test_all_runs_the_existing_data_sets_and_continues_where_it_stopped(data, tmp_path, capsys, monkeypatch):
     call = ["all", "--model", "mfcc", "--data", str(data), "--out", str(tmp_path / "out"), "--json", *QUICK]
     from mert_fairseq.probing import verbs
