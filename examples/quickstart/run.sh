@@ -50,11 +50,9 @@ if [ -z "$AUDIO" ]; then
     step "1/7 Music from a seeded synthesiser"
     python "$HERE/synthesise.py" "$OUT/music" --tracks "$TRACKS"
     AUDIO=$OUT/music CONVERT=()
-    # The spectral front end learns from the first minutes; with it, a high learning rate is stable.
-    RECIPE=(model.front_end=spectral criterion.cqt_weight=4 'optimization.lr=[0.003]')
 else
     step "1/7 Your music: $AUDIO"
-    CONVERT=(--convert-to "$DATA/audio" --group-by file) HELD_OUT=0.15 RECIPE=()
+    CONVERT=(--convert-to "$DATA/audio" --group-by file) HELD_OUT=0.15
 fi
 
 step "2/7 Manifests"
@@ -67,6 +65,8 @@ python preprocess/extract_rvq_labels.py apply "$DATA" --teacher "$DATA/rvq.npz" 
 step "4/7 Check of manifests, audio and labels"
 python -m mert_fairseq.preprocessing.checks.cli "$DATA"
 
+# The spectral front end learns from the first minutes; with it, a high learning rate is stable.
+RECIPE=(model.front_end=spectral criterion.cqt_weight=4 'optimization.lr=[0.003]')
 train() { # LAST_UPDATE FIRST_UPDATE LOG
     python "$HERE/watch.py" --updates "$1" --start "$2" --log "$3" -- fairseq-hydra-train \
         --config-dir "$ROOT/config/pretrain" --config-name tiny \
