@@ -102,5 +102,5 @@ fi
 if wanted 5; then
   title 5 "report"
   "$python" examples/ablation/predict.py "${checkpoints[@]}" >"$out/predictions.jsonl"
-  "$python" examples/ablation/report.py "$out"
+  "$python" examples/ablation/tables.py "$out"
 fi

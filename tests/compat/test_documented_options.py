@@ -21,6 +21,7 @@ OVERRIDES = {
         "model.mask_length=10",
         "model.exact_padding=true",
         "model.compile=all",
+        "model.checkpoint_activations=true",
         "model.audio_cqt_loss_m=false",
         "model.audio_cqt_bins=84",
         "model.audio_mel_loss_m=true",

@@ -124,23 +124,23 @@ def result(model: str, mean: float) -> dict:
 
 
 def test_an_arm_has_the_mean_and_interval_of_its_seeds():
-    import report
+    import tables
 
     results = [result(f"mfcc_{seed}_checkpoint_last", mean) for seed, mean in enumerate((0.5, 0.6, 0.7))]
-    scores = report.scores_of([*results, result("cqt", 0.4)])["rendered-key"]
+    scores = tables.scores_of([*results, result("cqt", 0.4)])["rendered-key"]
     # sd 0.1, Student's t for 2 degrees of freedom 4.303: 4.303 x 0.1 / sqrt(3) = 0.248
-    assert report.cell(scores["mfcc"]) == "0.600 ± 0.248"
-    assert report.cell(scores["cqt"]) == "0.400"
+    assert tables.cell(scores["mfcc"]) == "0.600 ± 0.248"
+    assert tables.cell(scores["cqt"]) == "0.400"
 
 
 def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():
-    import report
+    import tables
 
     def line(seed: int, mask_length: int, accuracy: float) -> str:
         figures = {"accuracy": [accuracy], "nearest_visible": [0.3], "most_frequent": [0.1], "labels": ["rvq_0"]}
         return json.dumps({"checkpoint": f"out/rvq_{seed}/checkpoint_last.pt", "mask_length": mask_length, **figures})
 
-    rows = report.predictions([line(1, 10, 0.2), line(2, 10, 0.4), line(1, 5, 0.5)]).splitlines()[2:]
+    rows = tables.predictions([line(1, 10, 0.2), line(2, 10, 0.4), line(1, 5, 0.5)]).splitlines()[2:]
     # sd 0.1414, t for 1 degree of freedom 12.706: 12.706 x 0.1414 / sqrt(2) = 1.27
     assert rows[0] == "| rvq | rvq_0 | 10 | 2 | 30.0 ± 127.1 | 30.0 ± 0.0 | 10.0 ± 0.0 |  |  |"
     assert rows[1] == "| rvq | rvq_0 | 5 | 1 | 50.0 | 30.0 | 10.0 |  |  |"

@@ -1,6 +1,6 @@
 """Write OUT/report.md: predictions of held-out music, and probes with intervals over pretraining seeds.
 
-    python examples/ablation/report.py exp/ablation
+    python examples/ablation/tables.py exp/ablation
 
 Reads OUT/predictions.jsonl (predict.py) and OUT/probes/results.json (mert-probe). Runs are named ARM_SEED. The score of
 an arm is the mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval
@@ -100,7 +100,7 @@ def main() -> None:
         parts += ["## Probes", probes(scores_of(results))]
     if len(parts) == 1:
         raise SystemExit(
-            f"report.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."
+            f"tables.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."
         )
     (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n\n".join(parts))
