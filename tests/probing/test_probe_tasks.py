@@ -87,7 +87,8 @@ def _run(name, tree, out):
     assert [page.parent.name for page in pages] == [name]
     assert task.title in pages[0].read_text()
     assert json.loads((out / "results.json").read_text())[0]["task"] == name
-    assert len((out / "results.csv").read_text().splitlines()) == 1 + len(task.metrics)
+    tested_on = 1 + len(results["copies"])  # the clips, and each kind of changed copies
+    assert len((out / "results.csv").read_text().splitlines()) == 1 + tested_on * len(task.metrics)
     return results
 
 
