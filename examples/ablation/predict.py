@@ -61,7 +61,7 @@ def predict(checkpoint: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         cqt = clean_cqt(model, net_input["source"], frames) if "cqt_pred_m" in output else None
         tally.add(output, sample["target_list"][:, 0], cqt)
     named = {"checkpoint": str(checkpoint), "mask_length": arguments.mask_length, "paths": arguments.paths}
-    return named | {"labels": list(task.cfg.labels), "updates": config.optimization.max_update} | tally.figures()
+    return named | {"labels": list(task.label_names), "updates": config.optimization.max_update} | tally.figures()
 
 
 def main() -> None:
