@@ -3,8 +3,8 @@
     python examples/ablation/predict.py exp/ablation/rvq_cqt_1/checkpoint_last.pt --mask-length 10 --paths recordings/
 
 Prints one JSON object per checkpoint: accuracy of each label, of the most frequent code and of copying the nearest
-visible frame, and the squared error of the CQT beside that of its mean. Every checkpoint sees the same clips. The data
-folder is the one that the checkpoint was trained on.
+visible frame, and the squared error of the CQT beside that of its mean. Checkpoints of one seed see the same clips and
+masks. The data folder is the one that the checkpoint was trained on.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def predict(checkpoint: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         cqt = clean_cqt(model, net_input["source"], frames) if "cqt_pred_m" in output else None
         tally.add(output, sample["target_list"][:, 0], cqt)
     named = {"checkpoint": str(checkpoint), "mask_length": arguments.mask_length, "paths": arguments.paths}
-    return named | {"labels": list(task.cfg.labels), "updates": config.optimization.max_update} | tally.figures()
+    return named | {"labels": list(task.label_names), "updates": config.optimization.max_update} | tally.figures()
 
 
 def main() -> None:
