@@ -64,6 +64,7 @@ setup(
         "log": ["tensorboard>=2.16", "wandb>=0.17"],  # the viewer of event files, and Weights & Biases
         "hdf5": ["h5py>=3.9"],
         "probe": ["mir_eval>=0.7", "torchaudio>=2.6"],  # torchaudio: VocalSet's silence is trimmed as MARBLE does
+        "scores": ["music21>=9", "pyfluidsynth>=1.3"],  # examples/ablation/render.py; FluidSynth itself is the system's
         "explore": ["seaborn>=0.13"],  # preprocess/explore_fma.py
         "nnaudio": ["nnAudio>=0.3.3"],  # the reference of the CQT: CQTTeacher(backend="nnaudio")
         "dev": [
@@ -75,6 +76,7 @@ setup(
             "seaborn>=0.13",
             "torchmetrics>=1.4",
             "madmom-infer>=0.2",
+            "openunmix>=1.3",  # the reference of the Wiener filter; 40 kB
             "ruff>=0.6",
             "mypy>=1.10",
             "types-PyYAML",

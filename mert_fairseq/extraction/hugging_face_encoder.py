@@ -49,7 +49,8 @@ class HuggingFaceEncoder(Encoder):
             )
         self.name = name
         self.sample_rate, self.normalizes = preprocessing(name, options, _read_json(folder / PREPROCESSOR))
-        self.model = load_model(transformers, name, folder, options).eval().to(device)
+        # float(): transformers 5 keeps weights that were saved in half precision as they are
+        self.model = load_model(transformers, name, folder, options).eval().float().to(device)
         if device.type == "cpu":
             cpu_speed.speed_up(self.model)
         config = self.model.config

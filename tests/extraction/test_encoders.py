@@ -88,6 +88,15 @@ def test_a_wav2vec2_folder_is_an_encoder(tmp_path):
     torch.testing.assert_close(encoder.layers(noise(4_000), [2])[:, 0], expected)
 
 
+def test_a_folder_in_half_precision_runs_in_float32(tmp_path):
+    save_twins(tmp_path, group_norm=True)
+    expected = load_encoder(tmp_path / "hubert", "cpu").layers(noise(4_000))
+    transformers.HubertModel.from_pretrained(tmp_path / "hubert").half().save_pretrained(tmp_path / "hubert")
+    states = load_encoder(tmp_path / "hubert", "cpu").layers(noise(4_000))
+    assert states.dtype == torch.float32
+    torch.testing.assert_close(states, expected, atol=5e-3, rtol=5e-3)
+
+
 @pytest.mark.parametrize("weight_norm", ["weight_g", "original0"])
 def test_merts_own_layout_loads_without_its_code(weight_norm, tmp_path):
     save_twins(tmp_path)

@@ -1,10 +1,15 @@
 """Beats: labels, the network against another implementation, peaks and the summed F measure."""
 
+import mir_eval
 import numpy as np
 import pytest
+import torch
 
 from mert_fairseq.probing.beats.beat_events import WIDENING, frame_targets, pick_peaks, summed_f_measure
 from mert_fairseq.probing.beats.beat_network import BeatNetwork
+from mert_fairseq.probing.objectives import TwoClassBeatObjective, beat_objective
+from mert_fairseq.probing.probe_data import Clip
+from mert_fairseq.probing.rows import Rows
 
 
 def activations(seed: int, seconds: float = 20.0, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
@@ -78,3 +83,51 @@ def test_f_comes_from_summed_counts_within_70_milliseconds():
     # 5 matches, 6 references, 7 estimates; the mean of the two F would be 0.69
     assert summed_f_measure(pairs) == pytest.approx(2 * 5 / (6 + 7))
     assert summed_f_measure([(np.zeros(0), np.zeros(0))]) == 0.0
+
+
+def test_for_one_track_f_equals_mir_evals():
+    random = np.random.default_rng(0)
+    reference = np.cumsum(random.uniform(0.3, 0.7, 40)) + 5.0  # mir_eval drops what is before 5 s by default
+    estimate = np.sort(np.concatenate([reference[::2] + random.normal(0, 0.05, 20), random.uniform(5, 20, 9)]))
+    expected = mir_eval.beat.f_measure(reference, estimate)
+    assert 0 < expected < 1
+    assert summed_f_measure([(reference, estimate)]) == pytest.approx(expected, abs=1e-6)
+
+
+def two_class_rows(frames: int = 40) -> Rows:
+    clip = Clip("a", "", {"beat": [10 / 75, 30 / 75], "downbeat": [10 / 75]})
+    objective = TwoClassBeatObjective(monitor_by="peaks")
+    targets = objective.encode_frames([clip], [frames], training=False)
+    return Rows([torch.zeros(frames, 1)], torch.tensor([frames]), [clip], targets, per_row=True)
+
+
+def test_the_two_class_head_is_a_softmax_over_beat_and_no_beat():
+    objective, rows = TwoClassBeatObjective(monitor_by="peaks"), two_class_rows()
+    outputs = torch.zeros(1, 40, 2)
+    outputs[0, [10, 30], 1] = 3.0
+    losses = objective.loss(outputs, rows.targets[None])
+    assert float(losses[0, 10]) == pytest.approx(np.log(1 + np.exp(-3)), abs=1e-6)
+    assert float(losses[0, 11]) == pytest.approx(np.log(2), abs=1e-6)
+    assert float(objective.activations(outputs)[0, 10, 0]) == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-6)
+    assert float(objective.monitor(outputs, rows)[0]) == 1.0  # the highest peaks keep others away
+    assert objective.score(outputs[0], rows, objective.tune(outputs[0], rows)).keys() == {"beat_f", "beat_f_peaks"}
+    assert objective.score(outputs[0], rows, (0.6,))["beat_f_peaks"] == 1.0
+
+
+def test_two_class_labels_are_widened_by_one_whole_frame_and_have_no_downbeats():
+    clip = Clip("a", "", {"beat": [2 / 75], "downbeat": []})
+    targets = TwoClassBeatObjective().encode_frames([clip], [5], training=True)
+    assert targets[:, 0].tolist() == [0, 1, 1, 1, 0]
+    assert isinstance(beat_objective(75.0, "v1_softmax", "peaks"), TwoClassBeatObjective)
+    assert not isinstance(beat_objective(75.0, "v2", "peaks"), TwoClassBeatObjective)
+    with pytest.raises(ValueError, match="v1_softmax have no downbeats. Give --beat-labels v1, v2 or none"):
+        beat_objective(75.0, "v1_softmax", "peaks", "downbeat")
+
+
+def test_frames_of_a_model_of_another_rate_are_labelled_at_their_times():
+    clip = Clip("a", "", {"beat": [0.1, 0.5], "downbeat": [0.5]})
+    for rate_hz, marked in ((75.0, [8, 38]), (50.0, [5, 25])):
+        targets = beat_objective(rate_hz, "v1", "peaks").encode_frames([clip], [60], training=False)
+        assert targets[:, 0].nonzero()[:, 0].tolist() == marked
+        found = beat_objective(rate_hz, "v1", "peaks")
+        assert found.network.rate_hz == found.bar_network.rate_hz == rate_hz

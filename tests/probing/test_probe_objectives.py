@@ -11,6 +11,7 @@ from mert_fairseq.probing.objectives.base import ranking_auc
 from mert_fairseq.probing.objectives.keys import KEYS
 from mert_fairseq.probing.probe_data import Clip
 from mert_fairseq.probing.rows import Rows
+from mert_fairseq.probing.separation.train_separation import challenge_sdr
 
 
 def rows_of(objective, clips: list[Clip], counts: list[int]) -> Rows:
@@ -125,3 +126,27 @@ def test_scores_equal_torchmetrics(tasks):
     ap = torchmetrics.AveragePrecision(task="multilabel", num_labels=tasks)(outputs, tags.long())
     assert scores["roc_auc"] == pytest.approx(float(roc), abs=1e-6)
     assert scores["average_precision"] == pytest.approx(float(ap), abs=1e-6)
+
+
+def test_f1_r2_and_sdr_equal_torchmetrics():
+    torchmetrics = pytest.importorskip("torchmetrics")
+    random = torch.Generator().manual_seed(0)
+    names = ("a", "b", "c", "d")
+    outputs, classes = torch.randn(200, 4, generator=random), torch.randint(4, (200,), generator=random)
+    rows = rows_of(ClassObjective(names), [Clip(str(n), "", names[c]) for n, c in enumerate(classes)], [1] * 200)
+    expected = torchmetrics.F1Score(task="multiclass", num_classes=4, average="macro")(outputs, classes)
+    assert ClassObjective(names).score(outputs, rows)["macro_f1"] == pytest.approx(float(expected), abs=1e-6)
+
+    values = ValueObjective(("arousal", "valence"))
+    true = torch.randn(200, 2, generator=random, dtype=torch.float64)
+    predicted = true + torch.randn(200, 2, generator=random, dtype=torch.float64)
+    clips = [Clip(str(n), "", tuple(row)) for n, row in enumerate(true.float().tolist())]
+    rows = rows_of(values, clips, [1] * 200)
+    each = torchmetrics.R2Score(multioutput="raw_values").double()(predicted, rows.targets.double())
+    found = values.score(predicted, rows)
+    assert [found["r2_arousal"], found["r2_valence"]] == pytest.approx(each.tolist(), abs=1e-6)
+    assert found["r2"] == pytest.approx(float(each.mean()), abs=1e-6)
+
+    song, error = torch.randn(5000, generator=random).double(), torch.randn(5000, generator=random).double()
+    ratio = torchmetrics.functional.signal_noise_ratio(song + 0.3 * error, song)
+    assert challenge_sdr(song.numpy(), (song + 0.3 * error).numpy()) == pytest.approx(float(ratio), abs=1e-6)

@@ -1,7 +1,7 @@
 """What a probe learns and how it is scored: classes, keys, chords, tags, values or beats."""
 
 from mert_fairseq.probing.objectives.base import Objective
-from mert_fairseq.probing.objectives.beats import BeatObjective
+from mert_fairseq.probing.objectives.beats import BeatObjective, TwoClassBeatObjective, beat_objective
 from mert_fairseq.probing.objectives.chords import ChordObjective
 from mert_fairseq.probing.objectives.classes import ClassObjective
 from mert_fairseq.probing.objectives.keys import KeyObjective
@@ -15,5 +15,7 @@ __all__ = [
     "KeyObjective",
     "Objective",
     "TagObjective",
+    "TwoClassBeatObjective",
     "ValueObjective",
+    "beat_objective",
 ]

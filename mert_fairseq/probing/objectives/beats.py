@@ -1,6 +1,7 @@
-"""Beats and downbeats of frames: binary cross entropy, decoding, and the summed F measure."""
+"""Beats and downbeats of frames: cross entropy, decoding, and the summed F measure."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mert_fairseq.probing.rows import Rows
 
 DOWNBEAT_BPM = (18.0, 72.0)  # of MARBLE's version 1
 
+EVENTS = ("beat", "downbeat")
 THRESHOLD = 0.3  # of picked peaks, until the best one is found on validation
 
 
@@ -34,9 +36,10 @@ class BeatObjective(Objective):
     def __init__(
         self, rate_hz: float = 75.0, widening: str = "v1", monitor_by: str = "network", chosen_for: str = "beat"
     ) -> None:
-        super().__init__(("beat", "downbeat"))
+        super().__init__(EVENTS)
         self.rate_hz, self.widening, self.monitor_by = rate_hz, widening, monitor_by
-        self.column = self.names.index(chosen_for)
+        self.events: tuple[str, ...] = EVENTS
+        self.column = EVENTS.index(chosen_for)
         self.monitor_name = f"{chosen_for}_f" if monitor_by == "network" else f"{chosen_for}_f_peaks"
         self.network = BeatNetwork(rate_hz)
         self.bar_network = BeatNetwork(rate_hz, *DOWNBEAT_BPM)
@@ -50,7 +53,7 @@ class BeatObjective(Objective):
             np.concatenate(
                 [
                     np.stack(
-                        [frame_targets(clip.target[name], count, self.rate_hz, widths[name]) for name in self.names], 1
+                        [frame_targets(clip.target[name], count, self.rate_hz, widths[name]) for name in EVENTS], 1
                     )
                     for clip, count in zip(clips, counts, strict=True)
                 ]
@@ -59,7 +62,7 @@ class BeatObjective(Objective):
 
     def check_training(self, targets: Tensor) -> None:
         if not targets[:, self.column].any():
-            raise ValueError(f"the training split has no {self.names[self.column]}s. Check the annotations.")
+            raise ValueError(f"the training split has no {self.events[self.column]}s. Check the annotations.")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(2)
@@ -68,24 +71,24 @@ class BeatObjective(Objective):
         raise NotImplementedError("beats are scored per track")
 
     def monitor(self, outputs: Tensor, rows: Rows) -> Tensor:
-        activations = outputs[..., self.column].sigmoid().cpu().numpy()
+        activations = self.activations(outputs)[..., self.column]
         return torch.tensor([self._f(each, rows, self.column, self.monitor_by, THRESHOLD) for each in activations])
 
-    def tune(self, outputs: Tensor, rows: Rows) -> tuple[float, float]:
-        """The best thresholds for picked peaks: of beats, and of downbeats."""
-        activations = outputs.sigmoid().cpu().numpy()
+    def activations(self, outputs: Tensor) -> np.ndarray:
+        """(..., events) probabilities that a frame is one of ``events``."""
+        return outputs.sigmoid().cpu().numpy()
 
-        def best(column: int) -> float:
-            return max(
-                THRESHOLDS, key=lambda threshold: self._f(activations[:, column], rows, column, "peaks", threshold)
-            )
-
-        return best(0), best(1)
+    def tune(self, outputs: Tensor, rows: Rows) -> tuple[float, ...]:
+        """The best threshold for picked peaks of each kind of event."""
+        return tuple(
+            max(THRESHOLDS, key=partial(self._f, track, rows, column, "peaks"))
+            for column, track in enumerate(self.activations(outputs).T)
+        )
 
     def score(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> dict[str, float]:
-        activations = outputs.sigmoid().cpu().numpy()
-        found = {}
-        for column, (name, threshold) in enumerate(zip(self.names, tuned or (THRESHOLD, THRESHOLD), strict=True)):
+        activations, found = self.activations(outputs), {}
+        thresholds = tuned or [THRESHOLD] * len(self.events)
+        for column, (name, threshold) in enumerate(zip(self.events, thresholds, strict=True)):
             found[f"{name}_f"] = self._f(activations[:, column], rows, column, "network", 0.0)
             found[f"{name}_f_peaks"] = self._f(activations[:, column], rows, column, "peaks", threshold)
         return found
@@ -100,3 +103,31 @@ class BeatObjective(Objective):
             found = network.beats(track) if by == "network" else pick_peaks(track, self.rate_hz, threshold)
             pairs.append((np.flatnonzero(targets[first:end] == 1) / self.rate_hz, found))
         return summed_f_measure(pairs)
+
+
+class TwoClassBeatObjective(BeatObjective):
+    """Beats alone as one of two classes with a softmax, as in the first prober of MARBLE's version 1; no downbeats."""
+
+    def __init__(self, rate_hz: float = 75.0, widening: str = "v1_softmax", monitor_by: str = "network") -> None:
+        super().__init__(rate_hz, widening, monitor_by)
+        self.names, self.events = ("no beat", "beat"), ("beat",)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        classes = (targets[..., 0] > 0).long()
+        return F.cross_entropy(outputs.flatten(0, 1), classes.flatten(), reduction="none").view(classes.shape)
+
+    def activations(self, outputs: Tensor) -> np.ndarray:
+        return outputs.softmax(-1)[..., 1:].cpu().numpy()
+
+
+def beat_objective(rate_hz: float, labels: str, monitor_by: str, chosen_for: str = "beat") -> BeatObjective:
+    """The objective for a kind of labels, one of WIDENING.
+
+    Raises:
+        ValueError: if downbeats are wanted of the two classes beat and no beat.
+    """
+    if labels != "v1_softmax":
+        return BeatObjective(rate_hz, labels, monitor_by, chosen_for)
+    if chosen_for != "beat":
+        raise ValueError("the beat labels v1_softmax have no downbeats. Give --beat-labels v1, v2 or none.")
+    return TwoClassBeatObjective(rate_hz, labels, monitor_by)

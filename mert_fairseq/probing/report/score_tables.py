@@ -28,7 +28,7 @@ def score_rows(results: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> 
     rows = [
         [
             each["model"],
-            *(spread(metric, each["scores"][metric]) for metric in metrics),
+            *(spread(metric, each["scores"][metric]) if metric in each["scores"] else MISSING for metric in metrics),
             each["layer"],
             f"{each['learning_rate']:g}",
         ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
-from mert_fairseq.probing.objectives import BeatObjective
+from mert_fairseq.probing.objectives import BeatObjective, beat_objective
 from mert_fairseq.probing.probe_data import Clip, ProbeData
 from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
@@ -78,7 +78,7 @@ class GTZANBeats(ProbeTask):
         return (train + len(data.left_out), valid, test) == CARD.sizes
 
     def objective(self, data: ProbeData, protocol: Protocol, rate_hz: float) -> BeatObjective:
-        return BeatObjective(rate_hz, protocol.beat_labels, "network" if protocol.name == "marble" else "peaks")
+        return beat_objective(rate_hz, protocol.beat_labels, "network" if protocol.name == "marble" else "peaks")
 
 
 TASKS: list[ProbeTask] = [GTZANBeats()]

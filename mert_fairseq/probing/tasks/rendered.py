@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.waves import Windows
-from mert_fairseq.probing.objectives import BeatObjective, ChordObjective, ClassObjective, KeyObjective, Objective
+from mert_fairseq.probing.objectives import ChordObjective, ClassObjective, KeyObjective, Objective, beat_objective
 from mert_fairseq.probing.objectives.chords import CHORDS
 from mert_fairseq.probing.objectives.keys import KEYS
 from mert_fairseq.probing.probe_data import SPLITS, Clip, ProbeData, class_names
@@ -149,7 +149,7 @@ class ManifestTask(ProbeTask):
         if self.kind.frames:
             monitor_by = "network" if protocol.name == "marble" and self.kind == BEATS else "peaks"
             chosen_for = "beat" if self.kind == BEATS else "downbeat"
-            return BeatObjective(rate_hz, protocol.beat_labels, monitor_by, chosen_for)
+            return beat_objective(rate_hz, protocol.beat_labels, monitor_by, chosen_for)
         return ClassObjective(data.names)
 
 
