@@ -26,10 +26,10 @@ RECORDED = ROOT / "benchmarks" / "ratios.json"
 COMMANDS = {
     "loading": "benchmarks/loading.py crops dataset --runs 3",
     "preprocessing": "benchmarks/preprocessing.py speed --runs 3",
-    "label_extraction": "benchmarks/label_extraction.py encodec --runs 3",
+    "label_extraction": "benchmarks/label_extraction.py encodec --runs 3 --clips 10",
     "cqt": "benchmarks/cqt.py --runs 3",
     "logits": "benchmarks/logits.py --runs 3",
-    "extraction": "benchmarks/extraction.py --cases clips --clips 4 --runs 3",
+    "extraction": "benchmarks/extraction.py --cases clips --clips 2 --seconds 20 --runs 3",
     "probe_search": "benchmarks/probe_search.py --groups 4 --plain-runs 4",
 }
 

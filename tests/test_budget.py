@@ -67,3 +67,38 @@ def test_the_counter_counts_a_linear_layer_and_a_gelu_correctly(budget):
     assert counter.saved_bytes["linear"] == 4 * (4 * 8 + 4 * 16)  # the input, and the input of GELU
     assert counter.flops == {"forward": 2 * 4 * 8 * 16, "backward": 2 * 4 * 8 * 16}  # no gradient of the input
     assert counter.reads == {"forward": 1}
+
+
+def test_more_codebooks_and_more_classes_add_no_launch(budget):
+    cases = [budget.Case("95m", "bf16", clips=2, **changes) for changes in ({}, {"codebooks": 16}, {"codes": 4096})]
+    usual, codebooks, classes = (budget.summary(budget.count(case), case)["forward to backward"] for case in cases)
+    assert usual == codebooks == classes
+
+
+def test_bytes_of_a_launch_are_those_that_it_reads_and_writes(budget):
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    counter = budget.LaunchCounter()
+    with FakeTensorMode():
+        x, bias = torch.zeros(100, 10), torch.zeros(10)
+        with counter:
+            y = x + bias  # reads 1,000 and 10 floats, writes 1,000
+            y.add_(bias.expand(100, 10))  # reads 1,000 and 10, writes 1,000; an expanded tensor is read once
+    assert [each.bytes for each in counter.operations] == [4 * 2010, 4 * 2010]
+
+
+def test_peak_memory_is_that_of_all_tensors_that_exist_at_once(budget):
+    import torch
+
+    memory = budget.PeakMemory()
+    with memory:
+        x = torch.zeros(1000)
+        y = x + 1  # 2 x 4,000 bytes exist
+        y.view(10, 100).mul_(2)  # no new memory
+        del x
+        z = torch.zeros(500)  # 4,000 + 2,000
+    assert memory.peak == 8000
+    assert memory.now == 6000
+    del y, z
+    assert memory.now == 0

@@ -27,7 +27,7 @@ def test_the_table_says_how_much_each_quantity_grows_over_the_range(growth):
     )
     assert lines[2].startswith("| launches, forward to backward, 95M | 800 to 800: x 1 | 800 to 800: x 1 |")
     assert "| TFLOP, 330M | 0.5 to 30: x 60 | 0.5 to 64: x 128 |" in lines[5]
-    assert lines[-1] == "| ms on a CPU, tiny | | 11 to 18: x 1.64 (at 8) | | |"
+    assert lines[-1] == "| ms of one CPU thread, tiny | | 11 to 18: x 1.64 (at 8) | | |"
 
 
 def test_the_plot_has_a_panel_per_quantity_and_axis(growth, monkeypatch, tmp_path):
