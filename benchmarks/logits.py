@@ -40,7 +40,7 @@ def product(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
     from mert_fairseq.modules.heads import codebook_logits, unit_vectors
 
     (logits,) = codebook_logits(unit_vectors(projected)[None], [unit_vectors(embeddings) / 0.1])
-    return F.cross_entropy(logits, targets, reduction="sum")
+    return F.cross_entropy(logits[0], targets, reduction="sum")
 
 
 FORMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"expanded": expanded, "product": product}

@@ -76,15 +76,14 @@ class MERTHeads(BaseFairseqModel):
             return torch.randint(len(self.num_classes), (self.random_codebook,)).tolist()
         return list(range(len(self.num_classes)))
 
-    def _predict(self, frames_SD: Tensor, targets_QS: Tensor, codebooks: Sequence[int]) -> list[heads.CodePrediction]:
-        """Predictions for the selected frames, one per codebook."""
+    def _predict(self, frames_SD: Tensor, targets_QS: Tensor, codebooks: Sequence[int]) -> heads.CodePredictions:
+        """Predictions for the selected frames and the codebooks of this step."""
         codes = self._codes()
         frames_QSD = heads.unit_vectors(self._project(frames_SD, codebooks))
         logits = heads.codebook_logits(frames_QSD, [codes[codebook] for codebook in codebooks])
-        return [
-            heads.CodePrediction(codebook, logits_SV, targets_QS[codebook].long())
-            for codebook, logits_SV in zip(codebooks, logits, strict=True)
-        ]
+        if list(codebooks) != list(range(len(targets_QS))):
+            targets_QS = torch.stack([targets_QS[codebook] for codebook in codebooks])
+        return heads.CodePredictions(codebooks, logits, targets_QS.long())
 
     def _project(self, frames_SD: Tensor, codebooks: Sequence[int]) -> Tensor:
         """Project frames for each codebook, (Q, S, D)."""

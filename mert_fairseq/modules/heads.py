@@ -18,6 +18,21 @@ class CodePrediction(NamedTuple):
     targets: Tensor
 
 
+class CodePredictions(list[CodePrediction]):
+    """Predictions for P codebooks, one by one and, for the loss, in as few tensors as possible.
+
+    Args:
+        codebooks: numbers of the P codebooks.
+        stacks: their logits in order, as tensors (P', S, V) float32: one tensor if all have the same size.
+        targets: (P, S) int64.
+    """
+
+    def __init__(self, codebooks: Sequence[int], stacks: Sequence[Tensor], targets: Tensor) -> None:
+        logits = [each for stack in stacks for each in stack.unbind()]
+        super().__init__(map(CodePrediction, codebooks, logits, targets.unbind()))
+        self.codebooks, self.stacks, self.targets = list(codebooks), list(stacks), targets
+
+
 def unit_vectors(x: Tensor) -> Tensor:
     """Vectors (..., D) scaled to length 1, always in float32."""
     with torch.autocast(x.device.type, enabled=False):
@@ -36,12 +51,13 @@ def codebook_logits(frames_QSD: Tensor, codes: Sequence[Tensor]) -> list[Tensor]
         codes: Q tensors (V, D) float32: unit vectors divided by the temperature.
 
     Returns:
-        Q tensors (S, V) float32: cosines divided by the temperature.
+        Cosines divided by the temperature, float32: one tensor (Q, S, V) if all codebooks have the same size, else Q
+        tensors (1, S, V).
     """
     with torch.autocast(frames_QSD.device.type, enabled=False):
         if len({len(entries) for entries in codes}) == 1:
-            return list(torch.bmm(frames_QSD, torch.stack(list(codes)).transpose(1, 2)).unbind())
-        return [frames @ entries.t() for frames, entries in zip(frames_QSD, codes, strict=True)]
+            return [torch.bmm(frames_QSD, torch.stack(list(codes)).transpose(1, 2))]
+        return [(frames @ entries.t()).unsqueeze(0) for frames, entries in zip(frames_QSD, codes, strict=True)]
 
 
 def target_first(prediction: CodePrediction) -> Tensor:

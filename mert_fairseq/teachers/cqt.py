@@ -217,4 +217,4 @@ def _fill(plan: CQTPlan, planes: Tensor, half_sample: bool, lead: int, out: Tens
             torch.sum(rows * values, 1, out=folded[:, place])
         parts = folded[:, : len(group)]
         series = torch.fft.ifft(torch.complex(parts[:clips], parts[clips:]))[..., lead : lead + frames]
-        out[:, group] = torch.view_as_real(series).square().sum(-1).sqrt_()
+        out[:, group] = series.real.square().addcmul_(series.imag, series.imag).sqrt_()

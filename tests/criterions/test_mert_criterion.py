@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mert_fairseq.criterions.mert_criterion import MERTCriterion, most_frequent_class
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.modules.heads import CodePrediction
+from mert_fairseq.modules.heads import CodePredictions
 
 CODES = 12
 
@@ -144,13 +144,15 @@ def test_an_unpadded_training_step_never_waits_for_the_device():
 
 
 @pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("several_sizes", [False, True])
 @pytest.mark.parametrize("drawn", [[0, 1, 2], [2, 2]])
-def test_control_flow_and_shapes_of_the_criterion_do_not_depend_on_values(padded, drawn):
+def test_control_flow_and_shapes_of_the_criterion_do_not_depend_on_values(padded, several_sizes, drawn):
     """Fake tensors have shapes but no values, so a shape or a branch that depends on a value raises an error."""
     criterion = MERTCriterion(_task(3))
     with FakeTensorMode(allow_non_fake_inputs=True):
         targets = torch.randint(4, CODES + 4, (3, 50))
-        predictions = [CodePrediction(q, torch.randn(50, CODES + 4, requires_grad=True), targets[q]) for q in drawn]
+        logits = torch.randn(len(drawn), 50, CODES + 4, requires_grad=True)
+        predictions = CodePredictions(drawn, logits.split(1 if several_sizes else 3), targets[drawn])
         output = {
             "masked": predictions, "unmasked": predictions, "masked_frames": 50, "features_pen": torch.ones(()),
             "cqt_pred_m": torch.ones(()), "mask_indices": torch.zeros(3, 37, dtype=torch.bool),
@@ -233,3 +235,22 @@ def test_half_precision_training_keeps_the_cqt_target_in_float32():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     assert seen[0].dtype == torch.float32
     torch.testing.assert_close(seen[0], expected)
+
+
+def test_a_frame_is_correct_if_its_target_has_the_largest_logit_and_not_if_all_logits_are_equal():
+    """By hand: targets 1, 2 and 3; the first is the largest, the second is not, and the third is one of equals."""
+    logits = torch.tensor([[0.0, 2.0, 1.0, -1.0], [0.0, 2.0, 1.0, -1.0], [0.5, 0.5, 0.5, 0.5]])
+    predictions = CodePredictions([0], [logits[None]], torch.tensor([[1, 2, 3]]))
+    sums = MERTCriterion(_task(1))._code_sums(predictions, 1)[1]
+    assert sums["correct"].tolist() == [1]
+    assert (logits.argmax(-1) == torch.tensor([1, 2, 3])).tolist() == [True, False, False]
+
+
+def test_codebooks_of_several_sizes_have_the_losses_of_torchs_cross_entropy():
+    torch.manual_seed(0)
+    logits, targets = [torch.randn(1, 20, classes) for classes in (5, 9)], torch.randint(0, 5, (2, 20))
+    sums = MERTCriterion(_task(2))._code_sums(CodePredictions([0, 1], logits, targets), 2)[1]
+    for q in range(2):
+        expected = torch.nn.functional.cross_entropy(logits[q][0], targets[q], reduction="sum")
+        torch.testing.assert_close(sums["loss"][q], expected)
+        assert sums["correct"][q] == (logits[q][0].argmax(-1) == targets[q]).sum()
