@@ -33,7 +33,7 @@ from mert_fairseq.data.collate import Clip, Collater
 from mert_fairseq.distributed import fairseq_patches
 from mert_fairseq.models.mert import MERTModel
 from mert_fairseq.models.mert_config import MERTConfig
-from mert_fairseq.modules import batch
+from mert_fairseq.modules import batch, heads
 from mert_fairseq.modules.mask_sampler import MaskSampler
 from mert_fairseq.teachers.cqt import CQTTeacher
 
@@ -163,6 +163,7 @@ def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
     with ExitStack() as patches:
         for owner, name, part in methods:
             patches.enter_context(mock.patch.object(owner, name, counter.named(part, getattr(owner, name))))
+        patches.enter_context(mock.patch.object(heads, "joint_product_pays", return_value=True))  # as on a GPU
         patches.enter_context(mock.patch.object(batch, "to_device", counted_copy))
         yield
 
