@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-training test-kill test-slurm test-hf lint format clean
+.PHONY: install demo test test-slow test-training test-kill test-slurm test-hf bench-check lint format clean
 
 install: $(STAMP)
 
@@ -44,6 +44,10 @@ test-slurm: install
 # tiny exports in environments of their own without fairseq: transformers 4.38 to 5; makes and deletes 2 GB
 test-hf: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/hf_versions/run.py
+
+# the paired benchmarks again: fails if a ratio of benchmarks/ratios.json falls by 20 %; 10 minutes on a quiet machine
+bench-check: install
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/check.py
 
 lint: install
 	$(BIN)/ruff check .

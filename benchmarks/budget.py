@@ -9,7 +9,7 @@ few of them run two or three kernels (such as the gradient of layer norm).
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parent))
-from launch_counter import LaunchCounter, gpu_kernels
+from launch_counter import LaunchCounter, PeakMemory, gpu_kernels
 
 from mert_fairseq.criterions.mert_criterion import MERTCriterion
 from mert_fairseq.data.collate import Clip, Collater
@@ -48,11 +48,13 @@ RECIPES = Path(__file__).parent.parent / "config" / "pretrain"
 class Case(NamedTuple):
     """One configuration to count."""
 
-    size: str = "95m"  # or 330m
+    size: str = "95m"  # 330m or tiny
     precision: str = "fp16"  # or bf16
     padded: bool = False
     clips: int = 16
     seconds: float = 5.0
+    codebooks: int = CODEBOOKS
+    codes: int = CODES  # per codebook; fairseq's 4 special symbols come on top
 
     def __str__(self) -> str:
         return f"{self.size.upper()} {self.precision}{' padded' if self.padded else ''}"
@@ -61,8 +63,8 @@ class Case(NamedTuple):
 def model_config(size: str) -> Any:
     """The recipe's model options, without layer drop."""
     options = OmegaConf.load(RECIPES / "mert_95m.yaml")["model"]
-    if size == "330m":
-        options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / "330m.yaml")["model"])
+    if size != "95m":
+        options = OmegaConf.merge(options, OmegaConf.load(RECIPES / "size" / f"{size}.yaml")["model"])
     options = OmegaConf.merge(options, {"label_rate": LABEL_RATE, "encoder_layerdrop": 0.0})  # every layer counts
     return OmegaConf.merge(OmegaConf.structured(MERTConfig), options)
 
@@ -70,32 +72,44 @@ def model_config(size: str) -> Any:
 def count(case: Case) -> LaunchCounter:
     """Run one update on fake tensors and count its operations."""
     counter = LaunchCounter()
+    _run(case, counter, counter.saving())
+    return counter
+
+
+def peak_bytes(case: Case) -> int:
+    """Peak memory of an update, in bytes: weights, optimizer state, activations and temporary tensors, as counted."""
+    memory = PeakMemory()
+    with memory:
+        _run(case, LaunchCounter(), nullcontext())
+    return memory.peak
+
+
+def _run(case: Case, counter: LaunchCounter, saving: AbstractContextManager[None]) -> None:
     counter.phase = "batch"
     teacher = CQTTeacher(backend="gather")  # the algorithm for GPUs
     teacher(torch.zeros(1, int(case.seconds * RATE)))  # builds its plan with real data
     with FakeTensorMode(allow_non_fake_inputs=True), gpu_kernels():
         model = _model(case)
-        criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary()] * CODEBOOKS))
+        criterion = MERTCriterion(SimpleNamespace(dictionaries=[_dictionary(case.codes)] * case.codebooks))
         sample = _batch(case, model.mask_sampler)
         utils.apply_to_sample(lambda _: counter.copied_to_device(), sample)
         model.encoder_cqt_model.teacher = teacher
         optimizer = _optimizer(case, model)
         counter.ignore(model.parameters())
         with _parts_named(model, counter), counter:
-            with counter.saving():
+            with saving:
                 loss = _forward(criterion, model, sample, counter)
             counter.phase = "backward"
             with counter.part("rest"):
                 optimizer.backward(loss)
             counter.phase = "optimizer"
             _update(optimizer)
-    return counter
 
 
 def _model(case: Case) -> MERTModel:
     torch.set_default_dtype(PRECISIONS[case.precision])  # fake parameters cannot be converted later
     try:
-        return MERTModel(model_config(case.size), RATE, [CODES + 4] * CODEBOOKS).train()
+        return MERTModel(model_config(case.size), RATE, [case.codes + 4] * case.codebooks).train()
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -168,9 +182,9 @@ def _parts_named(model: MERTModel, counter: LaunchCounter) -> Iterator[None]:
         yield
 
 
-def _dictionary() -> Dictionary:
+def _dictionary(codes: int) -> Dictionary:
     dictionary = Dictionary()
-    for code in range(CODES):
+    for code in range(codes):
         dictionary.add_symbol(str(code), 1 + (code == 3))
     return dictionary
 
@@ -179,10 +193,8 @@ def _batch(case: Case, mask_sampler: MaskSampler | None) -> dict[str, Any]:
     """A batch as the data set makes it."""
     samples = int(case.seconds * RATE)
     lengths = [samples * 7 // 10 if case.padded and row % 2 else samples for row in range(case.clips)]
-    clips = [
-        Clip(row, np.zeros(length, np.int16), np.zeros((-(-length * 75 // RATE), CODEBOOKS), np.int64), 0.0, row, False)
-        for row, length in enumerate(lengths)
-    ]
+    codes = [np.zeros((-(-length * 75 // RATE), case.codebooks), np.int64) for length in lengths]
+    clips = [Clip(row, np.zeros(length, np.int16), codes[row], 0.0, row, False) for row, length in enumerate(lengths)]
     collater = Collater(RATE, LABEL_RATE, case.padded, random_crop=True, normalize=False, mask_sampler=mask_sampler)
     return collater(clips)
 

@@ -1,6 +1,6 @@
 """Compares the CQT teacher with nnAudio's CQT: time, memory, operations, error.
 
-    python benchmarks/cqt.py [--clips 8] [--seconds 5] [--runs 5] [--recording FILE]
+    python benchmarks/cqt.py [--clips 8] [--seconds 5] [--runs 5] [--recording FILE] [--json FILE]
 
 Each run has its own process, so that peak memory is measured separately; runs of the two sides alternate. The first
 call includes the construction of kernels or plans. Errors are relative to the peak of nnAudio's result for the clip.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ratios import write_pairs
 from torch import Tensor
 
 from mert_fairseq.audio import probe, read_span, resample_blocks
@@ -102,7 +103,8 @@ def print_errors(recording: str | None) -> None:
         print(f"| {name} | {(ours(wave) - expected).abs().max().item() / peak:.1e} |")
 
 
-def print_speed(clips: int, seconds: float, runs: int) -> None:
+def print_speed(clips: int, seconds: float, runs: int) -> dict[str, list[float]]:
+    """Print the table of time and memory; returns the ratios of the pairs."""
     measured: dict[str, list[dict[str, float]]] = {"nnaudio": [], "fft": []}
     for _ in range(runs):
         for backend, results in measured.items():
@@ -115,11 +117,13 @@ def print_speed(clips: int, seconds: float, runs: int) -> None:
     for backend, results in measured.items():
         later, first, mib = (statistics.median(one[key] for one in results) for key in ("later", "first", "mib"))
         print(f"| {backend} | {later:.3f} | {first:.2f} | {mib:.0f} | {gflop[backend]:.2f} |")
-    cells = []
-    for key in ("later", "first", "mib"):
+    cells, pairs = [], {}
+    for key, what in (("later", "time"), ("first", "time of the first call"), ("mib", "memory")):
         ratios = [theirs[key] / ours[key] for theirs, ours in zip(measured["nnaudio"], measured["fft"], strict=True)]
         cells.append(f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+        pairs[f"CQT against nnAudio, {what}"] = ratios
     print(f"| ratio, median (range) | {' | '.join(cells)} | {gflop['nnaudio'] / gflop['fft']:.0f} |")
+    return pairs
 
 
 def main() -> None:
@@ -128,6 +132,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=5.0)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--recording", help="an audio file of 25 s or more, for the errors")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     options.add_argument("--child", choices=list(CALLS), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.child:
@@ -135,7 +140,7 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnAudio"))
     print(f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, 2 threads, {versions}")
-    print_speed(chosen.clips, chosen.seconds, chosen.runs)
+    write_pairs(chosen.json, print_speed(chosen.clips, chosen.seconds, chosen.runs))
     print_errors(chosen.recording)
 
 

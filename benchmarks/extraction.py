@@ -1,6 +1,6 @@
 """Extraction against transformers' HubertModel with the same weights: speed, peak memory, largest difference.
 
-    python benchmarks/extraction.py [--clips 8] [--seconds 30] [--minutes 10] [--runs 3] [--threads 2]
+    python benchmarks/extraction.py [--clips 8] [--seconds 30] [--minutes 10] [--runs 3] [--threads 2] [--json FILE]
 
 Random weights of the 95M model, float32, on a CPU. Each run is a process of its own, so that its peak memory is its
 own; the sides take turns. ``clips``: clips of one length, one at a time, all layers kept. ``layer 7``: the same, one
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ratios import write_pairs
 from torch import Tensor
 
 RATE = 24_000
@@ -107,8 +108,8 @@ def child(arguments: list[str]) -> dict[str, float] | None:
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
-def report(case: str, results: dict[str, list[dict[str, float] | None]], folder: Path) -> None:
-    """Print medians, paired ratios and the largest difference of the features."""
+def report(case: str, results: dict[str, list[dict[str, float] | None]], folder: Path) -> dict[str, list[float]]:
+    """Print medians, paired ratios and the largest difference of the features; returns the ratios."""
     print(f"\n{case}\n\n| | times real time | CPU seconds per second | peak MiB |\n|---|--:|--:|--:|")
     for side, runs in results.items():
         whole = [run for run in runs if run]
@@ -122,6 +123,8 @@ def report(case: str, results: dict[str, list[dict[str, float] | None]], folder:
         print(f"| range | {min(speed):.2f} to {max(speed):.2f} | | {min(memory):.2f} to {max(memory):.2f} |")
         theirs, ours = (np.load(folder / f"{side}_{case}.npy") for side in SIDES)
         print(f"\nlargest difference {np.abs(theirs - ours).max():.1e}, of values up to {np.abs(theirs).max():.1f}")
+        return {f"extraction of {case} against HubertModel, speed": speed, f"extraction of {case}, memory": memory}
+    return {}
 
 
 def main() -> None:
@@ -132,6 +135,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     options.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.child:
@@ -145,6 +149,7 @@ def main() -> None:
         f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, {chosen.threads} threads, {versions}"
     )
     print(f"{chosen.clips} clips of {chosen.seconds:g} s, a file of {chosen.minutes:g} min; {chosen.runs} paired runs")
+    pairs: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         make_models(Path(folder))
         for case in chosen.cases:
@@ -154,7 +159,8 @@ def main() -> None:
                     numbers = ("clips", "seconds", "minutes", "threads")
                     passed = [word for name in numbers for word in (f"--{name}", str(getattr(chosen, name)))]
                     runs.append(child(["--child", side, case, folder, *passed]))
-            report(case, results, Path(folder))
+            pairs |= report(case, results, Path(folder))
+    write_pairs(chosen.json, pairs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Label extraction: speed of EnCodec against its package, its chunks and memory, and residual K-means.
 
-    python benchmarks/label_extraction.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR]
+    python benchmarks/label_extraction.py [encodec] [chunks] [hour] [fit] [apply] [--folder DIR] [--json FILE]
 
 Prints Markdown tables. Audio is synthetic (benchmarks/loading.py), 24 kHz FLAC. EnCodec has random weights and
 codebooks of a fixed seed: speed and equality do not depend on training. "Ours" is a whole job, from starting two
@@ -18,13 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
-from loading import RATE, TRACK_SAMPLES, machine, paired, ratio, write_audio
+from loading import RATE, TRACK_SAMPLES, machine, pair_ratios, paired, ratio, write_audio
+from ratios import write_pairs
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -64,7 +66,7 @@ def save_weights(folder: Path) -> Path:
     return path
 
 
-def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
+def measure_encodec(folder: Path, runs: int, clips: int = 16) -> dict[str, list[float]]:
     """Time theirs, then ours, on new tracks for each pair; count the codes that differ."""
     from mert_fairseq.label_extraction import TeacherSource
     from mert_fairseq.labels import open_labels
@@ -97,6 +99,7 @@ def measure_encodec(folder: Path, runs: int, clips: int = 16) -> None:
     print(f"| EncodecModel.encode, {torch.get_num_threads()} threads | {seconds / statistics.median(theirs):.1f} | 1 |")
     print(f"| label job, 2 workers | {seconds / statistics.median(ours):.1f} | {ratio(theirs, ours)} |\n")
     print(f"{differing} of {codes} codes differ.\n")
+    return {"EnCodec labels, 2 workers, against its package on 2 threads": pair_ratios(theirs, ours)}
 
 
 def measure_chunks(folder: Path, runs: int) -> None:
@@ -226,7 +229,7 @@ def measure_apply(folder: Path, runs: int) -> None:
 
 
 def main() -> None:
-    measures: dict[str, Callable[[Path, int], None]] = {
+    measures: dict[str, Callable[[Path, int], dict[str, list[float]] | None]] = {
         "encodec": measure_encodec,
         "chunks": measure_chunks,
         "hour": measure_hour,
@@ -241,13 +244,18 @@ def main() -> None:
     parser.add_argument("measurements", nargs="*", choices=[*measures, []], help="measurements to run (default: all)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keep the files here for the next run")
+    parser.add_argument("--clips", type=int, default=16, help="of a pair of encodec")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     options = parser.parse_args()
     print(f"{machine()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}\n")
+    measures["encodec"] = partial(measure_encodec, clips=options.clips)
+    pairs: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.measurements or measures:
             folder = (options.folder or Path(temporary)) / name
             folder.mkdir(parents=True, exist_ok=True)
-            measures[name](folder, options.runs)
+            pairs |= measures[name](folder, options.runs) or {}
+    write_pairs(options.json, pairs)
     return None
 
 

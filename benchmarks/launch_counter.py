@@ -1,18 +1,31 @@
 """Counts GPU operations per part of the model, on fake tensors without data."""
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+HALF = (torch.float16, torch.bfloat16)
 NO_LAUNCH = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "lift_fresh"}
+
+
+class Operation(NamedTuple):
+    """One launch: its FLOPs, the bytes that it reads and writes, and whether it computes in half precision."""
+
+    phase: str
+    part: str
+    flops: int
+    bytes: int
+    half: bool
 
 
 class LaunchCounter(TorchDispatchMode):
@@ -27,6 +40,7 @@ class LaunchCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.launches: Counter[tuple[str, str]] = Counter()
+        self.operations: list[Operation] = []
         self.flops: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.copies = 0
@@ -47,8 +61,11 @@ class LaunchCounter(TorchDispatchMode):
             return False if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
         found = func(*args, **(kwargs or {}))
         if _launches(func, name):
+            flops = _flops(func, name, args, kwargs or {}, found)
             self.launches[self.phase, self._parts[-1]] += 1
-        self.flops[self.phase] += _flops(func, name, args, kwargs or {}, found)
+            self.flops[self.phase] += flops
+            traffic, half = _bytes(func, args, kwargs or {}, found), _is_half(found)
+            self.operations.append(Operation(self.phase, self._parts[-1], flops, traffic, half))
         return found
 
     def copied_to_device(self) -> None:
@@ -95,6 +112,30 @@ class LaunchCounter(TorchDispatchMode):
             yield
 
 
+class PeakMemory(TorchDispatchMode):
+    """The peak, in bytes, of all tensors that exist at the same time: those created while this mode is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, Tensor) and _storage(tensor) not in self._known:
+                storage, address = tensor.untyped_storage(), _storage(tensor)
+                self._known.add(address)
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self._freed, address, storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return found
+
+    def _freed(self, address: int, size: int) -> None:
+        self._known.discard(address)
+        self.now -= size
+
+
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
@@ -112,6 +153,25 @@ def _flops(func: Any, name: str, args: Any, kwargs: Any, found: Any) -> int:
     if func._overloadpacket in flop_registry:
         return flop_registry[func._overloadpacket](*args, **kwargs, out_val=found)
     return 0
+
+
+def _bytes(func: Any, args: Any, kwargs: Any, found: Any) -> int:
+    """Bytes of all inputs and results; inputs that are changed in place count twice, as they are read and written."""
+    schema = func._schema
+    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
+    changed = [argument.name for argument in schema.arguments if argument.alias_info and argument.alias_info.is_write]
+    tensors = [*given.values(), *(given[name] for name in changed if name in given)]
+    if not any(result.alias_info for result in schema.returns):
+        tensors.append(found)
+    return sum(
+        min(each.numel() * each.element_size(), each.untyped_storage().nbytes())  # an expanded tensor is small
+        for each in tree_leaves(tensors)
+        if isinstance(each, Tensor)
+    )
+
+
+def _is_half(found: Any) -> bool:
+    return any(isinstance(each, Tensor) and each.dtype in HALF for each in tree_leaves(found))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Loading: crops compared with whole files, the data set with fairseq's HubertDataset, and opening a million tracks.
 
-    python benchmarks/loading.py [crops] [dataset] [open] [padding] [--runs 5] [--folder DIR]
+    python benchmarks/loading.py [crops] [dataset] [open] [padding] [--runs 5] [--folder DIR] [--json FILE]
 
 Prints Markdown tables. Audio is synthetic (chords with vibrato, noise bursts): 30 s, 24 kHz, mono. One process, one
 thread, files in the page cache. The sides of a comparison alternate on the same tracks; each ratio is of one pair.
@@ -14,18 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+from ratios import write_pairs
 
 RATE, LABEL_RATE_HZ, CODEBOOKS, CODES = 24_000, 75.0, 8, 1024
 TRACK_SAMPLES, CROP_SAMPLES = 30 * RATE, 5 * RATE
 FORMATS = {"wav": {}, "flac": {}, "ogg": {}, "opus": {"format": "OGG", "subtype": "OPUS"}, "mp3": {}}
 COLUMNS = [f"rvq_{book}" for book in range(CODEBOOKS)]
+OURS = ("MERTDataset, text labels", "MERTDataset, packed labels")
 
 
 def music(seed: int) -> np.ndarray:
@@ -63,18 +66,25 @@ def paired(sides: dict[str, Callable[[], None]], runs: int) -> dict[str, list[fl
     return seconds
 
 
+def pair_ratios(slow: list[float], fast: list[float]) -> list[float]:
+    return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
 def ratio(slow: list[float], fast: list[float]) -> str:
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    ratios = pair_ratios(slow, fast)
     return f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
 
 
-def measure_crops(folder: Path, runs: int, tracks: int = 24) -> None:
+def measure_crops(
+    folder: Path, runs: int, tracks: int = 24, formats: Sequence[str] = tuple(FORMATS)
+) -> dict[str, list[float]]:
     from mert_fairseq.audio import read_span
 
+    found = {}
     starts = np.random.default_rng(0).integers(0, TRACK_SAMPLES - CROP_SAMPLES, tracks).tolist()
     print("| format | crops/s | times whole files as int16, median (range) | times whole files as float64 |")
     print("|---|--:|--:|--:|")
-    for name in FORMATS:
+    for name in formats:
         paths = write_audio(folder / name, name, tracks)
 
         def whole(dtype: str, paths: list[Path] = paths) -> None:
@@ -88,7 +98,9 @@ def measure_crops(folder: Path, runs: int, tracks: int = 24) -> None:
         seconds = paired({"int16": partial(whole, "int16"), "float64": partial(whole, "float64"), "crop": crop}, runs)
         ratios = [ratio(seconds[dtype], seconds["crop"]) for dtype in ("int16", "float64")]
         print(f"| {name} | {tracks / statistics.median(seconds['crop']):.0f} | {ratios[0]} | {ratios[1]} |")
+        found[f"a crop of 5 s, {name}, against the whole file"] = pair_ratios(seconds["int16"], seconds["crop"])
     print()
+    return found
 
 
 def write_corpus(folder: Path, tracks: int) -> None:
@@ -146,15 +158,15 @@ def mert_dataset(folder: Path):
     return task.dataset("train")
 
 
-def measure_dataset(folder: Path, runs: int, tracks: int = 24, batch: int = 8) -> None:
+def measure_dataset(folder: Path, runs: int, tracks: int = 24, batch: int = 8) -> dict[str, list[float]]:
     import torch
 
     torch.set_num_threads(1)
     write_corpus(folder, tracks)
     sets = {
         "fairseq HubertDataset, text labels": hubert_dataset(folder / "text"),
-        "MERTDataset, text labels": mert_dataset(folder / "text"),
-        "MERTDataset, packed labels": mert_dataset(folder / "packed"),
+        OURS[0]: mert_dataset(folder / "text"),
+        OURS[1]: mert_dataset(folder / "packed"),
     }
 
     def batches(data) -> None:
@@ -167,6 +179,7 @@ def measure_dataset(folder: Path, runs: int, tracks: int = 24, batch: int = 8) -
     for name, spent in seconds.items():
         print(f"| {name} | {tracks / statistics.median(spent):.1f} | {ratio(fairseq_seconds, spent)} |")
     print()
+    return {f"{name}, against fairseq's HubertDataset": pair_ratios(fairseq_seconds, seconds[name]) for name in OURS}
 
 
 def write_million(folder: Path, tracks: int = 1_000_000, frames: int = 2250) -> None:
@@ -278,16 +291,26 @@ def machine() -> str:
 
 
 def main() -> None:
-    measures = {"crops": measure_crops, "dataset": measure_dataset, "open": measure_open, "padding": measure_padding}
+    measures: dict[str, Any] = {
+        "crops": measure_crops,
+        "dataset": measure_dataset,
+        "open": measure_open,
+        "padding": measure_padding,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*measures, []], help="the parts to measure (default: all)")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="of crops")
     parser.add_argument("--folder", type=Path, help="folder that keeps the files for the next run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     options = parser.parse_args()
     print(machine() + "\n")
+    measures["crops"] = partial(measure_crops, formats=options.formats)
+    pairs = {}
     with tempfile.TemporaryDirectory() as temporary:
         for part in options.parts or measures:
-            measures[part]((options.folder or Path(temporary)) / part, options.runs)
+            pairs |= measures[part]((options.folder or Path(temporary)) / part, options.runs) or {}
+    write_pairs(options.json, pairs)
 
 
 if __name__ == "__main__":

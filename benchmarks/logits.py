@@ -1,6 +1,6 @@
 """Code logits, forward and backward: compares one matrix product with the expanded form of fairseq's HuBERT.
 
-    python benchmarks/logits.py [--codebooks 8] [--frames 800] [--runs 3]
+    python benchmarks/logits.py [--codebooks 8] [--frames 800] [--runs 3] [--json FILE]
 
 Each run has its own process, so that peak memory is measured separately; runs of the two forms alternate.
 """
@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from ratios import write_pairs
 from torch import Tensor
 
 CODES, WIDTH = 1028, 64
@@ -44,6 +46,7 @@ def product(projected: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
 
 
 FORMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"expanded": expanded, "product": product}
+REPEATS = {"expanded": 1, "product": 11}  # in a process; the median of several short runs varies less
 
 
 def measure(form: str, codebooks: int, frames: int) -> dict[str, float]:
@@ -55,13 +58,16 @@ def measure(form: str, codebooks: int, frames: int) -> dict[str, float]:
     targets = torch.randint(4, CODES, (codebooks, frames))
     FORMS[form](projected[0, :2], embeddings[0], targets[0, :2])  # imports, first call
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    loss = sum(FORMS[form](projected[q], embeddings[q], targets[q]) for q in range(codebooks))
-    loss.backward()
-    seconds = time.perf_counter() - start
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times, peak_kib = [], 0
+    for _ in range(REPEATS[form]):
+        projected.grad = embeddings.grad = None
+        start = time.perf_counter()
+        loss = sum(FORMS[form](projected[q], embeddings[q], targets[q]) for q in range(codebooks))
+        loss.backward()
+        times.append(time.perf_counter() - start)
+        peak_kib = peak_kib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the first run
     return {
-        "seconds": seconds,
+        "seconds": statistics.median(times),
         "peak_mib": (peak_kib - before_kib) / 1024,
         "loss": float(loss),
         "gradient": float(projected.grad.norm()),
@@ -73,6 +79,7 @@ def main() -> None:
     parser.add_argument("--codebooks", type=int, default=8)
     parser.add_argument("--frames", type=int, default=800)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     parser.add_argument("--one", choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -90,9 +97,12 @@ def main() -> None:
     for form, runs in results.items():
         row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         print(f"| {form} | {row['seconds']:.3f} | {row['peak_mib']:.0f} | {row['loss']:.1f} | {row['gradient']:.3f} |")
-    for key in ("seconds", "peak_mib"):
+    pairs = {}
+    for key, what in (("seconds", "time"), ("peak_mib", "memory")):
         ratios = [a[key] / b[key] for a, b in zip(results["expanded"], results["product"], strict=True)]
         print(f"\nexpanded / product, {key}: {statistics.median(ratios):.0f} ({min(ratios):.0f} to {max(ratios):.0f})")
+        pairs[f"code logits against HuBERT's expanded form, {what}"] = ratios
+    write_pairs(args.json, pairs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """make_manifest: speed of two processes relative to one, and memory for a file of three hours.
 
-    python benchmarks/preprocessing.py [speed] [memory] [--runs 5] [--folder DIR]
+    python benchmarks/preprocessing.py [speed] [memory] [--runs 5] [--folder DIR] [--json FILE]
 
 Prints Markdown tables. Audio is synthetic (chords with noise bursts), really encoded. Each run is the command in a
 process of its own; runs with one and with two processes alternate. The start-up time, measured on an empty folder, is
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from ratios import write_pairs
 
 RATE = 44_100
 SCRIPT = Path(__file__).resolve().parents[1] / "preprocess" / "make_manifest.py"
@@ -85,7 +86,7 @@ def high_water_marks(process_id: int) -> dict[int, int]:
     return marks
 
 
-def measure_speed(folder: Path, runs: int) -> None:
+def measure_speed(folder: Path, runs: int) -> list[float]:
     audio = folder / "speed"
     audio.mkdir(exist_ok=True)
     for number in range(FILES):
@@ -112,6 +113,7 @@ def measure_speed(folder: Path, runs: int) -> None:
         middle = statistics.median(elapsed)
         print(f"| {workers} | {middle:.2f} | {FILES * FILE_SECONDS / middle:.0f} |")
     print(f"| ratio, median (range) | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | |")
+    return ratios
 
 
 def measure_memory(folder: Path) -> None:
@@ -136,6 +138,7 @@ def main() -> None:
     options.add_argument("what", nargs="*", default=["speed", "memory"], help="speed, memory")
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--folder", type=Path, help="keeps the generated audio for later runs")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the ratio of each pair")
     chosen = options.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, {versions}")
     try:
         if "speed" in chosen.what:
-            measure_speed(folder, chosen.runs)
+            write_pairs(chosen.json, {"make_manifest, 2 processes against 1": measure_speed(folder, chosen.runs)})
         if "memory" in chosen.what:
             measure_memory(folder)
     finally:

@@ -14,8 +14,10 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from ratios import write_pairs
 from torch.utils.data import DataLoader, TensorDataset
 
 from mert_fairseq.probing.objectives import ClassObjective
@@ -86,6 +88,7 @@ def main() -> None:
     options.add_argument("--head", default="mlp", choices=("mlp", "linear"))
     options.add_argument("--precision", default="float32", choices=("float32", "bfloat16"), help="of the search")
     options.add_argument("--max-epochs", type=int, default=100)
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the ratio")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     protocol = replace(
@@ -110,6 +113,8 @@ def main() -> None:
     plain_epochs = sum(plain_run(run, train, valid, protocol, chosen.device) for run in sample)
     plain_seconds = time.perf_counter() - started
     per_epoch, plain_per_epoch = seconds / epochs, plain_seconds / plain_epochs
+    ratio = plain_per_epoch / per_epoch
+    write_pairs(chosen.json, {f"probe search, {chosen.head}, against one run at a time": [ratio]})
     print(
         json.dumps(
             {
@@ -122,7 +127,7 @@ def main() -> None:
                 "milliseconds_per_run_and_epoch": round(1000 * per_epoch, 3),
                 "plain_runs": len(sample),
                 "plain_milliseconds_per_run_and_epoch": round(1000 * plain_per_epoch, 3),
-                "ratio": round(plain_per_epoch / per_epoch, 2),
+                "ratio": round(ratio, 2),
             },
             indent=1,
         )

@@ -18,9 +18,9 @@ PCM_BYTES_PER_SECOND = 2 * SAMPLE_RATE
 FMA_LARGE_BYTES_PER_SECOND = 93 * 2**30 / (106_574 * 30)  # its MP3s
 LABEL_BYTES_PER_SECOND = 2 * FRAME_RATE * CODEBOOKS  # packed, uint16
 CHECKPOINT_BYTES_PER_PARAMETER = 16  # weights, master weights and Adam's two moments, all in float32
-# Memory of a GPU in half precision, computed from counts of saved activations, not measured on a GPU.
+# Memory of a GPU in half precision, from the counts of benchmarks/growth.md, not measured on a GPU.
 STATE_BYTES_PER_PARAMETER = 20  # half-precision weights and gradients, float32 master, gradient and Adam's two moments
-FREE_SHARE = 0.1  # of the memory: the CUDA context, NCCL's buffers and fragments
+FREE_SHARE = 0.2  # of the memory: the CUDA context, workspaces of convolutions, NCCL's buffers and fragments
 MOST_CLIPS = 174  # more clips: the output of the first convolution exceeds 2^31 elements
 CONVS = [(1, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2  # (channels in, width, stride), 512 out
 
@@ -34,7 +34,7 @@ class Recipe:
     width: int
     ffn: int
     hours_per_update: float
-    gb_per_clip: float  # of 5 s: saved activations and temporary tensors of the backward pass
+    gb_per_clip: float  # of 5 s: what each clip more adds to the counted peak memory
     updates: int = 400_000
     updates_per_save: int = 5_000
 
@@ -59,7 +59,7 @@ class Recipe:
         return 3 * (convs + products + attention)
 
 
-RECIPES = (Recipe("95M", 12, 768, 3072, 1.5, 0.55), Recipe("330M", 24, 1024, 4096, 5.5, 1.2))
+RECIPES = (Recipe("95M", 12, 768, 3072, 1.5, 0.27), Recipe("330M", 24, 1024, 4096, 5.5, 0.45))
 
 
 def corpus_table(cores: int) -> list[str]:
