@@ -35,7 +35,7 @@ CASES = {  # recipe, seconds per clip, options
     "tiny_spectral": ("tiny", 2.5, ("model.front_end=spectral", "criterion.cqt_weight=4")),
     "95m": ("95m", 5.0, ("model.encoder_layerdrop=0",)),
 }
-SIDES = {"encoder": "bare encoder", "hubert": "fairseq's HuBERT", "adam": "update with fairseq's adam"}
+SIDES = {"encoder": "the bare encoder", "hubert": "fairseq's HuBERT", "adam": "the update with fairseq's adam"}
 WARM_UPS = 1  # rounds without a measurement: plans, optimizer state, caches
 
 
@@ -105,29 +105,25 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, default="tiny")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="to compare the update with")
+    parser.add_argument(
+        "--sides", nargs="+", choices=SIDES, default=list(SIDES), help="what the update is compared with"
+    )
     parser.add_argument("--json", type=Path, help="write the ratio of each round to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sides = Sides(args.case, args.clips, write_corpus(Path(folder), args.clips, CASES[args.case][1]))
         seconds = measure(sides, ["update", *args.sides], args.rounds)
-    versions = ", ".join(
-        f"{name} {version}" for name, version in ratios.versions().items() if name in ("python", "torch")
-    )
+    versions = ", ".join(f"{name} {ratios.versions()[name]}" for name in ("python", "torch"))
     print(f"{args.case}, {args.clips} clips, {torch.get_num_threads()} threads, {args.rounds} rounds; medians")
-    print(f"{ratios.machine()}, {versions}\n\n| | ms | times the update |\n|---|--:|--:|")
+    print(f"{ratios.machine()}, {versions}\n\n| | ms | update / this |\n|---|--:|--:|")
     pairs = {}
     for name, found in seconds.items():
-        quotients = [other / update for other, update in zip(found, seconds["update"], strict=True)]
+        quotients = [update / other for other, update in zip(found, seconds["update"], strict=True)]
         middle, least, most = (f(quotients) for f in (statistics.median, min, max))
         label = SIDES.get(name, "update")
         print(f"| {label} | {1e3 * statistics.median(found):.1f} | {middle:.3f} ({least:.3f} to {most:.3f}) |")
         if name != "update":
-            pairs[f"update {args.case}: {label} / update"] = quotients
-    if "encoder" in seconds:
-        print(
-            f"\nupdate / bare encoder: {1 / statistics.median(pairs[f'update {args.case}: bare encoder / update']):.2f}"
-        )
+            pairs[f"update of {args.case} against {label}"] = [1 / quotient for quotient in quotients]
     ratios.write_pairs(args.json, pairs)
 
 

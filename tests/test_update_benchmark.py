@@ -38,7 +38,10 @@ def test_the_command_writes_the_ratio_of_each_round(repo_root, tmp_path):
     options = ["--clips", "1", "--rounds", "2", "--sides", "encoder", "adam", "--json", str(out)]
     command = [sys.executable, str(repo_root / "benchmarks" / "update.py"), *options]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "| bare encoder |" in text
+    assert "| the bare encoder |" in text
     pairs = json.loads(out.read_text())
-    assert list(pairs) == ["update tiny: bare encoder / update", "update tiny: update with fairseq's adam / update"]
+    assert list(pairs) == [
+        "update of tiny against the bare encoder",
+        "update of tiny against the update with fairseq's adam",
+    ]
     assert all(len(found) == 2 and min(found) > 0 for found in pairs.values())
