@@ -105,9 +105,7 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, default="tiny")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument(
-        "--sides", nargs="+", choices=SIDES, default=list(SIDES), help="what the update is compared with"
-    )
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="compare the update with")
     parser.add_argument("--json", type=Path, help="write the ratio of each round to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
