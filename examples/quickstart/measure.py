@@ -37,13 +37,13 @@ class Tally:
         self.cqt_error = 0.0
         self.cqt_sums: np.ndarray | None = None  # (2, bins): of values and of their squares
 
-    def add(self, output: dict[str, Any], targets: Tensor, cqt: Tensor) -> None:
+    def add(self, output: dict[str, Any], targets: Tensor, cqt: Tensor | None) -> None:
         """Add a batch of one clip.
 
         Args:
             output: what the model's forward returned.
             targets: (Q, L) classes of all frames, L >= F.
-            cqt: (F, bins) of the clean wave.
+            cqt: (F, bins) of the clean wave; None without a CQT head.
         """
         masked = output["mask_indices"][0]
         for q, logits, classes in output["masked"]:
@@ -52,21 +52,25 @@ class Tally:
         copied = targets[:, nearest_visible(masked)]
         self.copied += (copied == targets[:, : len(masked)][:, masked]).sum(1).numpy()
         self.frames += int(masked.sum())
+        if cqt is None:
+            return
         self.cqt_error += float(output["cqt_pred_m"]) * int(masked.sum())
         sums = torch.stack([cqt[masked].double().sum(0), cqt[masked].double().square().sum(0)]).numpy()
         self.cqt_sums = sums if self.cqt_sums is None else self.cqt_sums + sums
 
     def figures(self) -> dict[str, Any]:
         """Means over all masked frames; the constant guesses are the best that any constant does on these frames."""
-        mean, mean_square = self.cqt_sums / self.frames if self.cqt_sums is not None else (np.nan, np.nan)
-        return {
+        figures: dict[str, Any] = {
             "masked_frames": self.frames,
             "accuracy": (self.correct / self.frames).tolist(),
             "most_frequent": [float(counts.max() / self.frames) for counts in self.occurrences],
             "nearest_visible": (self.copied / self.frames).tolist(),
-            "cqt_error": self.cqt_error / self.frames,
-            "cqt_error_of_mean": float(np.mean(mean_square - mean**2)),
         }
+        if self.cqt_sums is not None:
+            mean, mean_square = self.cqt_sums / self.frames
+            figures["cqt_error"] = self.cqt_error / self.frames
+            figures["cqt_error_of_mean"] = float(np.mean(mean_square - mean**2))
+        return figures
 
 
 def nearest_visible(masked: Tensor) -> Tensor:

@@ -33,14 +33,19 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--protocol",
         default="default",
-        choices=("default", "marble"),
+        choices=("default", "marble", "quick"),
         help="marble: clips standardised, beats monitored by the network; default: as the model was trained, and "
-        "beats monitored by picked peaks",
+        "beats monitored by picked peaks; quick: a linear head, two learning rates, one seed, some clips of each "
+        "split and their first 15 s",
     )
-    options.add_argument("--head", default="mlp", choices=("mlp", "linear"), help="one hidden layer, or none")
+    options.add_argument(
+        "--head", choices=("mlp", "linear"), help="one hidden layer, or none (default: mlp; quick: linear)"
+    )
     options.add_argument("--layers", nargs="+", help="to search: numbers and all, for the weighted sum (default: each)")
-    options.add_argument("--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE)")
-    options.add_argument("--seeds", type=positive_int, default=5, help="number of seeds")
+    options.add_argument(
+        "--learning-rates", nargs="+", type=positive_float, help="to search (default: six of MARBLE; quick: two)"
+    )
+    options.add_argument("--seeds", type=positive_int, help="number of seeds (default: 5; quick: 1)")
     options.add_argument(
         "--precision", default="float32", choices=("float32", "bfloat16"), help="of the heads' matrix products"
     )
@@ -54,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--splits", type=Path, help="folder of train.txt, valid.txt and test.txt, in place of the task's"
     )
+    options.add_argument("--clips", type=positive_int, help="use at most so many clips of each split, chosen by SHA-1")
+    options.add_argument("--seconds", type=positive_float, help="use only the first seconds of each clip")
     options.add_argument("--device", help="such as cpu or cuda (default: a GPU if there is one)")
     options.add_argument("--decode", action="store_true", help="check: decode all audio, not only the headers")
     options.add_argument("--json", action="store_true", help="print JSON")

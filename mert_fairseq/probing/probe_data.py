@@ -22,7 +22,8 @@ class Clip:
         id: unique in the data set.
         path: of the audio, relative to the data set's folder.
         target: what the task's objective encodes: a class name, tags, numbers or times.
-        song: clips of one song are scored together; empty if the clip is scored alone.
+        song: clips of one song are scored together; empty if the clip is scored alone. For a changed copy of
+            a test clip, the unit of the original.
         start_seconds: where the excerpt begins.
         seconds: its length; None for the rest of the file.
     """
@@ -49,6 +50,8 @@ class ProbeData:
         names: of the classes, tags or values, in the order of the head's outputs.
         clips: by split.
         left_out: by id, why a listed clip is not used.
+        copies: changed copies of test clips (with noise, in another key, ...) by the kind of change; heads that were
+            trained and chosen without them are tested on them as well.
 
     Raises:
         ValueError: if a split is empty, an id occurs twice, or a song or clip is in two splits.
@@ -58,6 +61,7 @@ class ProbeData:
     names: tuple[str, ...]
     clips: dict[str, list[Clip]]
     left_out: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, list[Clip]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -66,7 +70,7 @@ class ProbeData:
                     f"{self.folder}: found no clips in the split {split}, expected some in each of {', '.join(SPLITS)}."
                     f" Check the data set's lists (mert-probe check)."
                 )
-        counts = Counter(clip.id for split in SPLITS for clip in self.clips[split])
+        counts = Counter(clip.id for clips in self.parts.values() for clip in clips)
         if double := [name for name, count in counts.items() if count > 1]:
             raise ValueError(
                 f"{self.folder}: found clip {double[0]} {counts[double[0]]} times (and {len(double) - 1} more), "
@@ -82,6 +86,11 @@ class ProbeData:
                     )
 
     @property
+    def parts(self) -> dict[str, list[Clip]]:
+        """Train, valid, test, and then each kind of changed copies."""
+        return {**{split: self.clips[split] for split in SPLITS}, **self.copies}
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Clips in each split."""
         return {split: len(self.clips[split]) for split in SPLITS}
@@ -93,7 +102,7 @@ class ProbeData:
 
     def files(self) -> list[str]:
         """Paths of the audio (folders of stems, for separation), each once, in order."""
-        return list(dict.fromkeys(clip.path for split in SPLITS for clip in self.clips[split]))
+        return list(dict.fromkeys(clip.path for clips in self.parts.values() for clip in clips))
 
     def check_files(self) -> None:
         """Check that the audio exists.
@@ -134,7 +143,24 @@ class ProbeData:
                     f" Expected ids such as {next(iter(known))!r}, one per line; mert-probe splits writes such lists."
                 )
             clips[split] = [known[name] for name in wanted]
-        return ProbeData(self.folder, self.names, clips, self.left_out)
+        return self._with_clips(clips)
+
+    def limited(self, clips: int) -> "ProbeData":
+        """At most so many clips of each split: those whose ids have the smallest SHA-1, in the old order."""
+        kept = {}
+        for split in SPLITS:
+            order = sorted(self.clips[split], key=lambda clip: sha1_number(clip.id))
+            chosen = {clip.id for clip in order[:clips]}
+            kept[split] = [clip for clip in self.clips[split] if clip.id in chosen]
+        return self._with_clips(kept)
+
+    def _with_clips(self, clips: dict[str, list[Clip]]) -> "ProbeData":
+        """Other clips of the same data set, with the copies of those that are tested."""
+        tested = {clip.unit for clip in clips["test"]}
+        copies = {name: [clip for clip in group if clip.unit in tested] for name, group in self.copies.items()}
+        return ProbeData(
+            self.folder, self.names, clips, self.left_out, {k: group for k, group in copies.items() if group}
+        )
 
 
 def class_names(targets: Iterable[str], expected: tuple[str, ...], where: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from mert_fairseq.probing.data_card import DataCard
 from mert_fairseq.probing.features.store import FeatureStore
 from mert_fairseq.probing.features.waves import Windows
 from mert_fairseq.probing.objectives import Objective
-from mert_fairseq.probing.probe_data import SPLITS, ProbeData
+from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol
 
@@ -26,6 +26,8 @@ class ProbeTask(ABC):
         windows: how clips are fed to a model.
         metrics: of the results, the first is the main one.
         windows_are_clips: whether a batch counts windows instead of clips.
+        standardize: whether features of models are standardised by the training split, as those of baselines are.
+        quick_clips: at most so many clips of each split are used under the quick protocol.
         crop_seconds: length of the random crop of each clip per update; None for the whole clip.
         max_epochs, lr_patience, stop_patience: of MARBLE's settings for this task.
     """
@@ -37,6 +39,8 @@ class ProbeTask(ABC):
     metrics: tuple[str, ...]
     windows = Windows()
     windows_are_clips = False
+    standardize = False
+    quick_clips = 200
     crop_seconds: float | None = None
     max_epochs, lr_patience, stop_patience = 100, 5, 20
 
@@ -63,6 +67,10 @@ class ProbeTask(ABC):
             rate_hz: frames per second of the features.
         """
 
+    def has_data(self, data: Path) -> bool:
+        """Whether a folder may hold this task's data, for ``mert-probe all``."""
+        return data.is_dir()
+
     def check(self, data: Path) -> list[str]:
         """Further errors that ``mert-probe check`` reports, one sentence each; none by default."""
         return []
@@ -83,7 +91,7 @@ class ProbeTask(ABC):
         return path
 
     def rows(self, data: ProbeData, store: FeatureStore, objective: Objective, standardize: bool) -> dict[str, Rows]:
-        """Features and targets of the three splits.
+        """Features and targets of train, valid, test and changed copies.
 
         Args:
             data: the clips.
@@ -93,8 +101,7 @@ class ProbeTask(ABC):
         """
         states, counts = store.read()
         found, clip, row = {}, 0, 0
-        for split in SPLITS:
-            clips = data.clips[split]
+        for split, clips in data.parts.items():
             sizes = counts[clip : clip + len(clips)]
             clip, last = clip + len(clips), row + int(sizes.sum())
             parts = [state[row:last] for state in states]
@@ -107,11 +114,16 @@ class ProbeTask(ABC):
             else:
                 targets = objective.encode(clips)
             found[split] = Rows(parts, sizes, clips, targets, per_row=objective.frames)
-        return _standardized(found) if standardize else found
+        return _standardized(found) if standardize or self.standardize else found
 
     def settings(self) -> dict[str, Any]:
         """The task's settings that change results, for digests."""
-        return {"task": self.name, "crop_seconds": self.crop_seconds, "windows_are_clips": self.windows_are_clips}
+        return {
+            "task": self.name,
+            "crop_seconds": self.crop_seconds,
+            "windows_are_clips": self.windows_are_clips,
+            "standardize": self.standardize,
+        }
 
 
 def _standardized(splits: dict[str, Rows]) -> dict[str, Rows]:

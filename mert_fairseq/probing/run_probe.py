@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,17 @@ from mert_fairseq.probing.search.search import Found, RunScore, search
 RUNS = "runs.csv"
 
 
-def read_data(task: ProbeTask, data: Path, out: Path, splits: Path | None = None) -> ProbeData:
+def read_data(
+    task: ProbeTask, data: Path, out: Path, splits: Path | None = None, clips: int | None = None
+) -> ProbeData:
     """Read a task's data, with the user's split lists if given, and write the split that is used.
+
+    Args:
+        task: that reads.
+        data: its folder.
+        out: of the run.
+        splits: folder of the user's split lists.
+        clips: at most so many of each split, by :meth:`ProbeData.limited`.
 
     Raises:
         FileNotFoundError, ValueError: as the task's ``read``, or if audio is missing.
@@ -38,13 +48,25 @@ def read_data(task: ProbeTask, data: Path, out: Path, splits: Path | None = None
     found = task.read(data, out / "work")
     if splits is not None:
         found = found.resplit(splits)
+    if clips is not None:
+        found = found.limited(clips)
     found.check_files()
     found.write_splits(out / task.name / "splits")
     return found
 
 
+def shortened(task: ProbeTask, seconds: float) -> ProbeTask:
+    """The same task on the first seconds of each clip; its results do not compare with published ones."""
+    task = copy(task)
+    task.windows = replace(task.windows, first_seconds=min(seconds, task.windows.first_seconds or seconds))
+    task.is_published = lambda data: False  # type: ignore[method-assign]
+    return task
+
+
 def for_task(protocol: Protocol, task: ProbeTask, max_epochs: int | None = None) -> Protocol:
-    """The protocol with a task's own number of epochs and patience."""
+    """The protocol with a task's own number of epochs and patience; the quick one keeps its own."""
+    if protocol.name == "quick":
+        return replace(protocol, max_epochs=max_epochs or protocol.max_epochs)
     return replace(
         protocol,
         max_epochs=max_epochs or task.max_epochs,
@@ -102,7 +124,7 @@ def run_task(
 
 def _labels(data: ProbeData) -> str:
     digest = hashlib.sha256()
-    for split, clips in data.clips.items():
+    for split, clips in data.parts.items():
         for clip in clips:
             digest.update(json.dumps([split, clip.id, clip.unit, clip.target]).encode())
     return digest.hexdigest()
@@ -117,9 +139,12 @@ def _results(
     rows: dict[str, Rows],
     found: Found,
 ) -> dict[str, Any]:
-    tests = []
-    for valid, test in zip(found.valid_outputs, found.test_outputs, strict=True):
-        tests.append(objective.score(test, rows["test"], objective.tune(valid, rows["valid"])))
+    tuned = [objective.tune(outputs, rows["valid"]) for outputs in found.outputs["valid"]]
+
+    def scores(part: str) -> dict[str, dict[str, Any]]:
+        tests = [objective.score(each, rows[part], tune) for each, tune in zip(found.outputs[part], tuned, strict=True)]
+        return {metric: over_seeds([test[metric] for test in tests]) for metric in task.metrics if metric in tests[0]}
+
     results = {
         **run_facts(task, data, source, protocol),
         "published": task.is_published(data) and protocol.is_published(),
@@ -127,13 +152,12 @@ def _results(
         "monitor": objective.monitor_name,
         "layer": layer_name(found.layer),
         "learning_rate": found.learning_rate,
-        "scores": {
-            metric: over_seeds([test[metric] for test in tests]) for metric in task.metrics if metric in tests[0]
-        },
+        "scores": scores("test"),
+        "copies": {name: scores(name) for name in data.copies},
         "by_layer": _by_layer(found.scores),
     }
     if isinstance(objective, TagObjective):
-        per_seed = [objective.per_tag(test, rows["test"]) for test in found.test_outputs]
+        per_seed = [objective.per_tag(test, rows["test"]) for test in found.outputs["test"]]
         results["tags"] = [
             {
                 **tags[0],
@@ -175,7 +199,7 @@ def _write_outputs(path: Path, objective: Objective, rows: dict[str, Rows], foun
     """Test outputs of the chosen heads for the report: (seeds, U, K), targets and names of the scored units."""
     outputs = [
         objective.unit_outputs(test, rows["test"], objective.tune(valid, rows["valid"]))
-        for valid, test in zip(found.valid_outputs, found.test_outputs, strict=True)
+        for valid, test in zip(found.outputs["valid"], found.outputs["test"], strict=True)
     ]
     clips = {clip.unit: clip for clip in reversed(rows["test"].clips)}
     files = [clips[unit].path for unit in rows["test"].units]

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from mert_fairseq.probing.features.source import Source, load_source
 from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.report import write_reports
 from mert_fairseq.probing.report.score_tables import score_rows
-from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task
-from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, LEARNING_RATES, Protocol
+from mert_fairseq.probing.run_probe import default_device, for_task, read_data, run_task, shortened
+from mert_fairseq.probing.search.protocol import ALL_LAYERS, FIRST_SEED, QUICK, QUICK_SECONDS, Protocol
 from mert_fairseq.probing.separation.run_separation import run_separation
 from mert_fairseq.probing.tasks import TASKS, find_task
 from mert_fairseq.probing.tasks.musdb18 import MUSDB18
@@ -90,7 +91,12 @@ def _run_one(
     task: ProbeTask, data: Path, source: Source, protocol: Protocol, options: argparse.Namespace, device: str
 ) -> dict[str, Any]:
     protocol = for_task(protocol, task, options.max_epochs)
-    read = read_data(task, data, options.out, options.splits)
+    clips, seconds = options.clips, options.seconds
+    if protocol.name == "quick":
+        clips, seconds = clips or task.quick_clips, seconds or QUICK_SECONDS
+    if seconds:
+        task = shortened(task, seconds)
+    read = read_data(task, data, options.out, options.splits, clips)
     if isinstance(task, MUSDB18):
         return run_separation(task, read, source, protocol, options.out, device=device, quiet=options.quiet)
     return run_task(task, read, source, protocol, options.out, device=device, quiet=options.quiet)
@@ -108,17 +114,16 @@ def report(options: argparse.Namespace) -> int:
 
 def protocol_of(options: argparse.Namespace) -> Protocol:
     """The protocol that the options describe."""
-    layers = options.layers and tuple(_layer(text) for text in options.layers)
-    return Protocol(
-        name=options.protocol,
-        head=options.head,
-        learning_rates=tuple(options.learning_rates or LEARNING_RATES),
-        seeds=tuple(range(FIRST_SEED, FIRST_SEED + options.seeds)),
-        layers=layers,
-        precision=options.precision,
-        beat_labels=options.beat_labels,
-        normalize="on" if options.protocol == "marble" else "model",
-    )
+    named = QUICK if options.protocol == "quick" else Protocol(options.protocol)
+    given = {
+        "head": options.head,
+        "learning_rates": options.learning_rates and tuple(options.learning_rates),
+        "seeds": options.seeds and tuple(range(FIRST_SEED, FIRST_SEED + options.seeds)),
+        "layers": options.layers and tuple(_layer(text) for text in options.layers),
+        "normalize": "on" if options.protocol == "marble" else None,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return replace(named, **chosen, precision=options.precision, beat_labels=options.beat_labels)
 
 
 def _layer(text: str) -> int:
@@ -130,14 +135,14 @@ def _layer(text: str) -> int:
 
 
 def _chosen(names: Sequence[str], data: Path) -> list[tuple[ProbeTask, Path]]:
-    """Tasks with the folders of their data; of "all", those whose folder exists."""
+    """Tasks with the folders of their data; of "all", those whose data exist."""
     if list(names) != ["all"]:
         several = len(names) > 1
         return [(find_task(name), data / find_task(name).folder if several else data) for name in names]
     missing = sorted({task.folder for task in TASKS.values() if not (data / task.folder).is_dir()})
     if missing:
         print(f"not in {data}, skipped: {', '.join(missing)}", file=sys.stderr)
-    return [(task, data / task.folder) for task in TASKS.values() if (data / task.folder).is_dir()]
+    return [(task, data / task.folder) for task in TASKS.values() if task.has_data(data / task.folder)]
 
 
 def _print_results(results: Sequence[dict[str, Any]], failures: dict[str, str], options: argparse.Namespace) -> None:

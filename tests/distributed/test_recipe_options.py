@@ -24,7 +24,7 @@ WITHOUT = {
 }
 
 
-@pytest.fixture(params=["mert_95m", "mert_330m", "tiny"])
+@pytest.fixture(params=["mert_95m", "mert_330m", "small", "tiny"])
 def recipe(request, repo_root):
     """A recipe with fairseq's defaults under it, as fairseq-hydra-train composes it."""
     configs = ConfigStore.instance().repo

@@ -180,17 +180,22 @@ def build_fma(root: Path) -> Path:
 
 
 def build_rendered(root: Path) -> Path:
-    """Folders key, notes, dance and composer with their manifests."""
+    """Folders key, notes, dance and composer with their manifests; each test clip of key has a changed copy."""
     for folder in ("key", "notes", "dance", "composer"):
         rows = []
         for number in range(18):
             kind = number % 3
             row = {"path": f"clip_{number}.wav", "split": SPLITS[number // 6], "duration": 1.2, "piece": str(number)}
             row |= {"key": f"{PITCH_CLASSES[kind]} major", "beats": [0.2, 0.6, 1.0], "downbeats": [0.2]}
+            row |= {"chords": [[0.0, 0.9, f"{PITCH_CLASSES[kind]} major"]]}
             row |= {"pitch": 60 + kind, "family": ["bass", "flute", "reed"][kind]}
             row |= {"dance": ["jig", "reel", "hornpipe"][kind], "composer": ["bach", "haydn", "mozart"][kind]}
             rows.append(json.dumps(row))
             tone(root / folder / f"clip_{number}.wav", kind, 24_000, seed=number)
+            if row["split"] == "test" and folder == "key":
+                changed = row | {"path": f"noise_{number}.wav", "copy": "noise", "of": row["path"]}
+                rows.append(json.dumps(changed))
+                tone(root / folder / changed["path"], kind, 24_000, seed=number + 18)
         (root / folder / "manifest.jsonl").write_text("\n".join(rows) + "\n")
     return root
 

@@ -92,7 +92,7 @@ def test_the_search_finds_the_layer_that_tells_the_classes(tmp_path):
     found = search(splits, ClassObjective(CLASSES), small(), tmp_path, key="k")
     assert found.layer == 2
     assert len(found.scores) == (4 + 1) * 2 * 2
-    assert found.test_outputs.shape == (2, len(splits["test"].states[0]), 3)
+    assert found.outputs["test"].shape == (2, len(splits["test"].states[0]), 3)
 
 
 def test_a_search_that_was_stopped_continues_with_the_same_result(tmp_path, monkeypatch):

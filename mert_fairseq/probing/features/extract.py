@@ -13,7 +13,7 @@ from mert_fairseq.arguments import default_workers
 from mert_fairseq.probing.features.source import Source
 from mert_fairseq.probing.features.store import FeatureStore
 from mert_fairseq.probing.features.waves import Windows, cut_windows, load_wave
-from mert_fairseq.probing.probe_data import SPLITS, Clip, ProbeData
+from mert_fairseq.probing.probe_data import Clip, ProbeData
 
 PART_CLIPS = 64
 BATCH_SECONDS = 120.0  # of audio per call of the model
@@ -22,7 +22,7 @@ BATCH_SECONDS = 120.0  # of audio per call of the model
 def extract(
     source: Source, data: ProbeData, windows: Windows, normalize: bool, root: Path, *, quiet: bool = False
 ) -> FeatureStore:
-    """Features of the clips of train, valid and test, in this order; stored features are reused.
+    """Features of the clips of train, valid, test and changed copies, in this order; stored features are reused.
 
     Args:
         source: model or baseline.
@@ -36,7 +36,7 @@ def extract(
         AudioError: if a file cannot be decoded.
         ValueError: if features are not finite.
     """
-    clips = [clip for split in SPLITS for clip in data.clips[split]]
+    clips = [clip for part in data.parts.values() for clip in part]
     store = FeatureStore(root, _about(source, data.folder, clips, windows, normalize))
     if store.complete:
         return store
@@ -119,5 +119,5 @@ def _run(source: Source, waves: list[np.ndarray], windows: Windows) -> Iterator[
         for each in source.frames(torch.nn.functional.pad(batch, (0, hop))):
             yield each.half().cpu().numpy()
     else:
-        for each in source.pooled(batch):
+        for each in source.pooled(batch, windows.statistics):
             yield each[:, None].float().cpu().numpy()

@@ -47,11 +47,11 @@ class Source(ABC):
     def frames(self, waves: Tensor) -> Tensor:
         """(B, T) float32 to (B, S, F, D) float32."""
 
-    def pooled(self, waves: Tensor) -> Tensor:
-        """(B, T) float32 to (B, S, D): means over time, and deviations for ``statistics``."""
+    def pooled(self, waves: Tensor, statistics: bool = False) -> Tensor:
+        """(B, T) float32 to (B, S, D): means over time; also deviations, if the source or the caller wants them."""
         frames = self.frames(waves)
         means = frames.mean(2)
-        return torch.cat([means, frames.std(2, correction=0)], 2) if self.statistics else means
+        return torch.cat([means, frames.std(2, correction=0)], 2) if statistics or self.statistics else means
 
 
 class ModelSource(Source):

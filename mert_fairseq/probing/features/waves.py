@@ -23,6 +23,8 @@ class Windows:
         pad_seconds: shorter clips are filled with zeros, longer ones are cut; None keeps the length.
         peak: whether the clip is scaled to a peak of 1 before it is standardised.
         frames: whether frames are kept instead of their means; one hop of zeros is added for the last frame.
+        statistics: whether a window is described by mean and standard deviation over time whatever the source;
+            otherwise baselines are, and models by the mean alone.
     """
 
     seconds: float | None = None
@@ -31,6 +33,7 @@ class Windows:
     pad_seconds: float | None = None
     peak: bool = False
     frames: bool = False
+    statistics: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from mert_fairseq.probing.rows import Rows
 
 DOWNBEAT_BPM = (18.0, 72.0)  # of MARBLE's version 1
 
+THRESHOLD = 0.3  # of picked peaks, until the best one is found on validation
+
 
 class BeatObjective(Objective):
     """Targets are ``{"beat": times, "downbeat": times}`` in seconds from the clip's start.
@@ -24,14 +26,18 @@ class BeatObjective(Objective):
         rate_hz: frames per second of the features.
         widening: of the training labels, one of WIDENING.
         monitor_by: "network" to choose epochs by the network's beats, "peaks" by picked peaks (many times faster).
+        chosen_for: "beat" or "downbeat": the events by which epochs, layers and learning rates are chosen.
     """
 
     frames = True
 
-    def __init__(self, rate_hz: float = 75.0, widening: str = "v1", monitor_by: str = "network") -> None:
+    def __init__(
+        self, rate_hz: float = 75.0, widening: str = "v1", monitor_by: str = "network", chosen_for: str = "beat"
+    ) -> None:
         super().__init__(("beat", "downbeat"))
         self.rate_hz, self.widening, self.monitor_by = rate_hz, widening, monitor_by
-        self.monitor_name = "beat_f" if monitor_by == "network" else "beat_f_peaks"
+        self.column = self.names.index(chosen_for)
+        self.monitor_name = f"{chosen_for}_f" if monitor_by == "network" else f"{chosen_for}_f_peaks"
         self.network = BeatNetwork(rate_hz)
         self.bar_network = BeatNetwork(rate_hz, *DOWNBEAT_BPM)
 
@@ -52,8 +58,8 @@ class BeatObjective(Objective):
         )
 
     def check_training(self, targets: Tensor) -> None:
-        if not targets[:, 0].any():
-            raise ValueError("the training split has no beats. Check the annotations' folder.")
+        if not targets[:, self.column].any():
+            raise ValueError(f"the training split has no {self.names[self.column]}s. Check the annotations.")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(2)
@@ -62,22 +68,27 @@ class BeatObjective(Objective):
         raise NotImplementedError("beats are scored per track")
 
     def monitor(self, outputs: Tensor, rows: Rows) -> Tensor:
-        activations = outputs[..., 0].sigmoid().cpu().numpy()
-        threshold = 0.3
-        return torch.tensor([self._f(each, rows, 0, self.monitor_by, threshold) for each in activations])
+        activations = outputs[..., self.column].sigmoid().cpu().numpy()
+        return torch.tensor([self._f(each, rows, self.column, self.monitor_by, THRESHOLD) for each in activations])
 
-    def tune(self, outputs: Tensor, rows: Rows) -> float:
-        """The best threshold for picked peaks."""
-        activations = outputs[:, 0].sigmoid().cpu().numpy()
-        return max(THRESHOLDS, key=lambda threshold: self._f(activations, rows, 0, "peaks", threshold))
+    def tune(self, outputs: Tensor, rows: Rows) -> tuple[float, float]:
+        """The best thresholds for picked peaks: of beats, and of downbeats."""
+        activations = outputs.sigmoid().cpu().numpy()
+
+        def best(column: int) -> float:
+            return max(
+                THRESHOLDS, key=lambda threshold: self._f(activations[:, column], rows, column, "peaks", threshold)
+            )
+
+        return best(0), best(1)
 
     def score(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> dict[str, float]:
         activations = outputs.sigmoid().cpu().numpy()
-        return {
-            "beat_f": self._f(activations[:, 0], rows, 0, "network", 0.0),
-            "beat_f_peaks": self._f(activations[:, 0], rows, 0, "peaks", tuned or 0.3),
-            "downbeat_f": self._f(activations[:, 1], rows, 1, "network", 0.0),
-        }
+        found = {}
+        for column, (name, threshold) in enumerate(zip(self.names, tuned or (THRESHOLD, THRESHOLD), strict=True)):
+            found[f"{name}_f"] = self._f(activations[:, column], rows, column, "network", 0.0)
+            found[f"{name}_f_peaks"] = self._f(activations[:, column], rows, column, "peaks", threshold)
+        return found
 
     def _f(self, activations: np.ndarray, rows: Rows, column: int, by: str, threshold: float) -> float:
         """F of one output over all tracks; references are the labelled frames, as in MARBLE's code."""

@@ -13,7 +13,7 @@ from sklearn import metrics
 from mert_fairseq.files import replacing
 from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.report.probe_plots import draw_few_shot, draw_layers
-from mert_fairseq.probing.report.score_tables import CSV_HEADER, csv_rows, number, score_rows, spread
+from mert_fairseq.probing.report.score_tables import CSV_HEADER, MISSING, csv_rows, number, score_rows, spread
 from mert_fairseq.probing.results import OUTPUTS, read_results
 from mert_fairseq.reporting.figures import draw_confusion, draw_scores
 from mert_fairseq.reporting.page import Page
@@ -51,6 +51,7 @@ def _write_task(folder: Path, task: ProbeTask, results: list[dict[str, Any]], da
     page.table(["model", *(metric.replace("_", " ") for metric in task.metrics), "layer", "learning rate"],
                score_rows(results, task.metrics))  # fmt: skip
     page.paragraph(_scores_note(results))
+    _copies(page, task, results)
     if any(each.get("by_layer") for each in results):
         page.heading("Layers")
         page.picture(draw_layers(folder / "layers.png", results, results[0]["monitor"]), LAYERS_NOTE)
@@ -58,6 +59,32 @@ def _write_task(folder: Path, task: ProbeTask, results: list[dict[str, Any]], da
     for each in results:
         _one_model(page, folder, task, each, data)
     return page.write(folder)
+
+
+def _copies(page: Page, task: ProbeTask, results: Sequence[Mapping[str, Any]]) -> None:
+    """Scores of the same heads on changed copies of the test clips."""
+    kinds = list(dict.fromkeys(kind for each in results for kind in each.get("copies", {})))
+    if not kinds:
+        return
+    metric = task.metrics[0]
+
+    def cell(each: Mapping[str, Any], kind: str) -> str:
+        found = each.get("copies", {}).get(kind)
+        return spread(metric, found[metric]) if found else MISSING
+
+    page.heading("Changed copies of the test clips")
+    page.table(
+        [f"{metric.replace('_', ' ')}: model", "unchanged", *(kind.replace("_", " ") for kind in kinds)],
+        [
+            [
+                each["model"],
+                spread(metric, each["scores"][metric]),
+                *(cell(each, kind) for kind in kinds),
+            ]
+            for each in results
+        ],
+    )
+    page.paragraph("The heads are trained and chosen on unchanged clips, and tested on copies of the test clips.")
 
 
 LAYERS_NOTE = (

@@ -41,7 +41,7 @@ def score_rows(results: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> 
 
 
 def csv_rows(results: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """One row per task, model and metric: mean, sd, low, high, seeds, layer, learning rate."""
+    """One row per task, model and metric: mean, sd, low, high, seeds, layer, learning rate; then those on copies."""
     return [
         [
             each["task"],
@@ -56,7 +56,15 @@ def csv_rows(results: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
             each["learning_rate"],
         ]
         for each in results
-        for metric, scores in each["scores"].items()
+        for metric, scores in _named_scores(each)
+    ]
+
+
+def _named_scores(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    copies = result.get("copies", {}).items()
+    return [
+        *result["scores"].items(),
+        *((f"{metric} on {kind}", scores) for kind, found in copies for metric, scores in found.items()),
     ]
 
 

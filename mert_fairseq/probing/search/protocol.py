@@ -11,7 +11,8 @@ ALL_LAYERS = -1  # as a choice of layer: the weighted sum of layers 1 to L
 LEARNING_RATES = (5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)
 FIRST_SEED = 1234  # of MARBLE
 HEADS = ("mlp", "linear")
-PROTOCOLS = ("default", "marble")
+PROTOCOLS = ("default", "marble", "quick")
+QUICK_RATES = (1e-3, 1e-2)
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -20,7 +21,8 @@ class Protocol:
     """How heads are trained and chosen.
 
     Attributes:
-        name: "marble" for exactly MARBLE's constrained track, "default" for settings that suit any model.
+        name: "marble" for exactly MARBLE's constrained track, "default" for settings that suit any model, "quick" for
+            a search of some minutes (:data:`QUICK`).
         head: "mlp" (one hidden layer with ReLU) or "linear".
         hidden: units of the hidden layer.
         dropout: on the hidden layer, or on the features of a linear head: share of zeros.
@@ -72,6 +74,21 @@ class Protocol:
         full = replace(Protocol("marble", normalize="on"), max_epochs=self.max_epochs, precision=self.precision)
         full = replace(full, lr_patience=self.lr_patience, stop_patience=self.stop_patience)
         return self == full
+
+
+# For many small models on small sets: a minute or less per task on one CPU thread, extraction aside.
+QUICK = Protocol(
+    name="quick",
+    head="linear",
+    dropout=0.0,
+    learning_rates=QUICK_RATES,
+    seeds=(FIRST_SEED,),
+    batch_clips=16,
+    max_epochs=40,
+    lr_patience=3,
+    stop_patience=8,
+)
+QUICK_SECONDS = 15.0  # of each clip
 
 
 class Run(NamedTuple):

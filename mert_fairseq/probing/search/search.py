@@ -15,11 +15,13 @@ from mert_fairseq.files import replacing
 from mert_fairseq.probing.objectives import Objective
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import Protocol, Run, plan_chunks
-from mert_fairseq.probing.search.train_heads import Group, Trained, predict, train_runs
+from mert_fairseq.probing.search.train_heads import Group, predict, train_runs
 
 RUNS_AT_ONCE = {"cpu": 10, "cuda": 420}  # 10 heads of width 768 fill a CPU's cache; 420 take 4 GB of a GPU
 
 FRAME_RUNS_AT_ONCE = {"cpu": 1, "cuda": 60}  # 64 crops of 750 frames: 0.1 GB of hidden units per run, and gradients
+
+OUTPUTS_OF = "outputs of "  # names of arrays in a group's file
 
 
 class RunScore(NamedTuple):
@@ -38,14 +40,13 @@ class Found:
     Attributes:
         scores: of all runs.
         layer, learning_rate: the choice: highest mean validation score over the seeds.
-        valid_outputs, test_outputs: (seeds, W, K) of the chosen runs.
+        outputs: (seeds, W, K) of the chosen runs on valid, test and changed copies of test.
     """
 
     scores: list[RunScore]
     layer: int
     learning_rate: float
-    valid_outputs: Tensor
-    test_outputs: Tensor
+    outputs: dict[str, Tensor]
 
 
 def search(
@@ -63,7 +64,7 @@ def search(
     """Train all runs and choose; continues where an earlier search with the same ``key`` stopped.
 
     Args:
-        splits: train, valid and test.
+        splits: train, valid, test, and changed copies of test.
         objective: of the task.
         protocol: what to search.
         folder: for the finished groups.
@@ -109,19 +110,19 @@ def _train_group(
         runs, splits["train"], splits["valid"], objective, protocol, crop_rows=crop_rows, device=device
     )
     cell = _best_cell(runs, trained.scores.numpy())
-    outputs = {split: _outputs(trained, splits[split], device, protocol.precision) for split in ("valid", "test")}
+    group = Group(trained.runs, device)
+    outputs = {
+        name: predict(group, trained.heads, rows, protocol.precision)
+        for name, rows in splits.items()
+        if name != "train"
+    }
     test = objective.monitor(outputs["test"], splits["test"]).double().cpu().numpy()
     return {
         "valid": trained.scores.numpy(),
         "test": test,
         "epochs": trained.epochs.numpy(),
-        "valid_outputs": outputs["valid"][cell].numpy(),
-        "test_outputs": outputs["test"][cell].numpy(),
+        **{OUTPUTS_OF + name: each[cell].numpy() for name, each in outputs.items()},
     }
-
-
-def _outputs(trained: Trained, rows: Rows, device: str, precision: str) -> Tensor:
-    return predict(Group(trained.runs, device), trained.heads, rows, precision)
 
 
 def _best_cell(runs: list[Run], valid: np.ndarray) -> list[int]:
@@ -159,5 +160,9 @@ def _choose(chunks: list[list[Run]], stored: list[dict[str, Any]]) -> Found:
             "smaller --learning-rates."
         )
     run, group = chosen
-    outputs = (torch.from_numpy(group[name]) for name in ("valid_outputs", "test_outputs"))
-    return Found(scores, run.layer, run.learning_rate, *outputs)
+    outputs = {
+        name.removeprefix(OUTPUTS_OF): torch.from_numpy(each)
+        for name, each in group.items()
+        if name.startswith(OUTPUTS_OF)
+    }
+    return Found(scores, run.layer, run.learning_rate, outputs)

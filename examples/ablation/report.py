@@ -1,0 +1,110 @@
+"""Write OUT/report.md: predictions of held-out music, and probes with intervals over pretraining seeds.
+
+    python examples/ablation/report.py exp/ablation
+
+Reads OUT/predictions.jsonl (predict.py) and OUT/probes/results.json (mert-probe). Runs are named ARM_SEED. The score of
+an arm is the mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval
+over the seeds of the probe, if there are several.
+"""
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mert_fairseq.probing.results import over_seeds
+
+RUN = re.compile(r"^(?P<arm>\w+)_(?P<seed>\d+)(/|_)checkpoint_last(\.pt)?$")
+Score = dict[str, Any]
+
+
+def arm_of(run: str) -> str | None:
+    """The arm of a run named ARM_SEED, as mert-probe or a path names it; None for baselines."""
+    found = RUN.match(run)
+    return found["arm"] if found else None
+
+
+def cell(score: Score | None, scale: float = 1.0, digits: int = 3) -> str:
+    """A table's cell: the mean, and half the width of its interval."""
+    if score is None:
+        return ""
+    half = "" if score["low"] is None else f" ± {scale * (score['high'] - score['low']) / 2:.{digits}f}"
+    return f"{scale * score['mean']:.{digits}f}{half}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: text on the left, figures on the right."""
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def predictions(lines: Sequence[str]) -> str:
+    """A table of the first label's accuracy and of the CQT's error, in per cent and as mean squared error."""
+    columns = {
+        "accuracy": lambda row: row["accuracy"][0],
+        "nearest visible frame": lambda row: row["nearest_visible"][0],
+        "most frequent code": lambda row: row["most_frequent"][0],
+        "CQT error": lambda row: row.get("cqt_error"),
+        "of the mean": lambda row: row.get("cqt_error_of_mean"),
+    }
+    arms: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in map(json.loads, lines):
+        run = "/".join(Path(row["checkpoint"]).parts[-2:])
+        arms[arm_of(run) or run, row["labels"][0], str(row["mask_length"])].append(row)
+    rows = []
+    for names, found in arms.items():
+        cells = []
+        for column, value in columns.items():
+            values = [value(row) for row in found if value(row) is not None]
+            shown = (1.0, 3) if "CQT" in column or "mean" in column else (100.0, 1)
+            cells.append(cell(over_seeds(values), *shown) if values else "")
+        rows.append([*names, str(len(found)), *cells])
+    return table(["arm", "label", "mask length", "seeds", *columns], rows)
+
+
+def scores_of(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, Score]]:
+    """Task and arm or baseline -> the score that the probe selects by; arms over their seeds."""
+    runs: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        name = arm_of(result["model"]) or result["model"]
+        runs[result["task"]][name].append(result["scores"][result["monitor"]])
+    return {
+        task: {
+            name: over_seeds([score["mean"] for score in scores]) if len(scores) > 1 else scores[0]
+            for name, scores in found.items()
+        }
+        for task, found in runs.items()
+    }
+
+
+def probes(scores: dict[str, dict[str, Score]]) -> str:
+    """A table of all tasks: a row per arm or baseline."""
+    names = list(dict.fromkeys(name for found in scores.values() for name in found))
+    rows = [[name, *[cell(found.get(name)) for found in scores.values()]] for name in names]
+    return table(["", *scores], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    parts = ["# Ablation"]
+    if (out / "predictions.jsonl").is_file():
+        lines = (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+        parts += ["## Masked frames of held-out music", predictions(lines)]
+    if (out / "probes/results.json").is_file():
+        results = json.loads((out / "probes/results.json").read_text(encoding="utf-8"))
+        parts += ["## Probes", probes(scores_of(results))]
+    if len(parts) == 1:
+        raise SystemExit(
+            f"report.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."
+        )
+    (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print("\n\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
