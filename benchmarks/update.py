@@ -115,9 +115,8 @@ def main() -> None:
         sides = Sides(args.case, args.clips, write_corpus(Path(folder), args.clips, CASES[args.case][1]))
         seconds = measure(sides, ["update", *args.sides], args.rounds, CLOCKS[args.clock])
     versions = ", ".join(f"{name} {ratios.versions()[name]}" for name in ("python", "torch"))
-    print(
-        f"{args.case}, {args.clips} clips, {torch.get_num_threads()} threads, {args.rounds} rounds; medians, {args.clock} time"
-    )
+    conditions = f"{args.case}, {args.clips} clips, {torch.get_num_threads()} threads, {args.rounds} rounds"
+    print(f"{conditions}; medians of {args.clock} time")
     print(f"{ratios.machine()}, {versions}\n\n| | ms | update / this |\n|---|--:|--:|")
     pairs = {}
     for name, found in seconds.items():
