@@ -30,6 +30,9 @@ COMMANDS = {
     "cqt": "benchmarks/cqt.py --runs 3",
     "logits": "benchmarks/logits.py --runs 3",
     "extraction": "benchmarks/extraction.py --cases clips --clips 2 --seconds 20 --runs 3",
+    "update": "benchmarks/update.py --sides encoder adam --rounds 30",
+    "update_spectral": "benchmarks/update.py --case tiny_spectral --sides encoder --rounds 30",
+    "update_95m": "benchmarks/update.py --case 95m --clips 2 --sides encoder adam --rounds 3",
     "probe_search": "benchmarks/probe_search.py --groups 4 --plain-runs 4",
 }
 
