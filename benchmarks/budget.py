@@ -245,7 +245,7 @@ def print_tables(cases: list[Case]) -> None:
 def main() -> None:
     """Count and print the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sizes", nargs="+", default=["95m", "330m"], choices=["95m", "330m"])
+    options.add_argument("--sizes", nargs="+", default=["95m", "330m"], choices=["tiny", "95m", "330m"])
     options.add_argument("--precisions", nargs="+", default=["fp16", "bf16"], choices=list(PRECISIONS))
     options.add_argument("--front-end", default="wave", choices=FRONT_ENDS)
     options.add_argument("--clips", type=int, default=16)

@@ -1,7 +1,7 @@
 """Trains a recipe with two versions of the code on the same seed and data, and compares the loss of every update.
 
-    git worktree add /tmp/before b81b315
-    OMP_NUM_THREADS=1 python -W ignore benchmarks/loss_parity.py /tmp/before [--updates 200] [--recipe tiny]
+    git worktree add ../before b81b315
+    OMP_NUM_THREADS=1 python -W ignore benchmarks/loss_parity.py ../before [--updates 200] [--recipe tiny]
 
 Both versions run as ``fairseq-hydra-train`` on made-up clips, on a CPU, and log every update. They compute the same
 sums in another order, so the losses may differ by rounding, which grows slowly with the updates.

@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,24 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip("the reference data (../shared) is not here")
     return path
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules of benchmarks/ can be imported."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture
+def typed() -> Callable[..., subprocess.CompletedProcess]:
+    """``typed(script, *options)`` runs a shell script of the checkout with this Python's commands on the path."""
+
+    def run(script: str, *options: object) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        command = [ROOT / script, *map(str, options)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return run
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ FAKE = "import json, sys; json.dump({pairs}, open(sys.argv[sys.argv.index('--jso
 
 
 @pytest.fixture
-def bench(repo_root, monkeypatch, tmp_path):
+def bench(benchmarks, monkeypatch, tmp_path):
     """``run(pairs, *options)``: the exit status with a benchmark ``fake`` that finds these ratios."""
-    monkeypatch.syspath_prepend(str(repo_root / "benchmarks"))
     import check
     import ratios
 

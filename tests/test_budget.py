@@ -1,17 +1,12 @@
 """Limits of launches, host reads and saved activations per update, counted without a GPU."""
 
-import sys
-
 import pytest
 
 
-@pytest.fixture(scope="module")
-def budget(repo_root):
-    sys.path.insert(0, str(repo_root / "benchmarks"))
-    try:
-        import budget
-    finally:
-        sys.path.pop(0)
+@pytest.fixture
+def budget(benchmarks):
+    import budget
+
     return budget
 
 

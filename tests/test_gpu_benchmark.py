@@ -8,16 +8,13 @@ import time
 import pytest
 
 
-@pytest.fixture(scope="module")
-def gpu(repo_root):
+@pytest.fixture
+def gpu(benchmarks):
     """The modules ``gpu``, ``gpu_tables`` and ``timeline`` of benchmarks/."""
-    sys.path.insert(0, str(repo_root / "benchmarks"))
-    try:
-        import gpu
-        import gpu_tables
-        import timeline
-    finally:
-        sys.path.pop(0)
+    import gpu
+    import gpu_tables
+    import timeline
+
     gpu.tables, gpu.timeline = gpu_tables, timeline
     return gpu
 

@@ -4,8 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def growth(repo_root, monkeypatch):
-    monkeypatch.syspath_prepend(str(repo_root / "benchmarks"))
+def growth(benchmarks):
     import growth
 
     return growth

@@ -4,8 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def roofline(repo_root, monkeypatch):
-    monkeypatch.syspath_prepend(str(repo_root / "benchmarks"))
+def roofline(benchmarks):
     import roofline
 
     return roofline

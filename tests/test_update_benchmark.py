@@ -7,13 +7,10 @@ import sys
 import pytest
 
 
-@pytest.fixture(scope="module")
-def update(repo_root):
-    sys.path.insert(0, str(repo_root / "benchmarks"))
-    try:
-        import update
-    finally:
-        sys.path.pop(0)
+@pytest.fixture
+def update(benchmarks):
+    import update
+
     return update
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mert_fairseq.jobs.command import FROM_THE_BEGINNING, run_command
+from mert_fairseq.preprocessing.signatures import DECODABLE
 
-SUFFIXES = {".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
+SUFFIXES = frozenset().union(*DECODABLE.values())
 
 
 def recordings(folder: Path, every: int) -> Iterator[tuple[str, Path]]:

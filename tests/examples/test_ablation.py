@@ -1,9 +1,9 @@
 """The ablation's own logic: which music it gathers, its options and arms, its report."""
 
 import json
-import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,9 @@ def _scripts(repo_root, monkeypatch):
 
 
 @pytest.fixture
-def run(repo_root):
+def run(typed):
     """Type run.sh with options."""
-
-    def typed(*options: object) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        command = [repo_root / "examples/ablation/run.sh", *map(str, options)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    return typed
+    return partial(typed, "examples/ablation/run.sh")
 
 
 def recording(folder: Path, path: str) -> Path:

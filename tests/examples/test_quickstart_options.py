@@ -1,23 +1,15 @@
 """What the quickstart refuses before it does anything, and what it may delete."""
 
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def run(repo_root):
+def run(typed):
     """Type run.sh with options, up to its first failure."""
-
-    def typed(*options: object) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        command = [repo_root / "examples/quickstart/run.sh", *map(str, options)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    return typed
+    return partial(typed, "examples/quickstart/run.sh")
 
 
 def test_an_unknown_option_is_refused_with_the_usage(run):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,21 +36,24 @@ def error(capsys, task, folder, *options, model="mfcc"):
     return lines[0]
 
 
-def test_a_split_list_of_another_data_set(data, capsys):
+def lists_of(data: Path, text: str) -> Path:
+    """A folder of split lists, all with the same text."""
     lists = data / "lists"
     lists.mkdir()
     for split in ("train", "valid", "test"):
-        (lists / f"{split}.txt").write_text("blues/blues.00000.wav\n")
+        (lists / f"{split}.txt").write_text(text)
+    return lists
+
+
+def test_a_split_list_of_another_data_set(data, capsys):
+    lists = lists_of(data, "blues/blues.00000.wav\n")
     found = error(capsys, "rendered-dance", data / "dance", "--splits", str(lists))
     assert "train.txt: names 1 clips that" in found
     assert "the first is 'blues/blues.00000.wav'. Expected ids such as 'clip_0.wav', one per line" in found
 
 
 def test_a_split_list_with_a_clip_twice(data, capsys):
-    lists = data / "lists"
-    lists.mkdir()
-    for split in ("train", "valid", "test"):
-        (lists / f"{split}.txt").write_text("clip_0.wav\n")
+    lists = lists_of(data, "clip_0.wav\n")
     found = error(capsys, "rendered-dance", data / "dance", "--splits", str(lists))
     assert "found clip clip_0.wav 3 times (and 0 more), expected each once, in one split" in found
 
