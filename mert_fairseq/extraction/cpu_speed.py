@@ -39,8 +39,10 @@ def speed_up(model: nn.Module) -> None:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``torch.nn.functional.linear``, by oneDNN where it can: in float32 and without gradients."""
-    if not HAS_ONEDNN or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu") or torch.is_grad_enabled():
+    """``torch.nn.functional.linear``, by oneDNN in float32, without gradients and outside compiled graphs."""
+    if not HAS_ONEDNN or torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return F.linear(x, weight, bias)
+    if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

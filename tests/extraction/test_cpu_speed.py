@@ -83,3 +83,11 @@ def test_bfloat16_runs_through_torchs_own_linear(tmp_path):
     precision = Precision(encoder, range(4), bf16=True)
     precision.layers(noise(24_000))
     assert 1e-4 < precision.error < 0.1
+
+
+def test_a_linear_layer_can_be_compiled():
+    layer = cpu_speed.OneDNNLinear(torch.nn.Linear(6, 4))
+    x = torch.randn(3, 6)
+    with torch.inference_mode():
+        compiled = torch.compile(layer, backend="inductor")(x)
+        torch.testing.assert_close(compiled, layer(x))
