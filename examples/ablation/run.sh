@@ -16,6 +16,8 @@ set -euo pipefail
 
 audio=               # folder of recordings; none if empty
 scores=              # folder of sets that render.py made; none if empty
+pretrain_scores=     # another folder of sets, for pretraining in place of --scores; --scores is then for probes alone
+versions=1           # renderings of each piece to pretrain on
 out=exp/ablation
 stage=1
 stop_stage=5
@@ -29,7 +31,7 @@ workers=$(nproc)
 python=${PYTHON:-python}
 
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../stages.sh"
-read_options "--audio --scores --out --stage --stop-stage --arms --seeds --updates --tasks --protocol --codes --workers --" "$@"
+read_options "--audio --scores --pretrain-scores --versions --out --stage --stop-stage --arms --seeds --updates --tasks --protocol --codes --workers --" "$@"
 check_stages 5
 [[ $updates =~ ^[1-9][0-9]*$ ]] || refuse "--updates is '$updates', expected a whole number above 0"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || refuse "--seeds is '$seeds', expected whole numbers with blanks between them"
@@ -47,13 +49,14 @@ arm() {
 names() { grep -v '^#' $table | cut -f1 | paste -sd' '; }
 [ "$arms" != all ] || arms=$(names)
 for name in $arms; do arm "$name"; done
-! wanted 1 || [ -n "$audio$scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
+pretrain_scores=${pretrain_scores:-$scores}
+! wanted 1 || [ -n "$audio$pretrain_scores" ] || refuse "give --audio, --scores, or both: stage 1 needs music"
 ! wanted 4 || [ -n "$scores" ] || refuse "--scores is missing: stage 4 probes on its sets"
 
 if wanted 1; then
   title 1 "data"
-  music=(${audio:+--audio "$(absolute "$audio")"} ${scores:+--scores "$(absolute "$scores")"})
-  "$python" examples/ablation/gather.py "${music[@]}" --out "$out/music"
+  music=(${audio:+--audio "$(absolute "$audio")"} ${pretrain_scores:+--scores "$(absolute "$pretrain_scores")"})
+  "$python" examples/ablation/gather.py "${music[@]}" --versions "$versions" --out "$out/music"
   "$python" preprocess/make_manifest.py "$out/music" "$data" --convert-to "$data/audio" \
     --valid-fraction 0.05 --group-by folder --workers "$workers"
 fi

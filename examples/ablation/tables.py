@@ -2,9 +2,9 @@
 
     python examples/ablation/tables.py exp/ablation
 
-Reads OUT/predictions.jsonl (predict.py) and OUT/probes/results.json (mert-probe). Runs are named ARM_SEED. The score of
-an arm is the mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval
-over the seeds of the probe, if there are several.
+Reads OUT/predictions.jsonl (predict.py) and OUT/probes (mert-probe). Runs are named ARM_SEED. The score of an arm is the
+mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval over the seeds of
+the probe, if there are several. Differences to the --main arm have intervals over test clips and seeds (intervals.py).
 """
 
 import argparse
@@ -15,16 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from intervals import difference, read_shares
+
 from mert_fairseq.probing.results import over_seeds
 
-RUN = re.compile(r"^(?P<arm>\w+)_(?P<seed>\d+)(/|_)checkpoint_last(\.pt)?$")
+RUN = re.compile(r"^(?P<random>random_)?(?P<arm>\w+)_(?P<seed>\d+)(/|_)checkpoint_last(\.pt)?$")
 Score = dict[str, Any]
 
 
 def arm_of(run: str) -> str | None:
-    """The arm of a run named ARM_SEED, as mert-probe or a path names it; None for baselines."""
+    """The arm of a run named ARM_SEED, as mert-probe or a path names it; None for statistics of the sound."""
     found = RUN.match(run)
-    return found["arm"] if found else None
+    return ("random weights" if found["random"] else found["arm"]) if found else None
 
 
 def cell(score: Score | None, scale: float = 1.0, digits: int = 3) -> str:
@@ -65,12 +68,15 @@ def predictions(lines: Sequence[str]) -> str:
     return table(["arm", "label", "mask length", "seeds", *columns], rows)
 
 
-def scores_of(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, Score]]:
-    """Task and arm or baseline -> the score that the probe selects by; arms over their seeds."""
+def scores_of(results: Sequence[dict[str, Any]], copy: str | None = None) -> dict[str, dict[str, Score]]:
+    """Task and arm or baseline -> the score that the probe selects by, of test clips or of their changed copies; arms
+    over their seeds."""
     runs: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
         name = arm_of(result["model"]) or result["model"]
-        runs[result["task"]][name].append(result["scores"][result["monitor"]])
+        scores = result["scores"] if copy is None else result["copies"].get(copy)
+        if scores:
+            runs[result["task"]][name].append(scores[result["monitor"]])
     return {
         task: {
             name: over_seeds([score["mean"] for score in scores]) if len(scores) > 1 else scores[0]
@@ -87,10 +93,31 @@ def probes(scores: dict[str, dict[str, Score]]) -> str:
     return table(["", *scores], rows)
 
 
+def differences(results: Sequence[dict[str, Any]], folder: Path, main: str) -> str:
+    """A table of what the main arm scores above the others; bold where the interval leaves out 0."""
+    runs: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        name = arm_of(result["model"]) or result["model"]
+        runs[result["task"]][name].append(read_shares(folder / result["task"] / result["model"])[0])
+    names = list(dict.fromkeys(name for found in runs.values() for name in found if name != main))
+
+    def shown(found: dict[str, list[np.ndarray]], name: str) -> str:
+        if main not in found or name not in found:
+            return ""
+        mean, low, high = (100 * value for value in difference(found[main], found[name]).values())
+        text = f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
+        return f"**{text}**" if low > 0 or high < 0 else text
+
+    rows = [[name, *[shown(found, name) for found in runs.values()]] for name in names]
+    return table([f"{main} minus", *runs], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
+    parser.add_argument("--main", default="rvq_cqt", help="arm that the others are compared with")
+    arguments = parser.parse_args()
+    out = arguments.out
     parts = ["# Ablation"]
     if (out / "predictions.jsonl").is_file():
         lines = (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
@@ -98,6 +125,9 @@ def main() -> None:
     if (out / "probes/results.json").is_file():
         results = json.loads((out / "probes/results.json").read_text(encoding="utf-8"))
         parts += ["## Probes", probes(scores_of(results))]
+        for copy in dict.fromkeys(name for result in results for name in result["copies"]):
+            parts += [f"## Probes of changed copies: {copy}", probes(scores_of(results, copy))]
+        parts += ["## Differences", differences(results, out / "probes", arguments.main)]
     if len(parts) == 1:
         raise SystemExit(
             f"tables.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."

@@ -14,7 +14,7 @@ from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.probe_task import ProbeTask
 from mert_fairseq.probing.search.protocol import Protocol
 
-RESULTS, OUTPUTS = "results.json", "outputs.npz"
+RESULTS, OUTPUTS, SHARES = "results.json", "outputs.npz", "shares.npz"
 
 
 def run_facts(task: ProbeTask, data: ProbeData, source: Source, protocol: Protocol) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mert_fairseq.probing.few_labels import few_shot_scores, neighbour_scores
 from mert_fairseq.probing.objectives import ClassObjective, Objective, TagObjective
 from mert_fairseq.probing.probe_data import ProbeData
 from mert_fairseq.probing.probe_task import ProbeTask
-from mert_fairseq.probing.results import OUTPUTS, over_seeds, read_results, run_facts, write_results
+from mert_fairseq.probing.results import OUTPUTS, SHARES, over_seeds, read_results, run_facts, write_results
 from mert_fairseq.probing.rows import Rows
 from mert_fairseq.probing.search.protocol import ALL_LAYERS, Protocol, layer_name
 from mert_fairseq.probing.search.search import Found, RunScore, search
@@ -78,7 +78,7 @@ def for_task(protocol: Protocol, task: ProbeTask, max_epochs: int | None = None)
 def run_task(
     task: ProbeTask, data: ProbeData, source: Source, protocol: Protocol, out: Path, *, device: str, quiet: bool = False
 ) -> dict[str, Any]:
-    """Extract, search, test and write ``OUT/TASK/MODEL/``: results.json, runs.csv, outputs.npz.
+    """Extract, search, test and write ``OUT/TASK/MODEL/``: results.json, runs.csv, outputs.npz, shares.npz.
 
     Args:
         task: what to probe.
@@ -118,6 +118,7 @@ def run_task(
         if isinstance(objective, ClassObjective):
             results["few_shot"] = few_shot_scores(rows, objective, best_single_layer(found.scores))
         _write_outputs(folder / OUTPUTS, objective, rows, found)
+    _write_shares(folder / SHARES, objective, rows, found)
     _write_runs(folder / RUNS, found.scores, objective.monitor_name)
     return write_results(folder, results)
 
@@ -211,6 +212,17 @@ def _write_outputs(path: Path, objective: Objective, rows: dict[str, Rows], foun
             units=np.array(rows["test"].units),
             files=np.array(files),
         )
+
+
+def _write_shares(path: Path, objective: Objective, rows: dict[str, Rows], found: Found) -> None:
+    """What each test unit adds to the score, (seeds, U, 2), for intervals over clips; no file if it cannot be said."""
+    shares = [
+        objective.shares(test, rows["test"], objective.tune(valid, rows["valid"]))
+        for valid, test in zip(found.outputs["valid"], found.outputs["test"], strict=True)
+    ]
+    if shares[0] is not None:
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, shares=np.stack(shares), units=np.array(rows["test"].units))
 
 
 def _write_runs(path: Path, scores: Sequence[RunScore], monitor: str) -> None:

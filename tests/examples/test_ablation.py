@@ -113,8 +113,11 @@ def test_every_arm_is_a_recipe_that_hydra_composes(repo_root):
 
 
 def result(model: str, mean: float) -> dict:
-    score = {"mean": mean, "sd": None, "low": None, "high": None, "values": [mean]}
-    return {"model": model, "task": "rendered-key", "monitor": "accuracy", "scores": {"accuracy": score}}
+    scores, noisy = (
+        {"accuracy": {"mean": each, "sd": None, "low": None, "high": None, "values": [each]}} for each in (mean, mean / 2)
+    )
+    found = {"model": model, "task": "rendered-key", "monitor": "accuracy", "scores": scores}
+    return found | {"copies": {"noise_20db": noisy}}
 
 
 def test_an_arm_has_the_mean_and_interval_of_its_seeds():
@@ -125,6 +128,41 @@ def test_an_arm_has_the_mean_and_interval_of_its_seeds():
     # sd 0.1, Student's t for 2 degrees of freedom 4.303: 4.303 x 0.1 / sqrt(3) = 0.248
     assert tables.cell(scores["mfcc"]) == "0.600 ± 0.248"
     assert tables.cell(scores["cqt"]) == "0.400"
+    assert tables.scores_of(results, "noise_20db")["rendered-key"]["mfcc"]["mean"] == pytest.approx(0.3)
+    assert tables.arm_of("random_mfcc_1_checkpoint_last") == "random weights"
+
+
+def test_an_interval_of_a_difference_has_the_width_of_its_binomial():
+    from intervals import difference
+
+    # 400 clips; ours has 300 right, theirs 200, independent of each other: the difference of the drawn means has a
+    # standard deviation of sqrt((0.75 x 0.25 + 0.5 x 0.5) / 400) = 0.0331, 1.96 of which are 0.0648
+    ours = np.stack([np.arange(400) % 4 != 0, np.ones(400)], 1).astype(float)
+    theirs = np.stack([np.arange(400) // 4 % 2 == 0, np.ones(400)], 1).astype(float)
+    found = difference([ours], [theirs])
+    assert found["mean"] == 0.25
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(0.0648, rel=0.05)
+
+
+def test_clips_that_are_equally_hard_for_both_do_not_widen_a_difference():
+    from intervals import difference
+
+    right = (np.arange(100) < 50).astype(float)
+    pair = [np.stack([right, np.ones(100)], 1)]
+    assert difference(pair, pair) == {"mean": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_the_table_of_differences_is_bold_where_the_interval_leaves_out_zero(tmp_path):
+    import tables
+
+    right = {"rvq_cqt_1_checkpoint_last": 90, "mfcc_1_checkpoint_last": 50, "cqt": 89}
+    for model, count in right.items():
+        (tmp_path / "rendered-key" / model).mkdir(parents=True)
+        shares = np.stack([np.arange(100) < count, np.ones(100)], 1).astype(float)
+        np.savez(tmp_path / "rendered-key" / model / "shares.npz", shares=shares[None], units=np.arange(100).astype(str))
+    table = tables.differences([result(model, 0.5) for model in right], tmp_path, "rvq_cqt").splitlines()[2:]
+    assert table[0].startswith("| mfcc | **+40.0 [")
+    assert table[1].startswith("| cqt | +1.0 [0.0, ")
 
 
 def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():

@@ -6,7 +6,15 @@ import pytest
 import torch
 from sklearn import metrics
 
-from mert_fairseq.probing.objectives import ClassObjective, KeyObjective, TagObjective, ValueObjective
+from mert_fairseq.probing.objectives import (
+    BeatObjective,
+    ChordObjective,
+    ClassObjective,
+    KeyObjective,
+    Objective,
+    TagObjective,
+    ValueObjective,
+)
 from mert_fairseq.probing.objectives.base import ranking_auc
 from mert_fairseq.probing.objectives.keys import KEYS
 from mert_fairseq.probing.probe_data import Clip
@@ -71,6 +79,42 @@ def test_key_scores_for_choosing_equal_mir_evals():
         expected = np.mean([mir_eval.key.weighted_score(KEYS[r], KEYS[e]) for r, e in pairs])
         assert float(fast[run]) == pytest.approx(expected, abs=1e-12)
         assert objective.score(outputs[run], rows, "gmean")["weighted_score"] == pytest.approx(expected, abs=1e-12)
+
+
+def frame_rows(objective, targets: list[object], frames: int) -> Rows:
+    clips = [Clip(str(number), "", target) for number, target in enumerate(targets)]
+    counts = [frames] * len(clips)
+    encoded = objective.encode_frames(clips, counts, training=False)
+    return Rows([torch.zeros(sum(counts), 1)], torch.tensor(counts), clips, encoded, per_row=True)
+
+
+def shares_cases() -> dict[str, tuple[Objective, Rows]]:
+    classes, keys, chords = ClassObjective(("a", "b", "c")), KeyObjective(), ChordObjective(10.0)
+    beats = BeatObjective(10.0, monitor_by="peaks", chosen_for="downbeat")
+    return {
+        "classes": (classes, rows_of(classes, [Clip(str(n), "", "abc"[n % 3]) for n in range(20)], [2] * 20)),
+        "keys": (keys, rows_of(keys, [Clip(str(n), "", KEYS[n], song=str(n // 2)) for n in range(20)], [2] * 20)),
+        "chords": (chords, frame_rows(chords, [[[0.0, 1.0, "C major"]], [[1.0, 3.0, "D minor"]]], 30)),
+        "beats": (beats, frame_rows(beats, [{"beat": [0.5, 1.5], "downbeat": [0.5, 2.1]}] * 3, 30)),
+    }
+
+
+@pytest.mark.parametrize("kind", shares_cases())
+def test_the_shares_of_clips_add_up_to_the_score(kind):
+    objective, rows = shares_cases()[kind]
+    outputs = torch.randn(len(rows.states[0]), objective.outputs, generator=torch.Generator().manual_seed(1))
+    tuned = objective.tune(outputs, rows)
+    shares = objective.shares(outputs, rows, tuned)
+    assert shares.shape == (len(rows.units), 2)
+    total = shares.sum(0)
+    score = objective.score(outputs, rows, tuned)[objective.monitor_name]
+    assert 0 < score < 1
+    assert total[0] / total[1] == pytest.approx(score, abs=1e-12)
+
+
+def test_areas_and_r2_have_no_shares_of_clips():
+    objective = ValueObjective(("arousal",))
+    assert objective.shares(torch.zeros(2, 1), None) is None
 
 
 def test_areas_under_the_curve_equal_scikit_learns_with_ties():

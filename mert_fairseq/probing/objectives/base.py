@@ -78,6 +78,15 @@ class Objective(ABC):
     def score(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> dict[str, float]:
         """The final scores of one head's (W, K) outputs, by published libraries."""
 
+    def shares(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> np.ndarray | None:
+        """What each scored unit adds to the score named ``monitor_name``, of one head's (W, K) outputs.
+
+        Returns:
+            (U, 2): the score is the sum of the first column divided by that of the second, so that an interval over
+            test clips can be had by drawing units. None for scores that are no such quotient (areas, R2).
+        """
+        return None
+
 
 def ranking_auc(outputs: Tensor, targets: Tensor) -> Tensor:
     """Area under the ROC curve of each column, by ranks (Mann and Whitney), ties counted half.

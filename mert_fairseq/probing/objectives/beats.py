@@ -1,6 +1,6 @@
 """Beats and downbeats of frames: cross entropy, decoding, and the summed F measure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mert_fairseq.probing.beats.beat_events import THRESHOLDS, WIDENING, frame_targets, pick_peaks, summed_f_measure
+from mert_fairseq.probing.beats.beat_events import (
+    THRESHOLDS,
+    WIDENING,
+    f_measure_counts,
+    frame_targets,
+    pick_peaks,
+    summed_f_measure,
+)
 from mert_fairseq.probing.beats.beat_network import BeatNetwork
 from mert_fairseq.probing.objectives.base import Objective
 from mert_fairseq.probing.probe_data import Clip
@@ -93,16 +100,30 @@ class BeatObjective(Objective):
             found[f"{name}_f_peaks"] = self._f(activations[:, column], rows, column, "peaks", threshold)
         return found
 
+    def shares(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> np.ndarray | None:
+        threshold = (tuned or [THRESHOLD] * len(self.events))[self.column]
+        track = self.activations(outputs)[:, self.column]
+        pairs = self._pairs(track, rows, self.column, self.monitor_by, threshold)
+        place = {unit: index for index, unit in enumerate(rows.units)}
+        found = np.zeros((len(place), 2))
+        for clip, pair in zip(rows.clips, pairs, strict=True):
+            found[place[clip.unit]] += f_measure_counts(*pair)
+        return found
+
     def _f(self, activations: np.ndarray, rows: Rows, column: int, by: str, threshold: float) -> float:
-        """F of one output over all tracks; references are the labelled frames, as in MARBLE's code."""
+        """F of one output over all tracks."""
+        return summed_f_measure(self._pairs(activations, rows, column, by, threshold))
+
+    def _pairs(
+        self, activations: np.ndarray, rows: Rows, column: int, by: str, threshold: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Reference and found times of each track; references are the labelled frames, as in MARBLE's code."""
         network = self.bar_network if column else self.network
         targets = rows.targets[:, column].numpy()
-        pairs = []
         for first, end in zip(rows.first[:-1].tolist(), rows.first[1:].tolist(), strict=True):
             track = activations[first:end]
             found = network.beats(track) if by == "network" else pick_peaks(track, self.rate_hz, threshold)
-            pairs.append((np.flatnonzero(targets[first:end] == 1) / self.rate_hz, found))
-        return summed_f_measure(pairs)
+            yield np.flatnonzero(targets[first:end] == 1) / self.rate_hz, found
 
 
 class TwoClassBeatObjective(BeatObjective):

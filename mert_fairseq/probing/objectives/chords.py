@@ -56,3 +56,8 @@ class ChordObjective(ClassObjective):
             "accuracy": float(metrics.accuracy_score(true, predicted)),
             "macro_f1": float(metrics.f1_score(true, predicted, average="macro", zero_division=0)),
         }
+
+    def shares(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> np.ndarray | None:
+        right = (outputs.argmax(1).cpu() == rows.targets).numpy()
+        units = rows.unit_of_row.numpy()
+        return np.stack([np.bincount(units, right), np.bincount(units)], 1)

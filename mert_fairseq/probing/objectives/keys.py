@@ -72,3 +72,8 @@ class KeyObjective(ClassObjective):
             ),
             "accuracy": float(metrics.accuracy_score(true, predicted)),
         }
+
+    def shares(self, outputs: Tensor, rows: Rows, tuned: Any = None) -> np.ndarray | None:
+        predicted = torch.from_numpy(self.unit_outputs(outputs, rows, tuned).argmax(1))
+        weights = self.weights[rows.unit_targets, predicted].numpy()
+        return np.stack([weights, np.ones_like(weights)], 1)
