@@ -1,13 +1,19 @@
 """Made-up lists of the true size and form: the rules of the splits end in the published sizes."""
 
 import csv
+import json
+from collections import Counter
 from itertools import count, islice
 
 import numpy as np
+import pytest
 
 from mert_fairseq.probing.probe_data import plain_name, sha1_number
 from mert_fairseq.probing.tasks import find_task
 from mert_fairseq.probing.tasks.magnatagatune import CORRUPT
+from mert_fairseq.probing.tasks.musdb18 import SOURCES, VALIDATION
+from mert_fairseq.probing.tasks.nsynth import FAMILIES
+from mert_fairseq.probing.tasks.vocalset import split_groups
 
 SPLITS = ("train", "valid", "test")
 
@@ -94,3 +100,65 @@ def test_gtzans_filtered_lists(tmp_path):
     assert task.is_published(data)
     (tmp_path / "test_filtered.txt").write_text("blues/blues.00990.wav\n")
     assert not task.is_published(task.read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("subset", "tags"), [("genre", 87), ("instrument", 40), ("moodtheme", 56), ("top50tags", 50)]
+)
+def test_mtg_jamendos_split_0(tmp_path, subset, tags):
+    task = find_task(f"mtg-{subset.removesuffix('tags')}")
+    start = 0
+    for word, size in zip(("train", "validation", "test"), task.card.sizes, strict=True):
+        rows = [
+            [f"track_{n:07d}", f"artist_{n % 3000:06d}", f"album_{n % 9000:06d}", f"{n % 100:02d}/{n}.mp3", "215.0"]
+            + [f"{subset}---{tag}" for tag in {n % tags, 7 * n % tags}]
+            for n in range(start, start + size)
+        ]
+        header = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
+        write_table(tmp_path / f"data/splits/split-0/autotagging_{subset}-{word}.tsv", header, rows)
+        start += size
+    data = task.read(tmp_path)
+    assert tuple(data.sizes.values()) == task.card.sizes
+    assert len(data.names) == tags
+    assert task.is_published(data)
+    # one clip fewer is another data set
+    shorter = tmp_path / f"data/splits/split-0/autotagging_{subset}-test.tsv"
+    shorter.write_text("".join(shorter.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    assert not task.is_published(task.read(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["nsynth-instrument", "nsynth-pitch"])
+def test_nsynths_notes(tmp_path, name):
+    task = find_task(name)
+    for split, size in zip(SPLITS, task.card.sizes, strict=True):
+        notes = {
+            f"{split}_{number:06d}": {"pitch": number % 128, "instrument_family_str": FAMILIES[number % 11]}
+            for number in range(size)
+        }
+        (tmp_path / f"nsynth-{split}").mkdir()
+        (tmp_path / f"nsynth-{split}/examples.json").write_text(json.dumps(notes))
+    data = task.read(tmp_path)
+    assert tuple(data.sizes.values()) == (289_205, 12_678, 4_096)
+    assert task.is_published(data)
+
+
+def test_musdb18s_songs(tmp_path):
+    assert len(VALIDATION) == 14
+    songs = {"train": [*VALIDATION, *(f"Band - Song {n}" for n in range(86))], "test": [f"Test {n}" for n in range(50)]}
+    for part, names in songs.items():
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            for source in SOURCES:
+                (tmp_path / part / name / f"{source}.wav").touch()
+    task = find_task("musdb18")
+    data = task.read(tmp_path)
+    assert tuple(data.sizes.values()) == task.card.sizes == (86, 14, 50)
+    assert {clip.id for clip in data.parts["valid"]} == VALIDATION
+    assert task.is_published(data)
+
+
+def test_vocalsets_groups_are_split_60_to_40_and_12_to_8_to_5():
+    # 100 files in the longest technique folder; file i of each folder is group i
+    where = split_groups({"technique": list(range(100)), "singer": [*range(100), *range(40)]})
+    counts = {what: Counter(found.values()) for what, found in where.items()}
+    assert counts == {"technique": {"train": 60, "valid": 40}, "singer": {"train": 48, "valid": 32, "test": 20}}
