@@ -2,9 +2,10 @@
 
     python examples/ablation/tables.py exp/ablation
 
-Reads OUT/predictions.jsonl (predict.py) and OUT/probes (mert-probe). Runs are named ARM_SEED. The score of an arm is the
-mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval over the seeds of
-the probe, if there are several. Differences to the --main arm have intervals over test clips and seeds (intervals.py).
+Reads OUT/predictions.jsonl (predict.py) and OUT/probes (mert-probe). Runs are named ARM_SEED. The score of an arm is
+the mean over its seeds with a 95 % interval (Student's t); a single run and the baselines have the interval over the
+seeds of the probe, if there are several. Differences to the --main arm have intervals over test clips and seeds
+(intervals.py).
 """
 
 import argparse

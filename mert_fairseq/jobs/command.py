@@ -23,8 +23,9 @@ class JobError(RuntimeError):
 
 
 def quiet_libraries() -> None:
-    """Show only warnings that users can act on; call it before fairseq is imported, which configures logging itself."""
+    """Show only warnings that users can act on, in a format that fairseq has not set if it is not yet imported."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger().setLevel(logging.WARNING)  # basicConfig leaves the level alone once there is a handler
     ignore_warnings()
 
 

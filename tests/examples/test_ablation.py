@@ -113,11 +113,11 @@ def test_every_arm_is_a_recipe_that_hydra_composes(repo_root):
 
 
 def result(model: str, mean: float) -> dict:
-    scores, noisy = (
-        {"accuracy": {"mean": each, "sd": None, "low": None, "high": None, "values": [each]}} for each in (mean, mean / 2)
-    )
-    found = {"model": model, "task": "rendered-key", "monitor": "accuracy", "scores": scores}
-    return found | {"copies": {"noise_20db": noisy}}
+    def score(value: float) -> dict:
+        return {"accuracy": {"mean": value, "sd": None, "low": None, "high": None, "values": [value]}}
+
+    found = {"model": model, "task": "rendered-key", "monitor": "accuracy", "scores": score(mean)}
+    return found | {"copies": {"noise_20db": score(mean / 2)}}
 
 
 def test_an_arm_has_the_mean_and_interval_of_its_seeds():
@@ -159,7 +159,8 @@ def test_the_table_of_differences_is_bold_where_the_interval_leaves_out_zero(tmp
     for model, count in right.items():
         (tmp_path / "rendered-key" / model).mkdir(parents=True)
         shares = np.stack([np.arange(100) < count, np.ones(100)], 1).astype(float)
-        np.savez(tmp_path / "rendered-key" / model / "shares.npz", shares=shares[None], units=np.arange(100).astype(str))
+        units = np.arange(100).astype(str)
+        np.savez(tmp_path / "rendered-key" / model / "shares.npz", shares=shares[None], units=units)
     table = tables.differences([result(model, 0.5) for model in right], tmp_path, "rvq_cqt").splitlines()[2:]
     assert table[0].startswith("| mfcc | **+40.0 [")
     assert table[1].startswith("| cqt | +1.0 [0.0, ")

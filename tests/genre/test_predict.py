@@ -1,6 +1,8 @@
 """mert-genre predict: any file to genres, from a checkpoint that needs no other file."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,6 +157,15 @@ def test_a_model_goes_to_a_gpu_where_there_is_one(checkpoint, monkeypatch):
 def test_no_warning_about_foreign_code_is_shown(checkpoint, tone, capsys, recwarn):
     assert predict(capsys, checkpoint, tone("a.wav", RATE))[0] == 0
     assert [str(warning.message) for warning in recwarn if issubclass(warning.category, FutureWarning)] == []
+
+
+def test_the_command_in_a_process_of_its_own_writes_only_its_result(checkpoint, tone):
+    module = [sys.executable, "-m", "mert_fairseq.genre.cli"]
+    predict = [*module, "predict", str(checkpoint), str(tone("a.wav", RATE)), "--json"]
+    done = subprocess.run(predict, capture_output=True, text=True, check=True)
+    others = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "file/s" not in line]
+    assert others == []
+    assert len(json.loads(done.stdout)) == 1
 
 
 def write_wrong_checkpoint(kind, path, checkpoint):

@@ -102,9 +102,7 @@ def test_gtzans_filtered_lists(tmp_path):
     assert not task.is_published(task.read(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("subset", "tags"), [("genre", 87), ("instrument", 40), ("moodtheme", 56), ("top50tags", 50)]
-)
+@pytest.mark.parametrize(("subset", "tags"), [("genre", 87), ("instrument", 40), ("moodtheme", 56), ("top50tags", 50)])
 def test_mtg_jamendos_split_0(tmp_path, subset, tags):
     task = find_task(f"mtg-{subset.removesuffix('tags')}")
     start = 0

@@ -69,9 +69,7 @@ def summed_f_measure(pairs: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: 
     return float(counts[0] / counts[1]) if counts[1] else 0.0
 
 
-def f_measure_counts(
-    reference: np.ndarray, estimate: np.ndarray, tolerance: float = TOLERANCE_SECONDS
-) -> np.ndarray:
+def f_measure_counts(reference: np.ndarray, estimate: np.ndarray, tolerance: float = TOLERANCE_SECONDS) -> np.ndarray:
     """Numerator and denominator of a track's F, (2,): 2 matches, and references + estimates."""
     matches = mir_eval.util.match_events(np.asarray(reference), np.asarray(estimate), tolerance)
     return np.array([2 * len(matches), len(reference) + len(estimate)], dtype=np.float64)
