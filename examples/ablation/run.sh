@@ -9,7 +9,7 @@
 #   2 labels    residual K-means, K-means of MFCC, of log-mel and of chroma
 #   3 train     each arm of arms.tsv with each seed: OUT/runs/ARM_SEED; recipe small
 #   4 probe     each checkpoint, random weights and plain statistics on the tasks of rendered scores: OUT/probes
-#   5 report    OUT/report.md: figures of held-out music, and probes with intervals
+#   5 report    OUT/report.md: figures of held-out music, and probes with intervals; OUT/curves.png
 #
 # The same command again continues: what is finished is not done again.
 set -euo pipefail
@@ -105,5 +105,6 @@ fi
 if wanted 5; then
   title 5 "report"
   "$python" examples/ablation/predict.py "${checkpoints[@]}" >"$out/predictions.jsonl"
+  "$python" examples/ablation/curves.py "$out"
   "$python" examples/ablation/tables.py "$out"
 fi

@@ -69,6 +69,15 @@ def predictions(lines: Sequence[str]) -> str:
     return table(["arm", "label", "mask length", "seeds", *columns], rows)
 
 
+def trainings(runs: Path) -> str:
+    """A table of the minutes that each arm's trainings took, as run.sh noted them."""
+    minutes: dict[str, list[float]] = defaultdict(list)
+    for path in sorted(runs.glob("*/seconds")):
+        minutes[path.parent.name.rpartition("_")[0]].append(int(path.read_text(encoding="utf-8")) / 60)
+    rows = [[arm, str(len(found)), ", ".join(f"{each:.0f}" for each in found)] for arm, found in minutes.items()]
+    return table(["arm", "seeds", "minutes of each training"], rows)
+
+
 def scores_of(results: Sequence[dict[str, Any]], copy: str | None = None) -> dict[str, dict[str, Score]]:
     """Task and arm or baseline -> the score that the probe selects by, of test clips or of their changed copies; arms
     over their seeds."""
@@ -120,6 +129,8 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out
     parts = ["# Ablation"]
+    if list(out.glob("runs/*/seconds")):
+        parts += ["## Trainings", trainings(out / "runs")]
     if (out / "predictions.jsonl").is_file():
         lines = (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
         parts += ["## Masked frames of held-out music", predictions(lines)]
@@ -131,7 +142,8 @@ def main() -> None:
         parts += ["## Differences", differences(results, out / "probes", arguments.main)]
     if len(parts) == 1:
         raise SystemExit(
-            f"tables.py: {out} has no predictions.jsonl and no probes/results.json; run stages 4 and 5 first."
+            f"tables.py: {out} has no finished run, no predictions.jsonl and no probes/results.json; run stages 3 to 5 "
+            f"first."
         )
     (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n\n".join(parts))

@@ -179,6 +179,32 @@ def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():
     assert rows[1] == "| rvq | rvq_0 | 5 | 1 | 50.0 | 30.0 | 10.0 |  |  |"
 
 
+def test_curves_are_the_validations_of_each_run(tmp_path):
+    import curves
+
+    log = tmp_path / "mask_25_1/log"
+    log.parent.mkdir()
+    lines = [{"valid_accuracy_m_0": f"0.{n}", "valid_num_updates": f"{100 * n}"} for n in (1, 3)]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = curves.read_curves(tmp_path)
+    assert list(found) == ["mask_25, seed 1"]
+    assert (found["mask_25, seed 1"].updates.tolist(), found["mask_25, seed 1"].values.tolist()) == (
+        [100, 300],
+        [10, 30],
+    )
+    with pytest.raises(SystemExit, match="no run ARM_SEED"):
+        curves.read_curves(tmp_path / "mask_25_1")
+
+
+def test_minutes_of_trainings_are_listed_by_arm(tmp_path):
+    import tables
+
+    for run, seconds in (("mask_25_1", 600), ("mask_25_2", 1230)):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "seconds").write_text(f"{seconds}\n")
+    assert tables.trainings(tmp_path).splitlines()[2] == "| mask_25 | 2 | 10, 20 |"
+
+
 def test_files_of_a_class_are_divided_three_to_one_to_one(tmp_path):
     from folder_genres import rows
 
@@ -195,6 +221,8 @@ def test_files_of_a_class_are_divided_three_to_one_to_one(tmp_path):
         ("a/4.ogg", "a", "test"),
     ]
     assert {row[1] for row in found} == {"a", "b"}
+    tested = [path for fold in range(5) for path, _, split in rows(tmp_path, fold) if split == "test"]
+    assert sorted(tested) == sorted(row[0] for row in found)
 
 
 def test_one_class_is_refused(tmp_path):
