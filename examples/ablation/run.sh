@@ -8,7 +8,7 @@
 #   1 data      links to the recordings and to the training clips of the scores, converted; manifests
 #   2 labels    residual K-means, K-means of MFCC, of log-mel and of chroma
 #   3 train     each arm of arms.tsv with each seed: OUT/runs/ARM_SEED; recipe small
-#   4 probe     each checkpoint, random weights and plain statistics on the tasks of rendered scores: OUT/probes
+#   4 probe     each checkpoint, three times random weights, and plain statistics, on the tasks of rendered scores: OUT/probes
 #   5 report    OUT/report.md: figures of held-out music, and probes with intervals; OUT/curves.png
 #
 # The same command again continues: what is finished is not done again.
@@ -99,8 +99,9 @@ for name in $arms; do for seed in $seeds; do checkpoints+=("$out/runs/${name}_$s
 if wanted 4; then
   title 4 "probe"
   read -ra names <<<"$tasks"
+  others=({random,random2,random3}:"${checkpoints[0]}" cqt logmel mfcc)
   "$python" -m mert_fairseq.probing.cli "${names[@]}" --data "$(absolute "$scores")" --out "$out/probes" \
-    --protocol "$protocol" --model "${checkpoints[@]}" "random:${checkpoints[0]}" cqt logmel mfcc
+    --protocol "$protocol" --model "${checkpoints[@]}" "${others[@]}"
 fi
 if wanted 5; then
   title 5 "report"

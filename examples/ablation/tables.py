@@ -21,7 +21,7 @@ from intervals import difference, read_shares
 
 from mert_fairseq.probing.results import over_seeds
 
-RUN = re.compile(r"^(?P<random>random_)?(?P<arm>\w+)_(?P<seed>\d+)(/|_)checkpoint_last(\.pt)?$")
+RUN = re.compile(r"^(?P<random>random[2-9]?_)?(?P<arm>\w+)_(?P<seed>\d+)(/|_)checkpoint_last(\.pt)?$")
 Score = dict[str, Any]
 
 

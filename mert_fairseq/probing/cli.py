@@ -16,7 +16,8 @@ EXAMPLE = """Probe the frozen features of a model: layer and learning rate are s
     mert-probe check gtzan-genre --data data/gtzan
     mert-probe list gtzan-genre
 
-MODEL is a checkpoint, a Hugging Face folder, mfcc, logmel, chroma, cqt, random:MODEL or raw-conv:MODEL.
+MODEL is a checkpoint, a Hugging Face folder, mfcc, logmel, chroma, cqt, random:MODEL (random2: and so on have other
+weights) or raw-conv:MODEL.
 With "all", --data holds a folder per data set, named as mert-probe list says; missing ones are reported and skipped.
 A run that was stopped continues when the same command is given again."""
 

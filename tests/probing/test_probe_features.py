@@ -116,6 +116,9 @@ def test_random_weights_are_those_of_a_seed_and_not_the_checkpoints(checkpoint):
     assert not torch.allclose(trained.pooled(wave), random.pooled(wave))
     torch.testing.assert_close(random.pooled(wave), load_source(f"random:{checkpoint}", "cpu").pooled(wave))
     assert random.digest == load_source(f"random:{checkpoint}", "cpu").digest != trained.digest
+    third = load_source(f"random3:{checkpoint}", "cpu")
+    assert third.name == random.name.replace("random", "random3", 1)
+    assert third.digest not in (random.digest, load_source(f"random2:{checkpoint}", "cpu").digest)
 
 
 def test_the_conv_stack_alone_is_one_state(checkpoint):

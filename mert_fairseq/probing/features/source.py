@@ -15,7 +15,7 @@ from mert_fairseq.probing.features.spectral import KINDS, frames_of
 # Shape letters: B clips, T samples, S states, F frames, D width.
 
 RANDOM_SEED = 1234
-BASELINES = (*KINDS, "random", "raw-conv")
+COMPARISONS = re.compile(r"raw-conv|random[2-9]?")  # with a model that they need
 
 
 class Source(ABC):
@@ -95,14 +95,14 @@ class SpectralSource(Source):
         return torch.stack([frames_of(self.kind, wave) for wave in waves])[:, None]
 
 
-def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) -> Source:
+def load_source(model: str, device: str | None = None) -> Source:
     """Load the source that ``--model`` names.
 
     Args:
         model: a checkpoint, a Hugging Face folder or name, ``mfcc``, ``logmel``, ``chroma``, ``cqt``, or
-            ``random:MODEL`` (its architecture with random weights) or ``raw-conv:MODEL``.
+            ``random:MODEL`` (its architecture with random weights; ``random2:MODEL`` to ``random9:MODEL`` have
+            others) or ``raw-conv:MODEL``.
         device: such as "cpu" or "cuda".
-        seed: of random weights.
 
     Raises:
         FileNotFoundError, ValueError: if the model does not exist.
@@ -110,17 +110,17 @@ def load_source(model: str, device: str | None = None, seed: int = RANDOM_SEED) 
     if model in KINDS:
         return SpectralSource(model)
     kind, colon, path = model.partition(":")
-    if model in BASELINES:
+    if COMPARISONS.fullmatch(model):
         raise ValueError(f"{model} needs a model for comparison: give {model}:PATH.")
-    if kind not in BASELINES or not colon:
+    if not (COMPARISONS.fullmatch(kind) and colon):
         kind, path = "", model
     encoder = load_encoder(path, device)
     name = re.sub(r"[^\w.-]+", "_", "_".join(Path(path).parts[-2:])).removesuffix(".pt").strip("_")
     if kind == "raw-conv":
         return ConvSource(encoder, f"raw-conv_{name}", f"raw-conv-{encoder.digest}")
-    if kind == "random":
-        digest = randomize(encoder, seed)
-        return ModelSource(encoder, f"random_{name}", f"random-{digest}")
+    if kind:
+        digest = randomize(encoder, RANDOM_SEED + int(kind.removeprefix("random") or 1) - 1)
+        return ModelSource(encoder, f"{kind}_{name}", f"random-{digest}")
     return ModelSource(encoder, name, encoder.digest)
 
 
