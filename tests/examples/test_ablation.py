@@ -95,6 +95,15 @@ def test_wrong_options_are_refused(run, tmp_path, options, message):
     assert message in done.stderr
 
 
+def test_scores_for_pretraining_can_be_others_than_those_for_probes(run, tmp_path):
+    score_set(tmp_path / "scores", "key", [("x.wav", "x", "train")])
+    score_set(tmp_path / "more", "key", [(f"y{n}.wav", "y", "train") for n in range(3)])
+    options = ("--scores", tmp_path / "scores", "--pretrain-scores", tmp_path / "more", "--versions", 2)
+    done = run("--out", tmp_path / "out", *options, "--stop-stage", 1)
+    assert links(tmp_path / "out/music") == {"scores/key_y/y0.wav": "y0.wav", "scores/key_y/y1.wav": "y1.wav"}
+    assert "y0.wav" in done.stderr  # make_manifest refuses the empty files
+
+
 def test_a_finished_training_is_not_repeated(run, tmp_path):
     finished = recording(tmp_path, "out/runs/mfcc_7/seconds")
     done = run("--out", tmp_path / "out", "--stage", 3, "--stop-stage", 3, "--arms", "mfcc", "--seeds", 7)
