@@ -216,11 +216,11 @@ def _write_outputs(path: Path, objective: Objective, rows: dict[str, Rows], foun
 
 def _write_shares(path: Path, objective: Objective, rows: dict[str, Rows], found: Found) -> None:
     """What each test unit adds to the score, (seeds, U, 2), for intervals over clips; no file if it cannot be said."""
-    shares = [
+    every_seed = (
         objective.shares(test, rows["test"], objective.tune(valid, rows["valid"]))
         for valid, test in zip(found.outputs["valid"], found.outputs["test"], strict=True)
-    ]
-    if shares[0] is not None:
+    )
+    if shares := [each for each in every_seed if each is not None]:
         with replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, shares=np.stack(shares), units=np.array(rows["test"].units))
 
