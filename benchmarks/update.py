@@ -34,6 +34,7 @@ from mert_fairseq.modules.waveform import float_wave
 CASES = {  # recipe, seconds per clip, options
     "tiny": ("tiny", 2.5, ()),
     "tiny_spectral": ("tiny", 2.5, ("model.front_end=spectral", "criterion.cqt_weight=4")),
+    "tiny_both": ("tiny", 2.5, ("model.front_end=both",)),
     "95m": ("95m", 5.0, ("model.encoder_layerdrop=0",)),
 }
 SIDES = {"encoder": "the bare encoder", "hubert": "fairseq's HuBERT", "adam": "the update with fairseq's adam"}
@@ -83,7 +84,10 @@ def hubert_trainer(recipe: RecipeTraining) -> Trainer:
 
 def bare_encoder(model: MERTModel, wave: torch.Tensor) -> None:
     """Forward and backward pass of front end, projection and Transformer on (B, T) float32, without a training loss."""
-    features = model.layer_norm(model.feature_extractor(wave).transpose(1, 2))
+    features = model.feature_extractor(wave).transpose(1, 2)
+    if model.feature_cqt is not None:
+        features = torch.cat([features, model.feature_cqt(wave)[:, : features.size(1)]], dim=-1)
+    features = model.layer_norm(features)
     x, _ = model.encoder(features if model.post_extract_proj is None else model.post_extract_proj(features))
     x.square().mean().backward()
     model.zero_grad()
