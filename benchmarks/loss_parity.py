@@ -1,14 +1,16 @@
-"""Trains a recipe with two versions of the code on the same seed and data, and compares the loss of every update.
+"""Trains a recipe with two versions of the code on the same seed and data; compares losses and processor time.
 
     git worktree add ../before b81b315
     OMP_NUM_THREADS=1 python -W ignore benchmarks/loss_parity.py ../before [--updates 200] [--recipe tiny]
 
 Both versions run as ``fairseq-hydra-train`` on made-up clips, on a CPU, and log every update. They compute the same
-sums in another order, so the losses may differ by rounding, which grows slowly with the updates.
+sums in another order, so the losses may differ by rounding, which grows slowly with the updates. The processor time of
+an update is that of the whole training, less that of a training of one update, so that other work does not count.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,8 +28,8 @@ CLIPS = 24  # 2.5 s each: 6 updates per epoch of tiny
 SHOWN = (1, 50, 100, 150, 200)
 
 
-def losses(version: Path, corpus: Path, recipe: str, updates: int, folder: Path) -> Curve:
-    """The training loss of each update, in bits per masked frame, with the code of a checkout."""
+def losses(version: Path, corpus: Path, recipe: str, updates: int, folder: Path) -> tuple[Curve, float]:
+    """The loss of each update, in bits per masked frame, and the processor seconds, with the code of a checkout."""
     options = [
         f"task.data={corpus}", "task.labels=rvq", f"optimization.max_update={updates}", "common.log_interval=1",
         "dataset.disable_validation=true", "checkpoint.no_save=true", f"common.log_file={folder}/log.json",
@@ -37,8 +39,15 @@ def losses(version: Path, corpus: Path, recipe: str, updates: int, folder: Path)
     environment = {**os.environ, "PYTHONPATH": str(version)}
     folder.mkdir()
     words = [sys.executable, *command, "--config-name", recipe, *options]
+    start = processor_seconds()
     subprocess.run(words, check=True, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
-    return TrainingLog.read(folder / "log.json").curve("loss")
+    return TrainingLog.read(folder / "log.json").curve("loss"), processor_seconds() - start
+
+
+def processor_seconds() -> float:
+    """User and system time of all finished child processes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -51,17 +60,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus = write_corpus(folder / "corpus", CLIPS, 2.5)
-        curves = [
-            losses(version.resolve(), corpus, args.recipe, args.updates, folder / side)
-            for side, version in (("before", args.before), ("after", ROOT))
-        ]
-    before, after = (curve.values for curve in curves)
+        curves, milliseconds = [], []
+        for side, version in (("before", args.before), ("after", ROOT)):
+            _, started = losses(version.resolve(), corpus, args.recipe, 1, folder / f"{side}_start")
+            curve, whole = losses(version.resolve(), corpus, args.recipe, args.updates, folder / side)
+            curves.append(curve.values)
+            milliseconds.append(1000 * (whole - started) / (args.updates - 1))
+    before, after = curves
     difference = np.abs(after / before - 1)
     print("| update | loss before | loss after | relative difference |\n|--:|--:|--:|--:|")
     for update in [update for update in SHOWN if update <= len(before)]:
         row = update - 1
         print(f"| {update} | {before[row]:.3f} | {after[row]:.3f} | {difference[row]:.1e} |")
     print(f"\nlargest relative difference in {len(before)} updates: {difference.max():.1e}")
+    print(f"processor time of an update: {milliseconds[0]:.1f} ms before, {milliseconds[1]:.1f} ms after")
 
 
 if __name__ == "__main__":
