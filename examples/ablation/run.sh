@@ -27,11 +27,12 @@ updates=3000
 tasks="rendered-key rendered-chords rendered-beats rendered-downbeats rendered-dance rendered-composer rendered-family"
 protocol=quick       # of mert-probe; default searches more and takes ten times as long
 codes=256            # per codebook
+mask_length=10       # frames, of the held-out figures of stage 5
 workers=$(nproc)
 python=${PYTHON:-python}
 
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../stages.sh"
-read_options "--audio --scores --pretrain-scores --versions --out --stage --stop-stage --arms --seeds --updates --tasks --protocol --codes --workers --" "$@"
+read_options "--audio --scores --pretrain-scores --versions --out --stage --stop-stage --arms --seeds --updates --tasks --protocol --codes --mask-length --workers --" "$@"
 check_stages 5
 [[ $updates =~ ^[1-9][0-9]*$ ]] || refuse "--updates is '$updates', expected a whole number above 0"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || refuse "--seeds is '$seeds', expected whole numbers with blanks between them"
@@ -105,7 +106,7 @@ if wanted 4; then
 fi
 if wanted 5; then
   title 5 "report"
-  "$python" examples/ablation/predict.py "${checkpoints[@]}" >"$out/predictions.jsonl"
+  "$python" examples/ablation/predict.py "${checkpoints[@]}" --mask-length "$mask_length" >"$out/predictions.jsonl"
   "$python" examples/ablation/curves.py "$out"
   "$python" examples/ablation/tables.py "$out"
 fi
