@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
+from mert_fairseq.jobs.command import quiet_libraries
 from mert_fairseq.manifest import Manifest
 from mert_fairseq.tasks.cqt_picture import clean_cqt
 
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--paths", default="", help="beginning of the paths of the tracks to take (default: all)")
     parser.add_argument("--rounds", type=int, default=8, help="crops of 8 s of each track (default 8)")
     arguments = parser.parse_args()
+    quiet_libraries()
     for checkpoint in arguments.checkpoints:
         print(json.dumps(predict(checkpoint, arguments)), flush=True)
 

@@ -31,6 +31,11 @@ def arm_of(run: str) -> str | None:
     return ("random weights" if found["random"] else found["arm"]) if found else None
 
 
+def name_of(model: str) -> str:
+    """A row's name for a model as mert-probe names it; the arm mfcc is another row than MFCC statistics."""
+    return arm_of(model) or f"{model} statistics"
+
+
 def cell(score: Score | None, scale: float = 1.0, digits: int = 3) -> str:
     """A table's cell: the mean, and half the width of its interval."""
     if score is None:
@@ -83,7 +88,7 @@ def scores_of(results: Sequence[dict[str, Any]], copy: str | None = None) -> dic
     over their seeds."""
     runs: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        name = arm_of(result["model"]) or result["model"]
+        name = name_of(result["model"])
         scores = result["scores"] if copy is None else result["copies"].get(copy)
         if scores:
             runs[result["task"]][name].append(scores[result["monitor"]])
@@ -107,7 +112,7 @@ def differences(results: Sequence[dict[str, Any]], folder: Path, main: str) -> s
     """A table of what the main arm scores above the others; bold where the interval leaves out 0."""
     runs: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        name = arm_of(result["model"]) or result["model"]
+        name = name_of(result["model"])
         runs[result["task"]][name].append(read_shares(folder / result["task"] / result["model"])[0])
     names = list(dict.fromkeys(name for found in runs.values() for name in found if name != main))
 

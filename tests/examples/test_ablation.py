@@ -133,10 +133,10 @@ def test_an_arm_has_the_mean_and_interval_of_its_seeds():
     import tables
 
     results = [result(f"mfcc_{seed}_checkpoint_last", mean) for seed, mean in enumerate((0.5, 0.6, 0.7))]
-    scores = tables.scores_of([*results, result("cqt", 0.4)])["rendered-key"]
+    scores = tables.scores_of([*results, result("mfcc", 0.4)])["rendered-key"]
     # sd 0.1, Student's t for 2 degrees of freedom 4.303: 4.303 x 0.1 / sqrt(3) = 0.248
     assert tables.cell(scores["mfcc"]) == "0.600 ± 0.248"
-    assert tables.cell(scores["cqt"]) == "0.400"
+    assert tables.cell(scores["mfcc statistics"]) == "0.400"
     assert tables.scores_of(results, "noise_20db")["rendered-key"]["mfcc"]["mean"] == pytest.approx(0.3)
     assert tables.arm_of("random_mfcc_1_checkpoint_last") == "random weights"
 
@@ -172,7 +172,7 @@ def test_the_table_of_differences_is_bold_where_the_interval_leaves_out_zero(tmp
         np.savez(tmp_path / "rendered-key" / model / "shares.npz", shares=shares[None], units=units)
     table = tables.differences([result(model, 0.5) for model in right], tmp_path, "rvq_cqt").splitlines()[2:]
     assert table[0].startswith("| mfcc | **+40.0 [")
-    assert table[1].startswith("| cqt | +1.0 [0.0, ")
+    assert table[1].startswith("| cqt statistics | +1.0 [0.0, ")
 
 
 def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():
