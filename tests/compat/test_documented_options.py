@@ -29,6 +29,7 @@ OVERRIDES = {
         "criterion.cqt_weight=2",
         "criterion.pred_nomask_weight=1",
         "model.skip_nomask=false",
+        "model.encoder_layers=3",
         "model.encoder_embed_dim=128",
         "model.encoder_ffn_embed_dim=512",
         "model.layer_norm_first=true",
@@ -71,6 +72,9 @@ OVERRIDES = {
         "model.pooling=mean",
         "model.head_dim=256",
         "optimization.lr=[0.005]",
+        "optimization.max_update=1000",
+        "lr_scheduler.warmup_updates=50",
+        "dataset.validate_interval=10",
         "common.fp16_no_flatten_grads=true",
     ],
 }
