@@ -13,8 +13,10 @@ def read_shares(folder: Path) -> tuple[np.ndarray, list[str]]:
     """Shares of a probe's test units, (units, 2), summed over the seeds of the probe, and the names of the units.
 
     Raises:
-        FileNotFoundError: if the task stores none, or was probed before mert-probe stored them.
+        SystemExit: if the task stores none, or was probed before mert-probe stored them.
     """
+    if not (folder / "shares.npz").is_file():
+        raise SystemExit(f"{folder}: no shares.npz. Delete its results.json and run stage 4 again, which writes it.")
     with np.load(folder / "shares.npz", allow_pickle=False) as stored:
         return stored["shares"].sum(0), stored["units"].tolist()
 

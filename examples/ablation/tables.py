@@ -109,11 +109,21 @@ def probes(scores: dict[str, dict[str, Score]]) -> str:
 
 
 def differences(results: Sequence[dict[str, Any]], folder: Path, main: str) -> str:
-    """A table of what the main arm scores above the others; bold where the interval leaves out 0."""
+    """A table of what the main arm scores above the others; bold where the interval leaves out 0.
+
+    Raises:
+        SystemExit: if a task's models were tested on different clips.
+    """
     runs: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    tested: dict[str, list[str]] = {}
     for result in results:
         name = name_of(result["model"])
-        runs[result["task"]][name].append(read_shares(folder / result["task"] / result["model"])[0])
+        shares, units = read_shares(folder / result["task"] / result["model"])
+        if tested.setdefault(result["task"], units) != units:
+            raise SystemExit(
+                f"{folder / result['task']}: the models were tested on different clips; run stage 4 again."
+            )
+        runs[result["task"]][name].append(shares)
     names = list(dict.fromkeys(name for found in runs.values() for name in found if name != main))
 
     def shown(found: dict[str, list[np.ndarray]], name: str) -> str:

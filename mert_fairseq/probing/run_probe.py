@@ -111,14 +111,15 @@ def run_task(
         found = search(
             rows, objective, protocol, folder / "groups", key=key, crop_rows=crop, device=device, report=report
         )
-    results = _results(task, data, source, protocol, objective, rows, found)
+    tuned = [objective.tune(outputs, rows["valid"]) for outputs in found.outputs["valid"]]
+    results = _results(task, data, source, protocol, objective, rows, found, tuned)
     results |= {"key": key, "normalize": normalize}
     if not objective.frames:
         results["neighbours"] = neighbour_scores(rows, objective)
         if isinstance(objective, ClassObjective):
             results["few_shot"] = few_shot_scores(rows, objective, best_single_layer(found.scores))
-        _write_outputs(folder / OUTPUTS, objective, rows, found)
-    _write_shares(folder / SHARES, objective, rows, found)
+        _write_outputs(folder / OUTPUTS, objective, rows["test"], found, tuned)
+    _write_shares(folder / SHARES, objective, rows["test"], found, tuned)
     _write_runs(folder / RUNS, found.scores, objective.monitor_name)
     return write_results(folder, results)
 
@@ -139,9 +140,8 @@ def _results(
     objective: Objective,
     rows: dict[str, Rows],
     found: Found,
+    tuned: Sequence[Any],
 ) -> dict[str, Any]:
-    tuned = [objective.tune(outputs, rows["valid"]) for outputs in found.outputs["valid"]]
-
     def scores(part: str) -> dict[str, dict[str, Any]]:
         tests = [objective.score(each, rows[part], tune) for each, tune in zip(found.outputs[part], tuned, strict=True)]
         return {metric: over_seeds([test[metric] for test in tests]) for metric in task.metrics if metric in tests[0]}
@@ -196,33 +196,29 @@ def best_single_layer(scores: Sequence[RunScore]) -> int:
     return int(max(names, key=lambda name: names[name]["valid"]["mean"])) if names else single[0].run.layer
 
 
-def _write_outputs(path: Path, objective: Objective, rows: dict[str, Rows], found: Found) -> None:
+def _write_outputs(path: Path, objective: Objective, test: Rows, found: Found, tuned: Sequence[Any]) -> None:
     """Test outputs of the chosen heads for the report: (seeds, U, K), targets and names of the scored units."""
-    outputs = [
-        objective.unit_outputs(test, rows["test"], objective.tune(valid, rows["valid"]))
-        for valid, test in zip(found.outputs["valid"], found.outputs["test"], strict=True)
-    ]
-    clips = {clip.unit: clip for clip in reversed(rows["test"].clips)}
-    files = [clips[unit].path for unit in rows["test"].units]
+    pairs = zip(found.outputs["test"], tuned, strict=True)
+    outputs = [objective.unit_outputs(each, test, tune) for each, tune in pairs]
+    clips = {clip.unit: clip for clip in reversed(test.clips)}
+    files = [clips[unit].path for unit in test.units]
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(
             file,
             outputs=np.stack(outputs).astype(np.float32),
-            targets=rows["test"].unit_targets.numpy(),
-            units=np.array(rows["test"].units),
+            targets=test.unit_targets.numpy(),
+            units=np.array(test.units),
             files=np.array(files),
         )
 
 
-def _write_shares(path: Path, objective: Objective, rows: dict[str, Rows], found: Found) -> None:
+def _write_shares(path: Path, objective: Objective, test: Rows, found: Found, tuned: Sequence[Any]) -> None:
     """What each test unit adds to the score, (seeds, U, 2), for intervals over clips; no file if it cannot be said."""
-    every_seed = (
-        objective.shares(test, rows["test"], objective.tune(valid, rows["valid"]))
-        for valid, test in zip(found.outputs["valid"], found.outputs["test"], strict=True)
-    )
+    pairs = zip(found.outputs["test"], tuned, strict=True)
+    every_seed = [objective.shares(each, test, tune) for each, tune in pairs]
     if shares := [each for each in every_seed if each is not None]:
         with replacing(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, shares=np.stack(shares), units=np.array(rows["test"].units))
+            np.savez_compressed(file, shares=np.stack(shares), units=np.array(test.units))
 
 
 def _write_runs(path: Path, scores: Sequence[RunScore], monitor: str) -> None:

@@ -173,6 +173,9 @@ def test_the_table_of_differences_is_bold_where_the_interval_leaves_out_zero(tmp
     table = tables.differences([result(model, 0.5) for model in right], tmp_path, "rvq_cqt").splitlines()[2:]
     assert table[0].startswith("| mfcc | **+40.0 [")
     assert table[1].startswith("| cqt statistics | +1.0 [0.0, ")
+    np.savez(tmp_path / "rendered-key/cqt/shares.npz", shares=shares[None], units=np.arange(1, 101).astype(str))
+    with pytest.raises(SystemExit, match="tested on different clips"):
+        tables.differences([result(model, 0.5) for model in right], tmp_path, "rvq_cqt")
 
 
 def test_predictions_are_averaged_over_seeds_and_keep_mask_lengths_apart():
